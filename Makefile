@@ -1,0 +1,73 @@
+# Each goal sets up what it needs: a fresh machine with Python 3.11 or newer and make is enough.
+# Another interpreter gets an environment of its own: make test PYTHON=python3.13 VENV=.venvs/3.13
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help venv demo test check check-long bench bench-quick clean
+
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+ifndef PYTHON
+PYTHON := $(shell for p in python3 python3.11 python3.12 python3.13 python3.14; do \
+	$$p -c '$(NEW_ENOUGH)' 2>/dev/null && echo $$p && break; done)
+endif
+VENV ?= .venv
+GROUP ?= dev
+PY := $(VENV)/bin/python
+# Named after the version: asking for another one makes the environment anew.
+READY := $(VENV)/.ready-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+CORE := */ledger.py,*/futures.py,*/queue.py,*/executor.py,*/pool.py
+
+# uv where it is there and knows dependency groups; else venv and pip.
+UV := $(shell uv pip install --help 2>/dev/null | grep -q -e '--group' && command -v uv)
+ifdef UV
+BARE := --without-pip
+INSTALL := $(UV) pip install --quiet --python $(PY) --constraint constraints.txt
+else
+INSTALL := $(PY) -m pip install --quiet --quiet --disable-pip-version-check --constraint constraints.txt
+endif
+
+help:  ## Say what there is to make
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+venv: $(READY)  ## Set up the development environment
+
+demo: venv  ## Take a census of the standard library's source files
+	$(PY) examples/census.py
+
+test: venv  ## Run the suite with coverage
+	$(PY) -m pytest --cov --cov-report=term --cov-fail-under=95
+	@# Silent unless it fails, so that pytest has the last word.
+	@report=$$($(PY) -m coverage report --include='$(CORE)' --fail-under=98) || { echo "$$report"; exit 1; }
+
+check: venv  ## Lint, check formats, types and the layering
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(PY) -m pyright --pythonpath $(PY)
+	$(PY) -m pytest --quiet tests/architecture
+
+check-long: venv  ## Run properties and storms at full length
+	ATW_LONG=1 $(PY) -m pytest --timeout=3600 tests/properties
+
+bench: $(VENV)/.bench  ## Measure against the peers; results go to benchmarks/results
+	$(PY) -m benchmarks
+
+bench-quick: $(VENV)/.bench  ## Measure a short form in under two minutes
+	$(PY) -m benchmarks --quick
+
+clean:  ## Remove environments, caches and build results
+	rm -rf .venv .venvs benchmarks/.envs benchmarks/results/scratch build dist htmlcov \
+		.coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c '$(NEW_ENOUGH)' || { echo 'Python 3.11 or newer is needed: make PYTHON=...' >&2; exit 1; }
+	@echo 'Setting up $(VENV) with $(PYTHON) and $(if $(UV),uv,pip); this takes up to a minute'
+	@$(PYTHON) -m venv --clear $(BARE) $(VENV)
+	@$(if $(UV),,$(INSTALL) --upgrade pip)
+	@$(INSTALL) --editable '.[all]' --group $(GROUP)
+	@touch $@
+
+$(VENV)/.bench: $(READY)
+	@$(INSTALL) --group bench
+	@touch $@

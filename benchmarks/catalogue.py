@@ -1,0 +1,256 @@
+"""The subjects and the scenarios, as data: who is measured, on what, and how large.
+
+Only the standard library is imported here, so that any interpreter can read the catalogue;
+adapters and scenarios are imported by the measuring processes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+OURS = "ours"
+BARE = "bare"
+BEFORE = "before"
+"""The subject that ``--against`` adds: the same adapter on another commit's tree."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Something that runs jobs.
+
+    ``adapter`` names a module of :mod:`benchmarks.subjects`, ``packages`` what to install for it.
+    A ``from_tree`` subject runs from a source tree, with the dependencies that tree declares. A
+    ``slow`` one takes the scenarios with a million tasks once only.
+    """
+
+    name: str
+    title: str
+    adapter: str
+    packages: tuple[str, ...] = ()
+    from_tree: bool = False
+    slow: bool = False
+
+
+SUBJECTS: Mapping[str, Subject] = {
+    subject.name: subject
+    for subject in (
+        Subject(BARE, "bare floor", "bare"),
+        Subject(OURS, "ours", "ours", from_tree=True),
+        Subject("taskgroup", "TaskGroup", "taskgroup"),
+        Subject("aiojobs", "aiojobs", "aiojobs", ("aiojobs==1.4.0",)),
+        Subject("semaphore", "create_task + Semaphore", "semaphore"),
+        Subject("taskiq", "taskiq in-memory", "taskiq", ("taskiq==0.13.0",), slow=True),
+        Subject("published", "published 0.4.4", "published", ("async-task-worker==0.4.4",), slow=True),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One figure of a scenario. Less is better for each of them."""
+
+    key: str
+    title: str
+    unit: str
+
+    @property
+    def comparable(self) -> bool:
+        """Whether a ratio between subjects says something: not of ratios, nor of figures near zero."""
+        return self.unit in {"µs", "ms", "bytes"}
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A measurement: a function of :mod:`benchmarks.scenarios`, who takes it, and its sizes."""
+
+    name: str
+    function: str
+    subjects: tuple[str, ...]
+    metrics: tuple[Metric, ...]
+    full: Mapping[str, object]
+    quick: Mapping[str, object]
+    extra: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    """Sizes or options for some subjects only."""
+    most_rounds: int | None = None
+    """For what takes long and varies little. A slow subject takes such a scenario once."""
+
+    def sizes(self, subject: str, *, quick: bool) -> dict[str, object]:
+        """Return the arguments of the function for *subject*."""
+        known_as = OURS if subject == BEFORE else subject
+        return {**(self.quick if quick else self.full), **self.extra.get(known_as, {})}
+
+    def rounds(self, subject: Subject, wanted: int) -> int:
+        """Return how many of the *wanted* rounds *subject* takes."""
+        if self.most_rounds is None:
+            return wanted
+        return min(wanted, 1 if subject.slow else self.most_rounds)
+
+
+MILLION = 1_000_000
+EVERYBODY = tuple(SUBJECTS)
+TRACKING = (OURS, "published")
+FLOOR_AND_TRACKING = (BARE, *TRACKING)
+LIBRARIES = (BARE, OURS, "aiojobs", "semaphore", "published")
+
+
+def _cpu(title: str, unit: str = "µs") -> tuple[Metric, ...]:
+    return (Metric("cpu", title, unit),)
+
+
+def _pending(name: str, title: str, subjects: tuple[str, ...], **options: object) -> Scenario:
+    return Scenario(
+        name,
+        "memory:pending",
+        subjects,
+        (Metric("bytes", title, "bytes"),),
+        full={"count": MILLION, **options},
+        quick={"count": 50_000, **options},
+        most_rounds=2,
+    )
+
+
+def _growth(name: str, priorities: str, suffix: str) -> Scenario:
+    return Scenario(
+        name,
+        "growth:run_cost",
+        FLOOR_AND_TRACKING,
+        (
+            Metric("ratio", f"run cost at 1 M pending ÷ at 1 k, {suffix}", "×"),
+            Metric("cpu", f"run a task at 1 M pending, {suffix}", "µs"),
+        ),
+        full={"few": 1_000, "many": MILLION, "repeats": 30, "priorities": priorities},
+        quick={"few": 1_000, "many": 30_000, "repeats": 5, "priorities": priorities},
+        most_rounds=3,
+    )
+
+
+SCENARIOS: Mapping[str, Scenario] = {
+    scenario.name: scenario
+    for scenario in (
+        Scenario(
+            "noop",
+            "throughput:noop_tasks",
+            EVERYBODY,
+            _cpu("no-op task"),
+            full={"burst": 10_000, "bursts": 5},
+            quick={"burst": 2_000, "bursts": 3},
+        ),
+        Scenario(
+            "timeout",
+            "throughput:tasks_with_timeout",
+            (OURS, "semaphore", "taskiq", "published"),
+            _cpu("no-op task with a timeout"),
+            full={"burst": 5_000, "bursts": 5},
+            quick={"burst": 2_000, "bursts": 3},
+        ),
+        Scenario(
+            "sleep0",
+            "throughput:sleeping_tasks",
+            EVERYBODY,
+            _cpu("task with one sleep(0)"),
+            full={"burst": 10_000, "bursts": 5},
+            quick={"burst": 2_000, "bursts": 3},
+        ),
+        Scenario(
+            "start",
+            "latency:starts",
+            (*LIBRARIES, "taskiq"),
+            (
+                Metric("p50", "add → function starts, idle, p50", "µs"),
+                Metric("p99", "add → function starts, idle, p99", "µs"),
+            ),
+            full={"count": 5_000},
+            quick={"count": 1_000},
+        ),
+        Scenario(
+            "poll",
+            "latency:poll_intervals",
+            TRACKING,
+            (Metric("ratio", "start at worker_poll_interval 5 s ÷ 0.05 s", "×"),),
+            full={"count": 3_000},
+            quick={"count": 1_000},
+        ),
+        Scenario(
+            "result",
+            "throughput:results",
+            LIBRARIES,
+            _cpu("add → await result"),
+            full={"count": 10_000},
+            quick={"count": 3_000},
+        ),
+        Scenario(
+            "waiters",
+            "throughput:waiters",
+            LIBRARIES,
+            _cpu("1,000 waiters for one task", "ms"),
+            full={"count": 1_000, "repeats": 20},
+            quick={"count": 1_000, "repeats": 7},
+        ),
+        _pending("pending", "bytes per pending task, one priority", LIBRARIES),
+        _pending("pending-context", "bytes per pending task, caller's context", (OURS,), context="shared"),
+        _pending("pending-own-context", "bytes per pending task, a context of its own", (OURS,), context="own"),
+        _pending(
+            "pending-random", "bytes per pending task, random priorities", FLOOR_AND_TRACKING, priorities="random"
+        ),
+        _pending(
+            "pending-random-context",
+            "bytes per pending task, random, caller's context",
+            (OURS,),
+            priorities="random",
+            context="shared",
+        ),
+        Scenario(
+            "finished",
+            "memory:finished",
+            TRACKING,
+            (Metric("bytes", "bytes per finished task kept", "bytes"),),
+            full={"count": 300_000, "wave": 1_000},
+            quick={"count": 20_000, "wave": 1_000},
+            extra={OURS: {"max_history": None}},
+            most_rounds=2,
+        ),
+        _growth("growth", "one", "one priority"),
+        _growth("growth-random", "random", "random priorities"),
+        Scenario(
+            "listing",
+            "listing:newest",
+            TRACKING,
+            (
+                Metric("newest", "get_all_tasks(limit=10) at 1 M known", "µs"),
+                Metric("worst", "get_all_tasks(limit=10, worst status) at 1 M", "ms"),
+            ),
+            full={"known": MILLION, "questions": 200},
+            quick={"known": 30_000, "questions": 50},
+            most_rounds=2,
+        ),
+        Scenario(
+            "cancel",
+            "throughput:cancels",
+            LIBRARIES,
+            _cpu("cancel a pending task"),
+            full={"count": 10_000},
+            quick={"count": 3_000},
+        ),
+        Scenario(
+            "progress",
+            "throughput:progress",
+            FLOOR_AND_TRACKING,
+            _cpu("progress update"),
+            full={"count": 200_000},
+            quick={"count": 50_000},
+        ),
+        Scenario(
+            "idle",
+            "idle:idle",
+            (BARE, OURS, "aiojobs", "published"),
+            (
+                Metric("cpu", "idle CPU, 100 slots", "ms/s"),
+                Metric("wakeups", "idle wake-ups, 100 slots", "1/s"),
+            ),
+            full={"windows": 8},
+            quick={"windows": 2},
+            most_rounds=3,
+        ),
+    )
+}

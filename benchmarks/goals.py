@@ -1,0 +1,80 @@
+"""What the worker must reach and what it reaches for, per metric and version of Python."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from benchmarks.catalogue import BARE, OURS
+
+Limits = tuple[float, float | None]
+"""What it must reach, and the moonshot where there is one."""
+
+Since = tuple[tuple[tuple[int, int], Limits], ...]
+"""Other limits from a version of Python on, the later versions last."""
+
+PUBLISHED = "published"
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A limit on a metric: on its own value, or on the ratio between two subjects.
+
+    With ``over`` and ``under`` the value judged is the first's metric divided by the second's.
+    ``at_least`` goals are better the larger they are, all others the smaller.
+    """
+
+    scenario: str
+    metric: str
+    limits: Limits
+    over: str = OURS
+    under: str | None = None
+    at_least: bool = False
+    since: Since = ()
+
+    def limits_on(self, version: tuple[int, int]) -> Limits:
+        """Return the limits for a version of Python."""
+        return [self.limits, *(limits for start, limits in self.since if start <= version)][-1]
+
+    def verdict(self, value: float, version: tuple[int, int]) -> str:
+        """Return ``moonshot``, ``must`` or ``missed`` for a measured value."""
+        must, moonshot = self.limits_on(version)
+        if moonshot is not None and self._meets(value, moonshot):
+            return "moonshot"
+        return "must" if self._meets(value, must) else "missed"
+
+    def _meets(self, value: float, limit: float) -> bool:
+        return value >= limit if self.at_least else value <= limit
+
+
+def _faster_than_published(scenario: str, limits: Limits, since: Since = ()) -> Goal:
+    return Goal(scenario, "cpu", limits, PUBLISHED, OURS, at_least=True, since=since)
+
+
+def _close_to_bare(scenario: str, limits: Limits, metric: str = "cpu", since: Since = ()) -> Goal:
+    return Goal(scenario, metric, limits, OURS, BARE, since=since)
+
+
+GOALS = (
+    _faster_than_published("noop", (15, 22), since=(((3, 13), (24, 33)),)),
+    _close_to_bare("noop", (4.5, 3.5), since=(((3, 12), (3.2, 2.5)),)),
+    Goal("noop", "cpu", (0.9, 0.6), OURS, "aiojobs"),
+    _faster_than_published("timeout", (10, 15)),
+    _close_to_bare("sleep0", (2.5, 1.8)),
+    _close_to_bare("start", (3.5, 2.3), "p50"),
+    Goal("poll", "ratio", (1.25, None)),
+    _close_to_bare("result", (2.0, 1.6)),
+    _close_to_bare("waiters", (1.5, 1.2)),
+    Goal("pending", "bytes", (500, 350)),
+    Goal("pending-context", "bytes", (500, 350)),
+    Goal("pending-random", "bytes", (750, 550)),
+    Goal("pending-random-context", "bytes", (750, 550)),
+    Goal("finished", "bytes", (650, 450)),
+    Goal("growth", "ratio", (1.2, 1.0)),
+    Goal("growth-random", "ratio", (2.5, 1.7)),
+    Goal("listing", "newest", (40, 15)),
+    Goal("listing", "worst", (60, 0.5)),
+    _faster_than_published("cancel", (8, 12)),
+    _close_to_bare("progress", (1.5, None)),
+    Goal("idle", "cpu", (0.1, None)),
+    Goal("idle", "wakeups", (0.0, 0.0)),
+)

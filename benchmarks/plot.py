@@ -1,0 +1,175 @@
+"""Draw the results: ``python -m benchmarks.plot RESULTS.json PATH-WITHOUT-SUFFIX``.
+
+Runs in an environment of its own that has matplotlib; of the results it reads the JSON file alone.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure, FigureBase
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, NullLocator
+
+from benchmarks.catalogue import BARE, BEFORE, OURS
+from benchmarks.report import number
+
+NOOP = ("noop", "cpu")
+COLOURS = {
+    OURS: "#0b6e4f",
+    BARE: "#8a8f98",
+    "taskgroup": "#6fa8dc",
+    "semaphore": "#2f5597",
+    "aiojobs": "#e0a030",
+    "taskiq": "#9b5094",
+    "published": "#c8443c",
+    BEFORE: "#5ac8ae",
+}
+SHADES = (1.0, 0.6, 0.4, 0.3)
+"""Opacity of the bars, one for each interpreter."""
+STYLE: dict[Any, Any] = {
+    "font.size": 11,
+    "axes.titlesize": 13,
+    "axes.titleweight": "bold",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "grid.color": "#dddddd",
+    "svg.hashsalt": "benchmarks",  # the same figures give the same file
+}
+
+BEHIND_WORDS = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
+BESIDE: dict[str, Any] = {"textcoords": "offset points", "va": "center", "fontsize": 9.5}
+
+Data = dict[str, Any]
+Metric = tuple[str, str]
+"""Names of a scenario and of a figure in it."""
+
+
+class Results:
+    """The JSON file, asked for what a plot needs."""
+
+    def __init__(self, data: Data) -> None:
+        self.interpreters: list[str] = data["interpreters"]
+        self.titles: dict[str, str] = data["subjects"]
+        self.circumstances = (
+            f"{data['date']} · {data['machine']['cpu']}, {data['machine']['cores']} cores, "
+            f"{data['machine']['system']}{' · quick sizes' if data['quick'] else ''}"
+        )
+        self._figures = {
+            (figure["interpreter"], (figure["scenario"], figure["key"]), figure["subject"]): figure
+            for figure in data["figures"]
+        }
+
+    def relative(self, interpreter: str, metric: Metric, subject: str) -> float | None:
+        """Return the cost relative to ours; to the bare floor where ours was not measured."""
+        figure = self._figures.get((interpreter, metric, subject))
+        ratio = figure and (figure["over_ours"] or (figure["over_bare"] if self.reference == BARE else None))
+        return ratio["median"] if ratio and ratio["median"] > 0 else None
+
+    def microseconds(self, interpreter: str, metric: Metric, subject: str) -> float:
+        """Return the figure itself."""
+        return float(self._figures[interpreter, metric, subject]["median"])
+
+    @property
+    def reference(self) -> str:
+        """The subject all others are compared with."""
+        return OURS if OURS in self.titles else BARE
+
+    def subjects_by_cost(self) -> list[str]:
+        """Return the subjects that took the no-op scenario, the cheapest first."""
+        costs = {subject: self.relative(self.interpreters[0], NOOP, subject) for subject in self.titles}
+        return sorted((s for s, cost in costs.items() if cost), key=lambda subject: costs[subject] or 0)
+
+    def compared_metrics(self) -> dict[Metric, str]:
+        """Return the metrics besides the no-op that can be compared between subjects, with their titles."""
+        return {
+            metric: figure["title"]
+            for (interpreter, metric, subject), figure in self._figures.items()
+            if metric != NOOP and subject != self.reference and self.relative(interpreter, metric, subject)
+        }
+
+
+def draw(results: Results, path: Path) -> None:
+    """Write the plot as PNG and SVG."""
+    with mpl.rc_context(STYLE):
+        metrics, columns = results.compared_metrics(), len(results.interpreters)
+        bars = len(results.subjects_by_cost()) * (0.3 * columns + 0.2) + 0.9
+        dots = 0.36 * len(metrics) + 1.1 if metrics else 0.0
+        figure = Figure(figsize=(11.5, bars + dots + 0.8), layout="constrained")
+        FigureCanvasAgg(figure)
+        upper: FigureBase = figure
+        if metrics:
+            upper, lower = figure.subfigures(2, 1, squeeze=False, height_ratios=[bars, dots])[:, 0]
+            _draw_others(lower.subplots(1, columns, sharex=True, sharey=True, squeeze=False)[0], results, metrics)
+            _add_legend(lower, results)
+        _draw_noop(upper.subplots(), results)
+        figure.supxlabel(results.circumstances, fontsize=9, color="#555555")
+        figure.savefig(path.with_suffix(".png"), dpi=144)
+        figure.savefig(path.with_suffix(".svg"), metadata={"Date": None, "Creator": None})
+
+
+def _draw_noop(axes: Axes, results: Results) -> None:
+    """Draw the cost of a task that does nothing, one bar for each subject and interpreter."""
+    subjects, interpreters = results.subjects_by_cost(), results.interpreters
+    height = 0.84 / len(interpreters)
+    for place, subject in enumerate(subjects):
+        for turn, interpreter in enumerate(interpreters):
+            cost = results.relative(interpreter, NOOP, subject)
+            if cost is not None:
+                at = place + (turn - (len(interpreters) - 1) / 2) * height
+                axes.barh(at, cost, height * 0.92, color=COLOURS[subject], alpha=SHADES[turn % len(SHADES)])
+                own = results.microseconds(interpreter, NOOP, subject)
+                label = f"{number(cost)}×   {number(own)} µs on {interpreter}"
+                axes.annotate(label, (cost, at), (5, 0), bbox=BEHIND_WORDS, **BESIDE)
+    axes.set_yticks(range(len(subjects)), [results.titles[subject] for subject in subjects])
+    axes.set_ylim(len(subjects) - 0.5, -0.5)
+    axes.set_title("CPU time of a task that does nothing", loc="left")
+    _set_scale(axes, results)
+    low, high = axes.get_xlim()
+    axes.set_xlim(low, high * (high / low) ** 0.35)  # room for the words behind the longest bar
+
+
+def _draw_others(all_axes: list[Axes], results: Results, metrics: dict[Metric, str]) -> None:
+    """Draw the cost of everything else, a dot for each subject, the interpreters side by side."""
+    for axes, interpreter in zip(all_axes, results.interpreters, strict=True):
+        for place, metric in enumerate(metrics):
+            for subject in results.titles:
+                cost = results.relative(interpreter, metric, subject)
+                if cost is not None and subject != results.reference:
+                    axes.plot(cost, place, "o", color=COLOURS[subject], markersize=8, alpha=0.9)
+        axes.set_yticks(range(len(metrics)), list(metrics.values()))
+        axes.set_ylim(len(metrics) - 0.5, -0.5)
+        axes.grid(visible=True, axis="y", linewidth=0.6)
+        axes.set_title(f"Everything else on {interpreter}", loc="left")
+        _set_scale(axes, results)
+
+
+def _add_legend(figure: Any, results: Results) -> None:
+    handles = [
+        Line2D([], [], marker="o", linestyle="", markersize=8, color=COLOURS[subject], label=title)
+        for subject, title in results.titles.items()
+        if subject != results.reference
+    ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), frameon=False, fontsize=9.5)
+
+
+def _set_scale(axes: Axes, results: Results) -> None:
+    """Make the axis logarithmic, with a line at the reference and factors for labels."""
+    name = "ours" if results.reference == OURS else results.titles[results.reference]
+    axes.set_xscale("log")
+    axes.axvline(1, color=COLOURS[results.reference], linewidth=2, zorder=0.5)
+    axes.grid(visible=True, axis="x", linewidth=0.6)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}×"))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlabel(f"relative to {name}, logarithmic; less is better", fontsize=10)
+
+
+if __name__ == "__main__":
+    draw(Results(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))), Path(sys.argv[2]))

@@ -1,0 +1,224 @@
+"""Put the results together: everything as data, and what a person wants to know as Markdown."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from benchmarks import machine
+from benchmarks.catalogue import BARE, BEFORE, OURS, Metric, Scenario
+from benchmarks.figures import Figures, Judgement, Spread, title
+from benchmarks.runner import Plan, Sample
+
+RESULTS = "results.json"
+TABLES = "results.md"
+PLOT = "results"
+"""The plot's name before ``.png`` and ``.svg``."""
+
+LEGEND = """\
+CPU time per task unless a unit says otherwise; less is better everywhere. A figure is the median of
+its rounds, ± half the range between the least and the greatest; *n*× is the cost relative to ours,
+the median of the ratios taken within each round.
+"""
+
+
+@dataclass
+class Report:
+    """A plan and what came of it."""
+
+    plan: Plan
+    samples: list[Sample]
+    date: str = field(default_factory=lambda: dt.datetime.now(dt.UTC).date().isoformat())
+
+    def __post_init__(self) -> None:
+        self.machine = machine.describe()
+        self.versions = _versions(self.plan)
+        self.interpreters = [interpreter.name for interpreter in self.plan.interpreters]
+        self._contenders = [contender.subject for contender in self.plan.contenders]
+        self._figures = Figures(self.samples)
+
+    def write(self, folder: Path) -> None:
+        """Write the data and the tables into *folder*."""
+        folder.mkdir(parents=True, exist_ok=True)
+        data = json.dumps(self.data(), indent=1, ensure_ascii=False)
+        (folder / RESULTS).write_text(data + "\n", encoding="utf-8")
+        (folder / TABLES).write_text(self.markdown(), encoding="utf-8")
+
+    def data(self) -> dict[str, object]:
+        """Return everything as plain data, the samples of each round included."""
+        return {
+            "date": self.date,
+            "machine": self.machine,
+            "quick": self.plan.quick,
+            "rounds": self.plan.rounds,
+            "interpreters": self.interpreters,
+            "subjects": {subject.name: subject.title for subject in self._contenders},
+            "versions": self.versions,
+            "figures": list(self._all_figures()),
+            "goals": [_goal_data(judgement) for row in self.judgements() for judgement in row],
+            "samples": [asdict(sample) for sample in self.samples],
+        }
+
+    def markdown(self) -> str:
+        """Return the tables with what they were measured on."""
+        parts = ["# Benchmark results", self._circumstances(), f"![Cost relative to ours]({PLOT}.png)"]
+        if self.judgements():
+            parts += ["## Goals", self.goals_table()]
+        if any(subject.name == BEFORE for subject in self._contenders):
+            parts += ["## Before and after", self.comparison_table()]
+        for interpreter in self.interpreters:
+            parts += [f"## Figures on {interpreter}", LEGEND, self.figures_table(interpreter)]
+        failures = dict.fromkeys(_failure(sample) for sample in self.samples if sample.error)
+        if failures:
+            parts += ["## Failed", "\n".join(failures)]
+        return "\n\n".join(part.strip() for part in parts) + "\n"
+
+    def judgements(self) -> list[list[Judgement]]:
+        """Return for each goal its judgements, one for each interpreter that has the figures."""
+        rows: dict[int, list[Judgement]] = {}
+        for interpreter in self.plan.interpreters:
+            for judgement in self._figures.judge(interpreter.name, interpreter.version):
+                rows.setdefault(id(judgement.goal), []).append(judgement)
+        return list(rows.values())
+
+    def goals_table(self) -> str:
+        """Return the goals and what was reached, the interpreters side by side."""
+        rows = [["goal", "must", "moonshot", *self.interpreters]]
+        for row in self.judgements():
+            cells = {judgement.interpreter: _reached(judgement) for judgement in row}
+            reached = [cells.get(name, "") for name in self.interpreters]
+            rows.append([title(row[0].goal), *_limits(row), *reached])
+        return _table(rows)
+
+    def comparison_table(self) -> str:
+        """Return after ÷ before for every metric, the interpreters side by side."""
+        rows = [["after ÷ before", *self.interpreters]]
+        for scenario, metric in self._metrics():
+            ratios = [
+                self._figures.ratio(name, scenario.name, metric.key, OURS, BEFORE) for name in self.interpreters
+            ]
+            if any(ratios):
+                rows.append([metric.title, *(_range(ratio) for ratio in ratios)])
+        return _table(rows)
+
+    def figures_table(self, interpreter: str) -> str:
+        """Return the figures of all subjects on one interpreter."""
+        rows = [["", "unit", *(subject.title for subject in self._contenders)]]
+        for scenario, metric in self._metrics():
+            cells = [self._cell(interpreter, scenario, metric, subject.name) for subject in self._contenders]
+            if any(cells):
+                rows.append([metric.title, metric.unit, *cells])
+        return _table(rows)
+
+    def _cell(self, interpreter: str, scenario: Scenario, metric: Metric, subject: str) -> str:
+        value = self._figures.value(interpreter, scenario.name, metric.key, subject)
+        if value is None:
+            return ""
+        if not metric.comparable:
+            return number(value.median)
+        ratio = self._figures.ratio(interpreter, scenario.name, metric.key, subject, OURS)
+        relative = f" ({number(ratio.median)}×)" if ratio and subject != OURS else ""
+        return f"{number(value.median)}{_deviation(value)}{relative}"
+
+    def _circumstances(self) -> str:
+        sizes = "quick sizes, so not all goals can be judged" if self.plan.quick else "full sizes"
+        versions = "; ".join(
+            f"{subject}: {', '.join(f'{name} {version}' for name, version in found.items())}"
+            for subject, found in self.versions.items()
+        )
+        return (
+            f"{self.date} · {self.machine['cpu']}, {self.machine['cores']} cores, {self.machine['system']} · "
+            f"{', '.join(self.interpreters)} · {sizes}, rounds: {self.plan.rounds} or fewer · {versions}"
+        )
+
+    def _metrics(self) -> Iterator[tuple[Scenario, Metric]]:
+        for scenario in self.plan.scenarios:
+            for metric in scenario.metrics:
+                yield scenario, metric
+
+    def _all_figures(self) -> Iterator[dict[str, object]]:
+        for interpreter in self.interpreters:
+            for scenario, metric in self._metrics():
+                for subject in self._contenders:
+                    place = (interpreter, scenario.name, metric.key, subject.name)
+                    value = self._figures.value(*place)
+                    if value is not None:
+                        ratios = {
+                            f"over_{other}": self._figures.ratio(*place, other) if metric.comparable else None
+                            for other in (OURS, BARE)
+                        }
+                        yield {
+                            "interpreter": interpreter,
+                            "scenario": scenario.name,
+                            **asdict(metric),
+                            "subject": subject.name,
+                            **asdict(value),
+                            **{name: ratio and asdict(ratio) for name, ratio in ratios.items()},
+                        }
+
+
+def number(value: float) -> str:
+    """Return a number with three digits that matter, or all of those before the point."""
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:#.3g}" if abs(value) >= 0.001 else "0"
+
+
+def _versions(plan: Plan) -> dict[str, dict[str, str]]:
+    first = plan.interpreters[0]
+    found = {contender.subject.title: contender.versions(first) for contender in plan.contenders}
+    return {subject: versions for subject, versions in found.items() if versions}
+
+
+def _goal_data(judgement: Judgement) -> dict[str, object]:
+    return {
+        "goal": title(judgement.goal),
+        "interpreter": judgement.interpreter,
+        "at_least": judgement.goal.at_least,
+        "must": judgement.must,
+        "moonshot": judgement.moonshot,
+        "reached": asdict(judgement.reached),
+        "verdict": judgement.verdict,
+    }
+
+
+def _limits(row: Sequence[Judgement]) -> tuple[str, str]:
+    """Return the must and the moonshot, several if the interpreters differ."""
+    sign = "≥" if row[0].goal.at_least else "≤"
+
+    def several(limits: Iterator[float | None]) -> str:
+        return " / ".join(dict.fromkeys(f"{sign} {limit:g}" for limit in limits if limit is not None))
+
+    return several(judgement.must for judgement in row), several(judgement.moonshot for judgement in row)
+
+
+def _reached(judgement: Judgement) -> str:
+    mark = {"moonshot": "★", "must": "✓", "missed": "✗"}[judgement.verdict]
+    return f"{_range(judgement.reached)} {mark} {judgement.verdict}"
+
+
+def _range(spread: Spread | None) -> str:
+    if spread is None:
+        return ""
+    if spread.count == 1:
+        return number(spread.median)
+    return f"{number(spread.median)} ({number(spread.low)} to {number(spread.high)})"
+
+
+def _deviation(spread: Spread) -> str:
+    if spread.count == 1 or not spread.median:
+        return ""
+    return f" ± {(spread.high - spread.low) / 2 / spread.median:.0%}"
+
+
+def _failure(sample: Sample) -> str:
+    return f"* {sample.scenario}, {sample.subject} on {sample.interpreter}: {sample.error}"
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    head, *body = rows
+    ruler = ["---", *("---:" for _ in head[1:])]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ruler, *body))

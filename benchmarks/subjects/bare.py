@@ -1,0 +1,92 @@
+"""The floor: a heap and a few coroutines, written by hand, that track nothing.
+
+A job gets no Task and no context of its own, leaves no record, and an error in it would
+end its worker. No library that keeps what people expect of one can be as cheap; the ratio
+to it tells what the keeping costs. The end of a burst is a counter the workers count down.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from functools import partial
+from heapq import heappop, heappush
+from itertools import count as counter
+from typing import Any
+
+from benchmarks.subjects.protocol import Job
+
+Entry = list[Any]
+"""``[priority, sequence, job or None when cancelled, waiters or None]``, ordered by its first two."""
+
+
+class Subject:
+    """Ten coroutines and a heap."""
+
+    def __init__(self) -> None:
+        self._heap: list[Entry] = []
+        self._sequence = counter()
+        self._idle: deque[asyncio.Future[None]] = deque()
+        self._unfinished = 0
+        self._finished: asyncio.Future[None] | None = None
+        self._progress: dict[int, float] = {}
+
+    async def open(self, slots: int) -> None:
+        self._workers = [asyncio.create_task(self._work()) for _ in range(slots)]
+        await asyncio.sleep(0)
+
+    async def run(self, job: Job, count: int) -> None:
+        for _ in range(count):
+            await self.add(job)
+        self._finished = asyncio.get_running_loop().create_future()
+        await self._finished
+
+    async def add(self, job: Job, *, priority: int = 0) -> Entry:
+        entry: Entry = [priority, next(self._sequence), job, None]
+        heappush(self._heap, entry)
+        self._unfinished += 1
+        if self._idle:
+            self._idle.popleft().set_result(None)
+        return entry
+
+    async def result(self, handle: Entry) -> object:
+        future = asyncio.get_running_loop().create_future()
+        if handle[3] is None:
+            handle[3] = []
+        handle[3].append(future)
+        return await future
+
+    async def cancel(self, handle: Entry) -> bool:
+        if handle[2] is None:
+            return False
+        handle[2] = None
+        return True
+
+    async def add_reporting(self, job: Job) -> None:
+        number, reported = next(self._sequence), self._progress
+
+        def report(progress: float) -> None:
+            if 0.0 <= progress <= 1.0:
+                reported[number] = progress
+
+        await self.add(partial(job, progress_callback=report))
+
+    async def _work(self) -> None:
+        heap = self._heap
+        while True:
+            while not heap:
+                await self._wait()
+            _, _, job, _ = entry = heappop(heap)
+            value = None if job is None else await job()
+            if entry[3] is not None:
+                for waiter in entry[3]:
+                    waiter.set_result(value)
+            self._unfinished -= 1
+            if not self._unfinished and self._finished is not None:
+                self._finished.set_result(None)
+                self._finished = None
+
+    async def _wait(self) -> None:
+        waiter = asyncio.get_running_loop().create_future()
+        self._idle.append(waiter)
+        await waiter

@@ -1,0 +1,121 @@
+"""What the census works with: source files, and the task that counts what is in one of them.
+
+Splitting a file into tokens is pure computing. Done on the event loop it would hold up all
+else for as long as a file takes, so it happens in a thread: the total stays about the same,
+since threads share the interpreter, but the loop goes on and every file shows its progress.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+import threading
+import tokenize
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from async_task_worker import ProgressCallback, task
+
+LINES_PER_REPORT = 100
+
+
+class SourceFile(NamedTuple):
+    """A file to be counted, and the name to show for it."""
+
+    path: Path
+    name: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class FileCensus:
+    """What one file contains. Files with the same digest are copies of each other."""
+
+    digest: str
+    bytes: int
+    lines: int
+    blank: int
+    comments: int
+    functions: int
+    classes: int
+    tokens: int
+
+
+def find_sources(folder: Path) -> list[SourceFile]:
+    """Return the Python files below *folder*, the largest first, without installed packages."""
+    sources = [
+        SourceFile(path, str(name), path.stat().st_size)
+        for path in folder.rglob("*.py")
+        if "site-packages" not in (name := path.relative_to(folder)).parts and path.is_file()
+    ]
+    return sorted(sources, key=lambda source: (-source.size, source.name))
+
+
+def not_utf8(folder: Path) -> SourceFile:
+    """Make a file with a line in Latin-1, which it does not declare: it cannot be read."""
+    return write_source(folder / "not_utf8.py", b"# Written long ago.\n\ngreeting = 'Ol\xe1'\n")
+
+
+def oversized(folder: Path) -> SourceFile:
+    """Make a file that takes seconds to count: time enough to think better of it."""
+    return write_source(folder / "oversized.py", b"rows.append(('one', 'of', 'many'))\n" * 100_000)
+
+
+def write_source(path: Path, content: bytes) -> SourceFile:
+    """Make a file for the sake of demonstration."""
+    path.write_bytes(content)
+    return SourceFile(path, f"{path.name} (made for this run)", len(content))
+
+
+@task("census.file")
+async def census_file(path: Path, progress_callback: ProgressCallback) -> FileCensus:
+    """Count what is in the file at *path*, reporting progress every hundred lines.
+
+    Raises:
+        OSError: The file cannot be read.
+        SyntaxError: It declares an encoding that does not exist, or is not made of Python's tokens.
+        UnicodeDecodeError: It is not in the encoding it declares (UTF-8 if it declares none).
+        tokenize.TokenError: It ends inside a string or bracket.
+    """
+    unwanted = threading.Event()
+    try:
+        return await asyncio.to_thread(_count, path, progress_callback, unwanted)
+    finally:
+        unwanted.set()  # if this task is cancelled: a thread cannot be stopped, but it can be told
+
+
+def _count(path: Path, report: ProgressCallback, unwanted: threading.Event) -> FileCensus:
+    data = path.read_bytes()
+    lines = _decoded_lines(data)
+    found: Counter[int | str] = Counter()  # names by their text, all other tokens by their type
+    for kind, text, *_ in tokenize.generate_tokens(_observed(lines, report, unwanted).__next__):
+        found[text if kind == tokenize.NAME else kind] += 1
+    return FileCensus(
+        digest=hashlib.sha256(data).hexdigest(),
+        bytes=len(data),
+        lines=len(lines),
+        blank=sum(not line.strip() for line in lines),
+        comments=found[tokenize.COMMENT],
+        functions=found["def"],
+        classes=found["class"],
+        tokens=found.total(),
+    )
+
+
+def _decoded_lines(data: bytes) -> list[str]:
+    encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
+    return io.StringIO(data.decode(encoding), newline=None).readlines()
+
+
+def _observed(lines: list[str], report: ProgressCallback, unwanted: threading.Event) -> Iterator[str]:
+    """Yield *lines* and report how many have been read; end early once nobody wants the result."""
+    for number, line in enumerate(lines, 1):
+        if number % LINES_PER_REPORT == 0:
+            if unwanted.is_set():
+                return
+            report(number / len(lines))  # may be called from any thread
+        yield line

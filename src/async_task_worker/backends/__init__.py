@@ -1,0 +1,31 @@
+"""The engines behind the one API: chosen by a URL, or given as an object."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from .base import Backend, Runtime
+from .local import LocalBackend
+
+__all__ = ["Backend", "LocalBackend", "Runtime", "open_backend"]
+
+SCHEMES: Final[dict[str, Callable[[str], Backend]]] = {"memory": lambda _url: LocalBackend()}
+
+
+def open_backend(backend: str | Backend) -> Backend:
+    """Return the backend meant by a URL such as ``"memory://"``; an object is taken as it is.
+
+    Raises:
+        ValueError: The URL's scheme is unknown.
+        TypeError: It is neither a URL nor a backend.
+    """
+    if not isinstance(backend, str):
+        if not callable(getattr(backend, "attach", None)):
+            raise TypeError(f"backend must be a URL such as 'memory://' or a Backend, not {backend!r}")
+        return backend
+    scheme, separator, _ = backend.partition("://")
+    if not separator or scheme not in SCHEMES:
+        known = ", ".join(f"{scheme}://" for scheme in SCHEMES)
+        raise ValueError(f"backend {scheme!r} is unknown; there are {known}")
+    return SCHEMES[scheme](backend)

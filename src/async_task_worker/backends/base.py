@@ -1,0 +1,67 @@
+"""Who drives the loop: what the worker asks of a backend, and which there are."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..events import EventBus
+from ..executor import TaskExecutor
+from ..ledger import Ledger
+from ..record import TaskRecord
+from ..room import OnFull
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """What the worker hands its backend to work with.
+
+    Attributes:
+        ledger: Where the state of tasks is kept.
+        executor: What runs a task.
+        events: Where changes are published.
+        max_workers: How many tasks may run at once.
+        max_queue_size: How many may wait; None for any number.
+        on_full: Whether a caller waits for room or is refused.
+    """
+
+    ledger: Ledger
+    executor: TaskExecutor
+    events: EventBus
+    max_workers: int
+    max_queue_size: int | None
+    on_full: OnFull
+
+
+class Backend(Protocol):
+    """Takes requests, runs them and keeps the ledger up to date."""
+
+    @property
+    def zombies(self) -> int:
+        """How many tasks were left behind and still go on."""
+        ...
+
+    def attach(self, runtime: Runtime) -> None:
+        """Take what the worker provides. Called once, before anything else."""
+
+    async def start(self) -> None:
+        """Begin to run tasks on the running event loop."""
+
+    async def stop(self, timeout: float | None, spare: set[str]) -> None:
+        """Take nothing new, give running tasks *timeout* seconds, cut off the rest.
+
+        Tasks in *spare* are neither waited for nor cut off.
+        """
+
+    def submit(self, record: TaskRecord) -> Awaitable[None] | None:
+        """Record the task and have it run; DuplicateTaskError if its id is known.
+
+        Returns:
+            None if that is done, else what is left to await until it is.
+        """
+        ...
+
+    async def cancel(self, task_id: str) -> bool:
+        """Cancel a task; return whether it ended cancelled because of it."""
+        ...

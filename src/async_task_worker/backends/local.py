@@ -1,0 +1,73 @@
+"""Tasks that run in this process: a queue in memory, slots on this event loop."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+
+from ..exceptions import DuplicateTaskError
+from ..outcome import CUT_SHORT
+from ..pool import WorkerPool
+from ..queue import TaskQueue
+from ..record import TaskRecord
+from ..room import Room
+from ..status import PENDING
+from .base import Runtime
+
+
+class LocalBackend:
+    """Runs tasks on the worker's own event loop. Pending ones end cancelled when it stops."""
+
+    def attach(self, runtime: Runtime) -> None:
+        """Take what the worker provides."""
+        self._ledger = runtime.ledger
+        self._queue = TaskQueue()
+        self._pool = WorkerPool(self._queue, runtime.executor, runtime.max_workers, ledger=runtime.ledger)
+        self._room = None
+        if runtime.max_queue_size is not None:
+            self._room = Room(runtime.max_queue_size, runtime.on_full, self._queue, self._pool, runtime.events)
+
+    @property
+    def zombies(self) -> int:
+        """How many tasks were left behind and still go on."""
+        return self._pool.zombies
+
+    async def start(self) -> None:
+        """Begin to run tasks on the running event loop."""
+        await self._pool.start()
+
+    async def stop(self, timeout: float | None, spare: set[str]) -> None:
+        """Cancel what waits, give running tasks *timeout* seconds, cut off the rest."""
+        self._pool.close()
+        if self._room is not None:
+            self._room.close()
+        for record in self._queue.clear():
+            self._ledger.settle(record, CUT_SHORT)
+        await self._pool.finish(timeout, spare)
+
+    def submit(self, record: TaskRecord) -> Awaitable[None] | None:
+        """Record the task and queue it, at once unless it has to wait for room."""
+        if self._room is not None:
+            return self._submit_into(self._room, record)
+        self._ledger.admit(record)
+        self._queue.put(record)
+        self._pool.wake()
+        return None
+
+    async def cancel(self, task_id: str) -> bool:
+        """End a pending task at once; tell a running one to stop and see how it ends."""
+        record = self._ledger.get(task_id)
+        if record is None or record.status is not PENDING:
+            return await self._pool.cancel_running_task(task_id)
+        self._queue.discard(record)
+        return self._ledger.settle(record, CUT_SHORT)
+
+    async def _submit_into(self, room: Room, record: TaskRecord) -> None:
+        self._ledger.refuse_duplicate(record.id)
+        await room.enter()
+        try:
+            self._ledger.admit(record)
+        except DuplicateTaskError:  # somebody took the id meanwhile
+            room.look_again()
+            raise
+        self._queue.put(record)
+        self._pool.wake()

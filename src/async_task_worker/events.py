@@ -1,0 +1,225 @@
+"""What happened, told to whoever listens. Facts come up through here and nothing goes back down."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import weakref
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Final, Self
+
+from .exceptions import hand_to_loop
+from .record import TaskRecord
+from .status import TaskInfo
+
+logger = logging.getLogger(__name__)
+
+CREATED: Final = "task.created"
+STARTED: Final = "task.started"
+PROGRESS: Final = "task.progress"
+
+Tap = Callable[[str, TaskRecord], None]
+
+
+@dataclass(frozen=True, slots=True)
+class TaskEvent:
+    """One change of one task.
+
+    Attributes:
+        type: ``task.created``, ``task.started``, ``task.progress``, ``task.completed``,
+            ``task.failed`` or ``task.cancelled``.
+        task: The task as it was right after the change.
+        seq: Counts the events of this worker that somebody listened to.
+        at: When it happened (aware, UTC).
+    """
+
+    type: str
+    task: TaskInfo
+    seq: int
+    at: datetime
+
+
+class EventBus:
+    """Delivers every event to every listener, in order. Publishing never waits and never raises.
+
+    Args:
+        wall: Tells the time of an event, in seconds since the epoch.
+    """
+
+    def __init__(self, wall: Callable[[], float]) -> None:
+        self._wall = wall
+        self._taps: list[Tap] = []
+        self._listeners: list[Callable[[TaskEvent], object]] = []
+        self._streams: list[weakref.ref[EventStream]] = []  # one that is dropped is gone
+        self._undelivered: deque[TaskEvent] = deque()
+        self._delivering = False
+        self._seq = 0
+        self.watched = False
+        """Whether anybody would notice an event: asked before the work of making one."""
+        self.awaited: dict[str, Callable[[TaskRecord], None]] = {}
+        """What to call, once, when the task of this id has ended. For this package only."""
+
+    def tap(self, tap: Tap) -> Callable[[], None]:
+        """Call ``tap(type, record)`` at every change, before any listener. For this package only."""
+        self._taps.append(tap)
+        self._look_around()
+
+        def stop() -> None:
+            self._taps.remove(tap)
+            self._look_around()
+
+        return stop
+
+    def listen(self, listener: Callable[[TaskEvent], object]) -> Callable[[], None]:
+        """Call *listener* with every :class:`TaskEvent` from now on.
+
+        It is called on the event loop, between two steps of the tasks, so it should be
+        quick. What it raises is logged and disturbs nobody.
+
+        Returns:
+            A function that ends the listening; calling it again does nothing.
+        """
+        if not callable(listener):
+            raise TypeError(f"a listener must be callable with one event, not {listener!r}")
+        self._listeners.append(listener)
+        self._look_around()
+
+        def stop() -> None:
+            if listener in self._listeners:
+                self._listeners.remove(listener)
+                self._look_around()
+
+        return stop
+
+    def stream(self, max_buffer: int = 1000) -> EventStream:
+        """Return an async iterator over every event from now on; it ends when the worker stops.
+
+        Args:
+            max_buffer: How many events may wait to be read. When it is full the oldest
+                goes, and is counted in the stream's ``missed``.
+        """
+        if isinstance(max_buffer, bool) or not isinstance(max_buffer, int):
+            raise TypeError(f"max_buffer must be an int, not {max_buffer!r}")
+        if max_buffer < 1:
+            raise ValueError(f"max_buffer must be at least 1, not {max_buffer}")
+        stream = EventStream(self, max_buffer)
+        self._streams.append(weakref.ref(stream, self._drop))
+        self._look_around()
+        return stream
+
+    def publish(self, kind: str, record: TaskRecord) -> None:
+        """Tell everybody. An event caused by a listener is delivered after the one it listens to."""
+        for tap in tuple(self._taps):
+            tap(kind, record)
+        if not self._listeners and not self._streams:
+            return
+        self._seq += 1
+        event = TaskEvent(kind, record.info(), self._seq, datetime.fromtimestamp(self._wall(), UTC))
+        self._undelivered.append(event)
+        if not self._delivering:
+            self._deliver()
+
+    def close_streams(self) -> None:
+        """End every stream once what it holds has been read."""
+        for stream in self._live_streams():
+            stream.close()
+
+    def forget(self, stream: EventStream) -> None:
+        """Deliver nothing more to *stream*."""
+        self._streams = [reference for reference in self._streams if reference() is not stream]
+        self._look_around()
+
+    def _drop(self, dead: weakref.ref[EventStream]) -> None:
+        self._streams = [reference for reference in self._streams if reference is not dead]
+        self._look_around()
+
+    def _live_streams(self) -> list[EventStream]:
+        return [stream for reference in self._streams if (stream := reference()) is not None]
+
+    def _deliver(self) -> None:
+        self._delivering = True
+        try:
+            while self._undelivered:
+                event = self._undelivered.popleft()
+                for stream in self._live_streams():
+                    stream.put(event)
+                for listener in tuple(self._listeners):
+                    self._call(listener, event)
+        finally:
+            self._delivering = False
+
+    def _call(self, listener: Callable[[TaskEvent], object], event: TaskEvent) -> None:
+        try:
+            listener(event)
+        except BaseException as error:
+            logger.exception("A listener failed on %s of task %r", event.type, event.task.id)
+            if isinstance(error, KeyboardInterrupt):
+                hand_to_loop(error)
+
+    def _look_around(self) -> None:
+        self.watched = bool(self._taps or self._listeners or self._streams)
+
+
+class EventStream:
+    """The events from one moment on, as an async iterator with a bounded buffer.
+
+    Leave it with ``close()``, by leaving ``async with``, or just drop it.
+
+    Attributes:
+        missed: How many events were dropped because they were not read in time.
+    """
+
+    def __init__(self, bus: EventBus, max_buffer: int) -> None:
+        self._bus = bus
+        self._events: deque[TaskEvent] = deque(maxlen=max_buffer)
+        self._reader: asyncio.Future[None] | None = None
+        self._closed = False
+        self.missed = 0
+
+    def put(self, event: TaskEvent) -> None:
+        """Hold *event* for the reader, in place of the oldest one if there is no room."""
+        self.missed += len(self._events) == self._events.maxlen
+        self._events.append(event)
+        self._wake()
+
+    def close(self) -> None:
+        """End the stream: what it holds can still be read."""
+        self._closed = True
+        self._bus.forget(self)
+        self._wake()
+
+    def __aiter__(self) -> Self:
+        """Return the stream itself."""
+        return self
+
+    async def __anext__(self) -> TaskEvent:
+        """Return the next event, waiting for it if there is none."""
+        while not self._events:
+            if self._closed:
+                raise StopAsyncIteration
+            if self._reader is not None:
+                raise RuntimeError("two readers wait on one event stream; give each its own with events.stream()")
+            self._reader = asyncio.get_running_loop().create_future()
+            try:
+                await self._reader
+            finally:
+                self._reader = None
+        return self._events.popleft()
+
+    async def __aenter__(self) -> Self:
+        """Return the stream itself."""
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        """Close the stream."""
+        self.close()
+
+    def _wake(self) -> None:
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)

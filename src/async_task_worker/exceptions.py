@@ -1,0 +1,73 @@
+"""What can go wrong, and how to mend it: each error's docstring is its message.
+
+Mistakes in an argument's type or value raise the builtin ``TypeError`` or
+``ValueError``; the classes here name the situations a program may want to catch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+
+class TaskWorkerError(Exception):
+    """Base class of every error of this package's own.
+
+    Args:
+        detail: What happened here, in front of the class's own text.
+        task_id: The task concerned, kept as :attr:`task_id`.
+    """
+
+    task_id: str | None
+
+    def __init__(self, detail: str | None = None, *, task_id: str | None = None) -> None:
+        super().__init__(*(() if detail is None else (detail,)))
+        self.task_id = task_id
+
+    def __str__(self) -> str:
+        """Say what happened and, from the class's docstring, how to mend it."""
+        return ": ".join([*map(str, self.args), str(type(self).__doc__)])
+
+
+class TaskNotFoundError(TaskWorkerError, KeyError):
+    """No task with this id is known here. It was never added, or its record is past its retention."""
+
+
+class DuplicateTaskError(TaskWorkerError, ValueError):
+    """A task with this id exists already. Omit task_id to have one made, or choose another."""
+
+
+class WorkerNotRunningError(TaskWorkerError, RuntimeError):
+    """The worker is not running. Call await worker.start() first, or use `async with worker:`."""
+
+
+class WrongEventLoopError(TaskWorkerError, RuntimeError):
+    """The worker runs on another event loop. Go through asyncio.run_coroutine_threadsafe(..., loop)."""
+
+
+class QueueFullError(TaskWorkerError):
+    """The queue holds max_queue_size tasks. Add again later, or raise the limit."""
+
+
+class TaskFailedError(TaskWorkerError):
+    """The task failed; its own error is the __cause__ of this one."""
+
+
+class TaskCancelledError(TaskWorkerError):
+    """The task was cancelled before it had a result."""
+
+
+class TaskTimeoutError(TaskWorkerError, TimeoutError):
+    """The task ran longer than its timeout allows."""
+
+    def __str__(self) -> str:
+        """Say how long the task was allowed."""
+        return str(self.args[0]) if self.args else str(type(self).__doc__)
+
+
+def hand_to_loop(interrupt: KeyboardInterrupt) -> None:
+    """Let *interrupt* end the event loop, as it would have outside of user code we guard."""
+
+    def end_loop() -> None:
+        raise interrupt
+
+    asyncio.get_running_loop().call_soon(end_loop)

@@ -1,0 +1,165 @@
+"""How one task runs: user code under its timeout, and an outcome whatever that code does."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from asyncio import CancelledError
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from typing import Any, Final
+
+from .exceptions import TaskTimeoutError, hand_to_loop
+from .outcome import CUT_SHORT, Interruption, Outcome, completed, failed
+from .record import TaskRecord
+from .registry import PROGRESS_PARAMETER
+
+ProgressCallback = Callable[[float], None]
+"""What a task function gets as ``progress_callback``: call it with a number from 0.0 to 1.0."""
+
+Report = Callable[[TaskRecord, float], None]
+
+current_task_id: Final[ContextVar[str | None]] = ContextVar("async_task_worker.current_task_id", default=None)
+"""The id of the task this code runs in, in asyncio tasks and threads it started too."""
+
+
+class Slot:
+    """A place to run one task at a time: which it is, and why it was told to stop.
+
+    The reason is a flag, never a count of ``cancelling()``: user code can leave that
+    count at any number, and a coroutine can swallow a cancellation altogether.
+
+    Attributes:
+        record: The task that runs here, or None.
+        task: Its asyncio Task; None while that takes an eager first step.
+        interruption: Why it was told to stop, or None.
+        lost: Whether its task was left behind: the slot is never used again.
+        watched: Whether a timer or a waiter is to be told when the task ends.
+        deadline: When the pool gives up waiting for it to stop.
+        timer: When its timeout is over.
+    """
+
+    __slots__ = ("_gone", "_told", "deadline", "interruption", "lost", "record", "task", "timer", "watched")
+
+    def __init__(self, told: Callable[[Slot, TaskRecord], None]) -> None:
+        self._told = told
+        self.record: TaskRecord | None = None
+        self.task: asyncio.Task[None] | None = None
+        self.interruption: Interruption | None = None
+        self.lost = False
+        self.watched = False
+        self.deadline: asyncio.TimerHandle | None = None
+        self.timer: asyncio.TimerHandle | None = None
+        self._gone: asyncio.Future[None] | None = None
+
+    def interrupt(self, reason: Interruption) -> None:
+        """Ask the task to stop, once; a later reason neither repeats nor replaces the first."""
+        if self.interruption is None and self.record is not None:
+            self.interruption = reason
+            self.watched = True
+            self._told(self, self.record)
+            if self.task is not None:
+                self.task.cancel()
+
+    def limit(self, seconds: float) -> None:
+        """Interrupt the task in so many seconds from now."""
+        self.watched = True
+        self.timer = asyncio.get_running_loop().call_later(seconds, self.interrupt, Interruption.TIMEOUT)
+
+    async def gone(self) -> None:
+        """Wait until the task has ended. Being cancelled here disturbs neither it nor other waiters."""
+        if self._gone is None:
+            self._gone = asyncio.get_running_loop().create_future()
+            self.watched = True
+        await asyncio.wait([self._gone])
+
+    def tell(self) -> None:
+        """Call off what was to happen if the task had not ended, and tell those who wait for that."""
+        for timer in (self.deadline, self.timer):
+            if timer is not None:
+                timer.cancel()
+        if self._gone is not None:
+            self._gone.set_result(None)
+        self.watched = False
+        self.deadline = self.timer = self._gone = None
+
+    def cut_short(self, record: TaskRecord, error: BaseException | None = None) -> Outcome:
+        """Return how the task ends for the reason it was told to stop, *error* being what it did then."""
+        if self.interruption is not Interruption.TIMEOUT:
+            return CUT_SHORT
+        late = TaskTimeoutError(f"Task timed out after {record.timeout:g} seconds", task_id=record.id)
+        late.__cause__ = error
+        return failed(late)
+
+
+class TaskExecutor:
+    """Calls task functions, and says what their endings mean.
+
+    The pool awaits what :meth:`call` returns in the task's own asyncio Task, then asks
+    :meth:`returned` or :meth:`raised`. Only the user's coroutine stands between the two.
+    """
+
+    def call(self, slot: Slot, record: TaskRecord, report: Report) -> Awaitable[Any]:
+        """Start the clock and call the function; the result is still to be awaited."""
+        current_task_id.set(record.id)
+        if record.timeout is not None:
+            slot.limit(record.timeout)
+        func, kwargs = record.func, record.kwargs
+        if record.function.progress_index >= 0:
+            kwargs = _with_progress(record, report)
+        awaitable: Awaitable[Any] = func(*record.args) if kwargs is None else func(*record.args, **kwargs)
+        return awaitable
+
+    def returned(self, slot: Slot, record: TaskRecord, result: Any) -> Outcome:
+        """Say how a task ended whose function returned."""
+        if slot.interruption is Interruption.TIMEOUT:
+            return slot.cut_short(record)  # it swallowed the cancellation and is late all the same
+        return completed(result)
+
+    def raised(self, slot: Slot, record: TaskRecord, error: BaseException) -> Outcome:
+        """Say how a task ended whose function raised, whatever it was."""
+        if isinstance(error, CancelledError) or asyncio._get_running_loop() is None:
+            return slot.cut_short(record)  # without a loop it was closed with it, by nobody's wish
+        if error.__traceback__ is not None:
+            error.__traceback__ = error.__traceback__.tb_next  # our own frame tells the user nothing
+        if isinstance(error, KeyboardInterrupt):
+            hand_to_loop(error)
+        if slot.interruption is Interruption.TIMEOUT:
+            return slot.cut_short(record, error)
+        return failed(error)
+
+
+def _with_progress(record: TaskRecord, report: Report) -> dict[str, Any] | None:
+    kwargs = record.kwargs
+    if not record.function.wants_progress(record.args, kwargs):
+        return kwargs
+    return {**(kwargs or {}), PROGRESS_PARAMETER: progress_callback(record, report)}
+
+
+def progress_callback(record: TaskRecord, report: Report) -> ProgressCallback:
+    """Return the function a task reports its progress through, from any thread.
+
+    It takes a number; what lies outside of 0.0 to 1.0 is moved to the nearest end. After
+    the task has ended it does nothing.
+    """
+    loop = asyncio.get_running_loop()
+    running_loop = asyncio._get_running_loop
+
+    def progress(value: float) -> None:
+        if type(value) is not float or not 0.0 <= value <= 1.0:
+            value = _clamped(value)
+        if running_loop() is loop:
+            report(record, value)
+        elif not loop.is_closed():
+            loop.call_soon_threadsafe(report, record, value)
+
+    return progress
+
+
+def _clamped(value: Any) -> float:
+    if isinstance(value, str | bytes) or not hasattr(value, "__float__"):
+        raise TypeError(f"progress must be a number from 0.0 to 1.0, not {value!r}")
+    number = float(value)
+    if math.isnan(number):
+        raise ValueError("progress must be a number from 0.0 to 1.0, not NaN")
+    return min(max(number, 0.0), 1.0)

@@ -1,0 +1,76 @@
+"""Turn finished tasks into finished futures.
+
+A caller may ask for a future before, while or after its task runs; each call gets its
+own, so one caller cancelling a future never disturbs another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from .events import EventBus
+from .exceptions import TaskFailedError
+from .record import TaskRecord
+from .status import CANCELLED, FAILED, error_text
+
+TaskFuture = asyncio.Future[Any]
+
+
+class TaskFutures:
+    """Futures waiting for their tasks, resolved as those end. A task nobody waits for costs nothing."""
+
+    def __init__(self, events: EventBus) -> None:
+        self._awaited = events.awaited
+        self._waiting: dict[str, list[TaskFuture]] = {}
+
+    def future_for(self, record: TaskRecord) -> TaskFuture:
+        """Return a new future for the task; already done if the task is."""
+        future = asyncio.get_running_loop().create_future()
+        if record.finished:
+            resolve(future, record)
+        else:
+            self._wait(record.id, future)
+        return future
+
+    def _wait(self, task_id: str, future: TaskFuture) -> None:
+        futures = self._waiting.get(task_id)
+        if futures is None:
+            self._waiting[task_id] = [future]
+            self._awaited[task_id] = self._settled
+            return
+        futures.append(future)
+        if len(futures) & (len(futures) - 1) == 0:  # doubled: drop those whose caller has left
+            futures[:] = [waiting for waiting in futures if not waiting.done()]
+
+    def _settled(self, record: TaskRecord) -> None:
+        for future in self._waiting.pop(record.id):
+            if not future.done():
+                resolve(future, record)
+
+
+def resolve(future: TaskFuture, record: TaskRecord) -> None:
+    """Give *future* what the finished task ended with."""
+    if record.status is CANCELLED:
+        future.cancel()
+    elif record.status is FAILED:
+        future.set_exception(failure(record))
+        future.exception()  # it counts as seen: a future nobody awaits makes no noise
+    else:
+        future.set_result(record.result)
+
+
+def failure(record: TaskRecord) -> Exception:
+    """Return what to raise for a failed task: its own error wherever a future can carry it."""
+    error = record.error
+    if isinstance(error, Exception) and not isinstance(error, StopIteration):
+        return error
+    return failed_because(record)
+
+
+def failed_because(record: TaskRecord) -> TaskFailedError:
+    """Return an error that names the failed task and has the task's own as its cause."""
+    error = record.error
+    failed = TaskFailedError(None if error is None else error_text(error), task_id=record.id)
+    failed.__cause__ = error
+    return failed

@@ -1,0 +1,215 @@
+"""The one owner of task state: what each task is, when it changed, and for how long that is kept.
+
+Every method is synchronous and every transition is guarded by the state machine, so
+whoever ends a task first decides how it ended. Each change is published once.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
+from itertools import islice
+from math import inf
+from typing import Any, Final
+
+from .clock import SYSTEM_CLOCK, Clock
+from .events import CREATED, PROGRESS, STARTED, EventBus
+from .exceptions import DuplicateTaskError
+from .outcome import Outcome
+from .record import TaskRecord
+from .status import NEXT, PENDING, RUNNING, TaskStatus
+
+FINAL: Final = [status for status in TaskStatus if not NEXT[status]]
+
+ENDINGS: Final = {status: f"task.{status}" for status in FINAL}
+"""The event that tells of each final status."""
+
+_SAME_EPOCH: Final = 0.01
+"""Seconds the wall clock may wander off the monotonic one before new tasks follow it."""
+
+_EPOCH_CHECK: Final = 1.0
+"""Seconds between two looks at whether it did."""
+
+_SWEEP_LEAST: Final = 1024
+"""Finished tasks that are never worth a look at their age while nobody asks for them."""
+
+
+class Ledger:
+    """Known tasks by id, in the order they were added.
+
+    Args:
+        events: Where changes are published.
+        clock: The source of time.
+        retention: Seconds a finished task stays known; None keeps it for ever.
+        max_history: How many finished tasks stay known; None keeps them all.
+    """
+
+    def __init__(
+        self,
+        events: EventBus | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+        retention: float | None = None,
+        max_history: int | None = None,
+    ) -> None:
+        self._events = EventBus(clock.wall) if events is None else events
+        self._wall, self._monotonic = clock
+        self._retention = retention
+        self._max_history = inf if max_history is None else max_history
+        self._sweep_above = self._max_history if retention is None else min(self._max_history, _SWEEP_LEAST)
+        self._records: dict[str, TaskRecord] = {}
+        self._finished: deque[TaskRecord] = deque()  # in the order they ended
+        self._ended = dict.fromkeys(FINAL, 0)  # known tasks by how they ended; the pending are the rest
+        self._running = 0
+        self._epoch = self._wall() - self._monotonic()
+        self._epoch_until = self._monotonic() + _EPOCH_CHECK
+
+    def admit(self, record: TaskRecord) -> None:
+        """Record a new pending task.
+
+        Raises:
+            DuplicateTaskError: A task of this id is known; it is left alone.
+        """
+        records = self._records
+        if record.id in records:
+            self.refuse_duplicate(record.id)
+        now = self._monotonic()
+        if now > self._epoch_until:
+            self._follow_the_wall_clock(now)
+        record.created = now
+        record.epoch = self._epoch
+        records[record.id] = record
+        if self._events.watched:
+            self._events.publish(CREATED, record)
+
+    def refuse_duplicate(self, task_id: str) -> None:
+        """Raise DuplicateTaskError if a task of this id is known."""
+        self._forget_expired()
+        if task_id in self._records:
+            raise DuplicateTaskError(repr(task_id), task_id=task_id)
+
+    def start(self, record: TaskRecord) -> bool:
+        """Move a pending task to running; return False if it is not pending."""
+        if record.status is not PENDING:
+            return False
+        record.status = RUNNING
+        record.started = self._monotonic()
+        record.attempt += 1
+        self._running += 1
+        if self._events.watched:
+            self._events.publish(STARTED, record)
+        return True
+
+    def report(self, record: TaskRecord, progress: float) -> None:
+        """Note the progress of a running task; of any other it is too late to tell."""
+        if record.status is RUNNING:
+            record.progress = progress
+            record.changes += 1
+            if self._events.watched:
+                self._events.publish(PROGRESS, record)
+
+    def enter(self, record: TaskRecord, phase: str | None) -> None:
+        """Note what happens within the status; it shows from the next snapshot on."""
+        record.phase = phase
+        record.changes += 1
+
+    def settle(self, record: TaskRecord, outcome: Outcome) -> bool:
+        """End a task; return False, and change nothing, if somebody already did."""
+        status, result, error = outcome
+        before = record.status
+        if status not in NEXT[before]:
+            return False
+        record.status = status
+        record.ended = self._monotonic()
+        record.result = result
+        record.error = error
+        record.func = record.args = record.kwargs = record.context = record.slot = (
+            None  # only running it needs these
+        )
+        if before is RUNNING:
+            self._running -= 1
+        self._ended[status] += 1
+        finished = self._finished
+        finished.append(record)
+        if self._events.watched:
+            self._events.publish(ENDINGS[status], record)
+        awaited = self._events.awaited
+        if awaited and record.id in awaited:
+            awaited.pop(record.id)(record)
+        if len(finished) > self._sweep_above:
+            self._sweep()
+        return True
+
+    def get(self, task_id: str) -> TaskRecord | None:
+        """Return the record of this id, or None."""
+        record = self._records.get(task_id)
+        if record is not None and record.ended is not None:
+            self._forget_expired()
+            return self._records.get(task_id)
+        return record
+
+    def select(
+        self,
+        statuses: AbstractSet[TaskStatus] | None = None,
+        limit: int | None = None,
+        older_than: float | None = None,
+    ) -> list[TaskRecord]:
+        """Return the records that match, newest first.
+
+        Args:
+            statuses: Only tasks in one of these; None for all.
+            limit: At most this many; None for all.
+            older_than: Only tasks added at least this many seconds ago; None for all.
+        """
+        self._forget_expired()
+        matching: Iterator[TaskRecord] = reversed(self._records.values())
+        if older_than is not None:
+            latest = self._monotonic() - older_than
+            matching = (record for record in matching if record.created <= latest)
+        if statuses is not None:
+            counts = self.counts()
+            there_are = sum(counts[status] for status in statuses)
+            limit = there_are if limit is None else min(limit, there_are)  # the search ends with the last of them
+            matching = (record for record in matching if record.status in statuses)
+        return list(islice(matching, limit))
+
+    def counts(self) -> dict[TaskStatus, int]:
+        """Return how many known tasks are in each status."""
+        self._forget_expired()
+        running = self._running
+        return {PENDING: self.unfinished() - running, RUNNING: running, **self._ended}
+
+    def unfinished(self) -> int:
+        """Return how many tasks are pending or running."""
+        return len(self._records) - len(self._finished)
+
+    def _follow_the_wall_clock(self, now: float) -> None:
+        self._epoch_until = now + _EPOCH_CHECK
+        epoch = self._wall() - now
+        if abs(epoch - self._epoch) > _SAME_EPOCH:
+            self._epoch = epoch
+
+    def _sweep(self) -> None:
+        """Forget what is too much or too old; what is left may double before the next time."""
+        finished = self._finished
+        while len(finished) > self._max_history:
+            self._forget(finished.popleft())
+        if self._retention is not None:
+            self._forget_expired()
+            self._sweep_above = min(self._max_history, max(_SWEEP_LEAST, 2 * len(finished)))
+
+    def _forget_expired(self) -> None:
+        if self._retention is None:
+            return
+        finished, latest = self._finished, self._monotonic() - self._retention
+        while finished and _ended(finished[0]) <= latest:
+            self._forget(finished.popleft())
+
+    def _forget(self, record: TaskRecord) -> None:
+        del self._records[record.id]
+        self._ended[record.status] -= 1
+
+
+def _ended(record: TaskRecord) -> float:
+    ended: Any = record.ended
+    return float(ended)

@@ -1,0 +1,280 @@
+"""Slots, not pollers: a free slot starts the next task at once, and nothing runs while nothing waits.
+
+Each task runs in an asyncio Task and a context of its own, so neither context variables
+nor cancellation counts leak from one into the next. A task ends its slot itself; one that
+will not stop is left behind after a moment, and the slot goes to the next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Coroutine, Generator
+from time import perf_counter as _now
+from types import coroutine
+from typing import Any, Final
+
+from .executor import Slot, TaskExecutor, current_task_id
+from .ledger import Ledger
+from .outcome import CUT_SHORT, Interruption, Outcome
+from .queue import TaskQueue
+from .record import TaskRecord
+from .status import CANCELLED, COMPLETED
+
+logger = logging.getLogger(__name__)
+
+GRACE: Final = 1.0
+"""Seconds a task has to end after it was told to; then its slot is passed on without it."""
+
+STOP_GRACE: Final = 0.5
+"""The same when the worker stops: ``stop(timeout)`` promises to return within timeout + 1 s."""
+
+_TURN: Final = 0.001
+"""Seconds of starting tasks after which the loop gets to do something else."""
+
+Job = Coroutine[Any, Any, None]
+
+
+@coroutine
+def _entered() -> Generator[None, None, None]:
+    """Suspend once, inside the ``try`` of the coroutine that awaits this."""
+    yield
+
+
+if sys.version_info >= (3, 12):
+    _EAGER = True
+
+    def _start(job: Job, loop: asyncio.AbstractEventLoop, record: TaskRecord) -> asyncio.Task[None]:
+        """Make the Task and take its first step: a task that never waits costs no turn of the loop."""
+        context = record.context.copy()
+        return asyncio.Task(job, loop=loop, name=record.id, context=context, eager_start=True)
+else:
+    _EAGER = False
+
+    def _start(job: Job, loop: asyncio.AbstractEventLoop, record: TaskRecord) -> asyncio.Task[None]:
+        """Make the Task, with the coroutine taken into its ``try`` by hand.
+
+        One that is cancelled before its first step never runs at all, ``finally`` included.
+        From in there it notices every cancellation and gives its slot back.
+        """
+        job.send(None)
+        return asyncio.Task(job, loop=loop, name=record.id, context=record.context.copy())
+
+
+def _start_by_factory(job: Job, loop: asyncio.AbstractEventLoop, record: TaskRecord) -> asyncio.Task[None]:
+    """Make the Task in the way the user has set for this loop."""
+    if not _EAGER:
+        job.send(None)
+    return loop.create_task(job, name=record.id, context=record.context.copy())
+
+
+class WorkerPool:
+    """Runs queued tasks, at most *max_workers* at a time.
+
+    Args:
+        task_queue: Where tasks wait.
+        task_executor: What runs each of them.
+        max_workers: How many may run at once.
+        ledger: Where their state is kept; a pool on its own gets one of its own.
+    """
+
+    def __init__(
+        self,
+        task_queue: TaskQueue,
+        task_executor: TaskExecutor,
+        max_workers: int = 10,
+        *,
+        ledger: Ledger | None = None,
+    ) -> None:
+        self._queue = task_queue
+        self._executor = task_executor
+        self._max_workers = max_workers
+        self._ledger = Ledger() if ledger is None else ledger
+        self._report = self._ledger.report
+        self._loop: asyncio.AbstractEventLoop
+        self._start = _start
+        self._open = False
+        self._slots: list[Slot] = []  # made when first needed
+        self._free: list[Slot] = []
+        self._zombies: set[Slot] = set()  # left behind, still going; the loop alone holds Tasks weakly
+        self._filling = False  # a fill is under way or has been scheduled
+        self._idlers: list[tuple[asyncio.Future[None], set[str]]] = []
+
+    @property
+    def running(self) -> set[str]:
+        """The ids of the tasks that occupy a slot."""
+        return {slot.record.id for slot in self._slots if slot.record is not None}
+
+    @property
+    def free(self) -> int:
+        """How many slots are free."""
+        return self._max_workers - len(self._slots) + len(self._free)
+
+    @property
+    def zombies(self) -> int:
+        """How many tasks were left behind because they did not stop, and still go on."""
+        return len(self._zombies)
+
+    async def start(self) -> None:
+        """Start running what is queued. Calling it again does nothing."""
+        self._bury()
+        self._loop = asyncio.get_running_loop()
+        self._start = _start if self._loop.get_task_factory() is None else _start_by_factory
+        self._open = True
+        self._filling = False
+        self.wake()
+
+    async def stop(self, timeout: float = 5.0) -> None:
+        """Start nothing more, let running tasks finish for *timeout* seconds, then cut them off.
+
+        It returns within *timeout* + 1 seconds whatever the tasks do, short of blocking
+        the loop. Called inside a task it does not wait for that task.
+        """
+        self.close()
+        await self.finish(timeout, set(filter(None, [current_task_id.get()])))
+
+    def close(self) -> None:
+        """Start nothing more."""
+        self._open = False
+
+    async def finish(self, timeout: float | None, spare: set[str]) -> None:
+        """Wait until no task runs but those in *spare*, cutting the rest off after *timeout* seconds."""
+        idle = asyncio.get_running_loop().create_future()
+        self._idlers.append((idle, spare))
+        self._tell_idlers()
+        await asyncio.wait([idle], timeout=timeout)
+        if not idle.done():
+            for slot in self._slots:
+                if slot.record is not None and slot.record.id not in spare:
+                    slot.interrupt(Interruption.STOP)
+                    self._give_until(slot, slot.record, STOP_GRACE)
+            await asyncio.wait([idle])
+
+    async def cancel_running_task(self, task_id: str) -> bool:
+        """Cancel a running task and wait, for a second at most, until it has ended.
+
+        Returns:
+            True if it ended cancelled, False if it does not run or ended in another way.
+        """
+        record = self._ledger.get(task_id)
+        if record is None or record.slot is None:
+            return False
+        slot: Slot = record.slot
+        slot.interrupt(Interruption.CANCEL)
+        await slot.gone()
+        return record.status is CANCELLED
+
+    def wake(self) -> None:
+        """Have the free slots filled in the loop's next turn, if there is anything to run."""
+        if not self._filling and self._open and self.free > 0 and self._queue:
+            self._filling = True
+            self._loop.call_soon(self._fill)
+
+    def _fill(self) -> None:
+        """Start tasks while there are slots; after a millisecond of it, let the loop turn first."""
+        self._filling = True
+        free, slots, pop = self._free, self._slots, self._queue.pop
+        turn_ends = _now() + _TURN
+        while (free or len(slots) < self._max_workers) and self._open:
+            record = pop()
+            if record is None:
+                break
+            self._launch(record)
+            if _EAGER and _now() > turn_ends:
+                self._loop.call_soon(self._fill)
+                return
+        self._filling = False
+
+    def _new_slot(self) -> Slot:
+        slot = Slot(self._told)
+        self._slots.append(slot)
+        return slot
+
+    def _launch(self, record: TaskRecord) -> None:
+        slot = self._free.pop() if self._free else self._new_slot()
+        slot.record = record
+        record.slot = slot
+        self._ledger.start(record)
+        slot.task = self._start(self._job(slot, record), self._loop, record)
+        if slot.interruption is not None and slot.record is record:  # in its first step, by its own doing
+            slot.task.cancel()
+
+    async def _job(self, slot: Slot, record: TaskRecord) -> None:
+        """Run one task in its own asyncio Task, and give its slot back whatever happens."""
+        executor = self._executor
+        outcome: Outcome
+        try:
+            if not _EAGER:
+                await _entered()
+            result = await executor.call(slot, record, self._report)
+            outcome = (
+                (COMPLETED, result, None) if slot.interruption is None else executor.returned(slot, record, result)
+            )
+        except BaseException as error:  # noqa: BLE001 - user code may raise anything at all
+            outcome = executor.raised(slot, record, error)
+            self._mind(slot, record, outcome)
+        self._end(slot, record, outcome)
+
+    def _mind(self, slot: Slot, record: TaskRecord, outcome: Outcome) -> None:
+        if asyncio._get_running_loop() is None:
+            self._open = False  # closed with its loop: there is none to start another on
+        elif outcome[2] is not None and not slot.lost:
+            logger.error("Task %s (%s) failed", record.id, record.function.name, exc_info=outcome[2])
+
+    def _end(self, slot: Slot, record: TaskRecord, outcome: Outcome) -> None:
+        """Free the slot, record how its task ended and start the next one."""
+        if slot.lost:
+            self._zombies.discard(slot)
+            return
+        if slot.watched:
+            slot.tell()
+        slot.record = slot.task = slot.interruption = None
+        self._free.append(slot)
+        self._ledger.settle(record, outcome)
+        if self._idlers:
+            self._tell_idlers()
+        if self._filling:
+            return
+        if _EAGER:  # not from within this Task: its first steps would nest
+            self.wake()
+        elif self._open and (following := self._queue.pop()) is not None:
+            self._launch(following)
+
+    def _told(self, slot: Slot, record: TaskRecord) -> None:
+        self._ledger.enter(record, "cancelling")
+        self._give_until(slot, record, GRACE)
+
+    def _give_until(self, slot: Slot, record: TaskRecord, grace: float) -> None:
+        if slot.deadline is not None:
+            slot.deadline.cancel()
+        slot.deadline = self._loop.call_later(grace, self._leave_behind, slot, record)
+
+    def _leave_behind(self, slot: Slot, record: TaskRecord) -> None:
+        """Go on without a task that was told to stop and did not."""
+        logger.warning("Task %s did not stop when told to; its slot goes on without it", record.id)
+        self._zombies.add(slot)
+        self._disown(slot, record, slot.cut_short(record))
+
+    def _disown(self, slot: Slot, record: TaskRecord, outcome: Outcome) -> None:
+        """End the task here and now; a new slot takes the place of the one it still sits in."""
+        heir = Slot(self._told)
+        self._slots[self._slots.index(slot)] = heir
+        slot.lost = True
+        slot.tell()
+        self._end(heir, record, outcome)
+
+    def _bury(self) -> None:
+        """End what ran on a loop that was closed under it."""
+        if self._slots and self._loop.is_closed():
+            self._open = False
+            for slot in tuple(self._slots):
+                if slot.record is not None:
+                    self._disown(slot, slot.record, CUT_SHORT)
+
+    def _tell_idlers(self) -> None:
+        running = self.running
+        for future, spare in self._idlers:
+            if running <= spare and not future.done():
+                future.set_result(None)
+        self._idlers = [idler for idler in self._idlers if not idler[0].done()]

@@ -1,0 +1,117 @@
+"""A task as it is kept: what was asked for, and what became of it. Only the ledger changes it."""
+
+from __future__ import annotations
+
+from contextvars import Context, copy_context
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from .arguments import copied
+from .registry import TaskCallable, TaskFunction
+from .status import COMPLETED, NEXT, PENDING, ErrorDetail, TaskInfo, TaskStatus, error_text
+
+NO_CONTEXT: Final = Context()
+"""Stands for every empty context, so that a million pending tasks need not hold one each."""
+
+
+class TaskRecord:
+    """One call to be made in the background, and its state.
+
+    It is one object because a million of them wait at a time. The first half is what was
+    asked for, checked before there is a record of it; what only running it needs is let go
+    at its end. The second half is the ledger's.
+
+    Times are monotonic seconds, snapshots are made when read. ``epoch`` is what the wall
+    clock was ahead of the monotonic one when the task was added: all its times are shown
+    against that, so a clock set back meanwhile never makes a task end before it began.
+    """
+
+    __slots__ = (
+        "args",
+        "attempt",
+        "changes",
+        "context",
+        "created",
+        "ended",
+        "epoch",
+        "error",
+        "func",
+        "function",
+        "id",
+        "kwargs",
+        "metadata",
+        "phase",
+        "priority",
+        "progress",
+        "result",
+        "slot",
+        "started",
+        "status",
+        "timeout",
+    )
+
+    created: float  # set at its admission, like the epoch
+    epoch: float
+
+    def __init__(
+        self,
+        task_id: str,
+        function: TaskFunction,
+        func: TaskCallable,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any] | None,
+        priority: int,
+        timeout: float | None,
+        metadata: dict[Any, Any] | None,
+    ) -> None:
+        self.id = task_id
+        self.function = function
+        self.func: Any = func
+        self.args: Any = args
+        self.kwargs = kwargs
+        self.priority = priority
+        self.timeout = timeout
+        self.metadata = metadata
+        context = copy_context()  # request ids and traces of the caller follow the task
+        self.context: Any = context or NO_CONTEXT
+        self.status: TaskStatus = PENDING
+        self.phase: str | None = None
+        self.started: float | None = None
+        self.ended: float | None = None
+        self.progress = 0.0
+        self.result: Any = None
+        self.error: BaseException | None = None
+        self.slot: Any = None  # what it runs in, while it does
+        self.attempt = 0
+        self.changes = 0  # beside its starts and its end
+
+    @property
+    def finished(self) -> bool:
+        """Whether the task has ended, in whichever way."""
+        return not NEXT[self.status]
+
+    def info(self) -> TaskInfo:
+        """Return the snapshot of this moment."""
+        error = self.error
+        return TaskInfo(
+            id=self.id,
+            name=self.function.name,
+            status=self.status,
+            phase=None if self.finished else self.phase,
+            created_at=self._fact(self.created),
+            started_at=None if self.started is None else self._fact(self.started),
+            completed_at=None if self.ended is None else self._fact(self.ended),
+            progress=1.0 if self.status is COMPLETED else self.progress,
+            progress_detail=None,
+            result=self.result,
+            error=None if error is None else error_text(error),
+            error_detail=None if error is None else ErrorDetail(error),
+            metadata=copied(self.metadata) if self.metadata else {},
+            priority=self.priority,
+            attempt=self.attempt,
+            from_cache=False,
+            revision=self.changes + self.attempt + (self.ended is not None),
+        )
+
+    def _fact(self, monotonic: float) -> datetime:
+        return datetime.fromtimestamp(monotonic + self.epoch, UTC)

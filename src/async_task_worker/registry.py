@@ -1,0 +1,221 @@
+"""What is known of task functions: which name each goes by, and how it may be called."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import weakref
+from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
+from types import MethodType
+from typing import Any, Final, TypeVar
+
+TaskCallable = Callable[..., Coroutine[Any, Any, Any]]
+F = TypeVar("F", bound=TaskCallable)
+
+if sys.version_info >= (3, 12):
+    _is_coroutine_function = inspect.iscoroutinefunction
+else:  # 3.11's inspect does not know what asyncio marks, such as AsyncMock
+    from asyncio import iscoroutinefunction as _is_coroutine_function
+
+PROGRESS_PARAMETER = "progress_callback"
+_UNLIMITED = sys.maxsize
+
+
+class TaskFunction:
+    """How a task function may be called, worked out once per function.
+
+    ``inspect.Signature.bind`` costs more than running a small task, so calls by position
+    are checked against two numbers, and the signature is asked only about the others.
+
+    Attributes:
+        name: The task type it is registered under, else its own name.
+        required: The fewest arguments a call by position alone takes.
+        most: The most it takes.
+        progress_index: Where ``progress_callback`` stands among the positional parameters
+            (past them all if it is keyword-only), or -1 if the function does not name it.
+    """
+
+    __slots__ = ("__weakref__", "_bound", "_signature", "most", "name", "progress_index", "required")
+
+    def __init__(self, function: TaskCallable, *, bound: bool = False) -> None:
+        self.name = _own_name(function)
+        self._bound = bound  # the first parameter is the method's self, filled in already
+        self._signature = _signature(function)
+        self.required, self.most, self.progress_index = _arity(self._signature, bound)
+
+    def check(self, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None) -> None:
+        """Raise TypeError unless the function can be called like this."""
+        if kwargs or not self.required <= len(args) <= self.most:
+            self._bind(args, kwargs or {})
+
+    def wants_progress(self, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None) -> bool:
+        """Whether a call like this leaves ``progress_callback`` to be filled in."""
+        return len(args) <= self.progress_index and PROGRESS_PARAMETER not in (kwargs or ())
+
+    def _bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        if self._signature is None:
+            return
+        filled = {PROGRESS_PARAMETER: None} if self.wants_progress(args, kwargs) else {}
+        first: tuple[Any, ...] = (None,) if self._bound else ()
+        try:
+            self._signature.bind(*first, *args, **filled, **kwargs)
+        except TypeError as error:
+            raise TypeError(
+                f"{self.name}{self._signature} cannot be called with the given arguments: {error}"
+            ) from None
+
+
+def _own_name(function: Any) -> str:
+    while isinstance(function, partial):
+        function = function.func
+    return getattr(function, "__name__", None) or type(function).__name__
+
+
+def _signature(function: TaskCallable) -> inspect.Signature | None:
+    try:
+        return inspect.signature(function)
+    except (ValueError, TypeError):  # it does not tell; the call itself will
+        return None
+
+
+def _arity(signature: inspect.Signature | None, bound: bool) -> tuple[int, int, int]:
+    """Return the fewest and the most arguments a call by position alone takes, and where progress goes."""
+    if signature is None:
+        return 0, _UNLIMITED, -1
+    positional = [p for p in signature.parameters.values() if p.kind in _POSITIONAL][bound:]
+    required = sum(p.default is p.empty for p in positional)
+    most = len(positional)
+    keyword_only = [p for p in signature.parameters.values() if p.kind is inspect.Parameter.KEYWORD_ONLY]
+    progress = _progress_index(positional, keyword_only)
+    if any(p.default is p.empty and p.name != PROGRESS_PARAMETER for p in keyword_only):
+        required = _UNLIMITED  # never callable by position alone
+    elif any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in signature.parameters.values()):
+        most = _UNLIMITED
+    if 0 <= progress < len(positional) and positional[progress].default is inspect.Parameter.empty:
+        required = required - 1 if progress == len(positional) - 1 else _UNLIMITED
+    return required, most, progress
+
+
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+def _progress_index(positional: list[inspect.Parameter], keyword_only: list[inspect.Parameter]) -> int:
+    for index, parameter in enumerate(positional):
+        if parameter.name == PROGRESS_PARAMETER and parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD:
+            return index
+    return _UNLIMITED if any(p.name == PROGRESS_PARAMETER for p in keyword_only) else -1
+
+
+class TaskRegistry:
+    """Task types by name, and the known functions by identity.
+
+    Functions are remembered weakly: a task function made inside another, and all it
+    closes over, goes when its last task does.
+    """
+
+    def __init__(self) -> None:
+        self._functions: dict[str, TaskCallable] = {}
+        self.known: dict[int, TaskFunction] = {}  # by the id() of functions that live
+        self._references: dict[int, object] = {}  # what tells when they do not
+
+    def register(self, task_type: str, function: TaskCallable) -> None:
+        """Make *function* the one for *task_type*; a later one replaces an earlier one."""
+        if not isinstance(task_type, str):
+            raise TypeError(f'task type must be a str, not {task_type!r}. Use it like this: @task("resize")')
+        if not task_type:
+            raise ValueError("task type must not be empty")
+        known = self.function_of(function)
+        known.name = task_type
+        self._functions[task_type] = function
+        if id(function) not in self.known:  # it cannot be known weakly, so for good
+            self.known[id(function)], self._references[id(function)] = known, function
+
+    def get(self, task_type: str) -> TaskCallable | None:
+        """Return the function registered last under *task_type*, or None."""
+        return self._functions.get(task_type)
+
+    def types(self) -> list[str]:
+        """Return the registered task types in the order of their registration."""
+        return list(self._functions)
+
+    def function_of(self, function: TaskCallable) -> TaskFunction:
+        """Return what is known of *function*; raise TypeError if it is no coroutine function."""
+        bound = type(function) is MethodType  # made anew at each access: know the function behind it
+        target = function.__func__ if bound else function  # type: ignore[attr-defined]
+        return self.known.get(id(target)) or self._learn(function, target, bound)
+
+    def _learn(self, function: TaskCallable, target: Any, bound: bool) -> TaskFunction:
+        _require_coroutine_function(function)
+        known = TaskFunction(target, bound=bound)
+        key = id(target)
+        try:
+            self._references[key] = weakref.ref(target, lambda _: self._forget(key))
+        except TypeError:  # an instance with __slots__: worked out anew for each task
+            return known
+        self.known[key] = known
+        return known
+
+    def _forget(self, key: int) -> None:
+        del self.known[key], self._references[key]
+
+
+def _require_coroutine_function(function: object) -> None:
+    if callable(function) and (
+        _is_coroutine_function(function) or _is_coroutine_function(type(function).__call__)
+    ):
+        return
+    hint = "a task must be a coroutine function (async def)"
+    if inspect.iscoroutine(function):
+        function.close()
+        hint += "; pass the function itself and its arguments, not the result of calling it"
+    elif inspect.isasyncgenfunction(function):
+        hint += "; an async generator cannot be one: collect what it yields in a coroutine"
+    elif callable(function):
+        hint += "; run a plain function with `await asyncio.to_thread(...)` inside one"
+    raise TypeError(f"{hint}, not {function!r}")
+
+
+_REGISTRY = TaskRegistry()
+"""The registry of this process, which the functions below and every worker share."""
+
+
+def task(task_type: str) -> Callable[[F], F]:
+    """Register the decorated coroutine function under *task_type* and return it unchanged.
+
+    Raises:
+        TypeError: *task_type* is no string, or the function is no coroutine function.
+        ValueError: *task_type* is empty.
+    """
+
+    def register(function: F) -> F:
+        _REGISTRY.register(task_type, function)
+        return function
+
+    if callable(task_type):
+        raise TypeError('@task needs the name of the task type: write @task("name")')
+    return register
+
+
+def register_task(task_type: str, task_func: TaskCallable) -> None:
+    """Register *task_func* under *task_type*; a later one replaces an earlier one.
+
+    Raises:
+        TypeError: *task_type* is no string, or the function is no coroutine function.
+        ValueError: *task_type* is empty.
+    """
+    _REGISTRY.register(task_type, task_func)
+
+
+def get_task_function(task_type: str) -> TaskCallable | None:
+    """Return the function registered under *task_type*, or None."""
+    return _REGISTRY.get(task_type)
+
+
+def get_all_task_types() -> list[str]:
+    """Return all registered task types in the order of their registration."""
+    return _REGISTRY.types()
+
+
+function_of = _REGISTRY.function_of
+known_functions: Final = _REGISTRY.known

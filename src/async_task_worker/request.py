@@ -1,0 +1,42 @@
+"""A call asked for: checked in every part before there is a record of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from uuid_utils import uuid4
+
+from .arguments import (
+    HIGHEST_PRIORITY,
+    LOWEST_PRIORITY,
+    checked_metadata,
+    checked_priority,
+    checked_seconds,
+    checked_task_id,
+)
+from .record import TaskRecord
+from .registry import TaskCallable, function_of, known_functions
+
+
+def requested(
+    func: TaskCallable,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any] | None,
+    priority: int,
+    timeout: float | None,
+    metadata: Mapping[Any, Any] | None,
+    task_id: str | None,
+) -> TaskRecord:
+    """Return the task asked for, not admitted yet, or say what is wrong with it."""
+    function = known_functions.get(id(func)) or function_of(func)
+    if kwargs is not None or not function.required <= len(args) <= function.most:
+        function.check(args, kwargs)
+    if type(priority) is not int or not LOWEST_PRIORITY <= priority <= HIGHEST_PRIORITY:
+        priority = checked_priority(priority)
+    if timeout is not None:
+        timeout = checked_seconds("timeout", timeout)
+    if metadata is not None:
+        metadata = checked_metadata(metadata)
+    task_id = str(uuid4()) if task_id is None else checked_task_id(task_id)
+    return TaskRecord(task_id, function, func, args, kwargs, priority, timeout, metadata)

@@ -1,0 +1,105 @@
+"""Room in a bounded queue: who waits for it, in which order, and when waiting would be for ever."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Literal
+
+from .events import EventBus
+from .exceptions import QueueFullError, WorkerNotRunningError
+from .executor import current_task_id
+from .pool import WorkerPool
+from .queue import TaskQueue
+
+OnFull = Literal["wait", "error"]
+
+
+class Room:
+    """Lets callers into a queue of limited size, first come first served.
+
+    Args:
+        limit: How many tasks may wait in the queue.
+        on_full: ``"wait"`` makes a caller wait for room, ``"error"`` refuses it.
+        queue: The queue.
+        pool: What takes tasks out of it.
+        events: Tell when it does; listened to only while somebody waits.
+    """
+
+    def __init__(self, limit: int, on_full: OnFull, queue: TaskQueue, pool: WorkerPool, events: EventBus) -> None:
+        self._limit = limit
+        self._on_full = on_full
+        self._queue = queue
+        self._pool = pool
+        self._events = events
+        self._waiting: deque[tuple[asyncio.Future[None], str | None]] = (
+            deque()
+        )  # with the running task they are in
+        self._granted = 0  # let in, but not back from waiting yet
+        self._untap: Callable[[], None] | None = None
+
+    async def enter(self) -> None:
+        """Return as soon as there is room for one task; the caller puts it there before it awaits again.
+
+        Raises:
+            QueueFullError: There is none, and waiting was not wished for or would never end.
+            WorkerNotRunningError: The worker stopped meanwhile.
+        """
+        if not self._waiting and not self._full():
+            return
+        if self._on_full == "error":
+            raise QueueFullError(f"max_queue_size is {self._limit}")
+        task_id = current_task_id.get()
+        self._refuse_deadlock(task_id)
+        await self._wait(task_id)
+
+    def look_again(self) -> None:
+        """Let in whoever there is room for now."""
+        while self._waiting and not self._full():
+            future, _ = self._waiting.popleft()
+            if not future.done():
+                self._granted += 1
+                future.set_result(None)
+        if not self._waiting:
+            self._stop_watching()
+
+    def close(self) -> None:
+        """Turn away everybody who waits: the worker stops."""
+        while self._waiting:
+            future, _ = self._waiting.popleft()
+            if not future.done():
+                future.set_exception(
+                    WorkerNotRunningError("It stopped while this call waited for room in its queue")
+                )
+        self._stop_watching()
+
+    def _full(self) -> bool:
+        return len(self._queue) + self._granted >= self._limit
+
+    async def _wait(self, task_id: str | None) -> None:
+        future = asyncio.get_running_loop().create_future()
+        self._waiting.append((future, task_id))
+        if self._untap is None:
+            self._untap = self._events.tap(lambda _kind, _record: self.look_again())
+        try:
+            await future
+        except asyncio.CancelledError:
+            if not future.cancelled():  # let in and called off in the same turn: the next one may come
+                self._granted -= 1
+            self.look_again()
+            raise
+        self._granted -= 1
+
+    def _refuse_deadlock(self, task_id: str | None) -> None:
+        running = self._pool.running
+        if task_id not in running or self._pool.free > 0:
+            return
+        blocked = {task_id} | {waiting for future, waiting in self._waiting if not future.done()}
+        if running <= blocked:
+            raise QueueFullError("Every running task waits for room in the queue, so none would ever leave it")
+
+    def _stop_watching(self) -> None:
+        if self._untap is not None:
+            self._untap()
+            self._untap = None

@@ -1,0 +1,132 @@
+"""What a task's state can be, and how it is shown: the state machine and the public snapshot."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final
+
+
+class TaskStatus(StrEnum):
+    """Where a task is in its life. These five never grow; nuance goes into ``phase``."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+# Plain names: an enum's attribute access costs more than a task's whole bookkeeping may.
+PENDING: Final = TaskStatus.PENDING
+RUNNING: Final = TaskStatus.RUNNING
+COMPLETED: Final = TaskStatus.COMPLETED
+FAILED: Final = TaskStatus.FAILED
+CANCELLED: Final = TaskStatus.CANCELLED
+
+NEXT: Final[Mapping[TaskStatus, frozenset[TaskStatus]]] = {
+    PENDING: frozenset({RUNNING, COMPLETED, CANCELLED}),  # COMPLETED: its result was known already
+    RUNNING: frozenset({PENDING, COMPLETED, FAILED, CANCELLED}),  # PENDING: to be run again
+    COMPLETED: frozenset(),
+    FAILED: frozenset(),
+    CANCELLED: frozenset(),
+}
+"""The whole state machine: which status may follow which. A final one has no successor."""
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorDetail:
+    """What is known of a task's error beyond its text.
+
+    Attributes:
+        exception: The error itself, the same object the task raised.
+    """
+
+    exception: BaseException
+
+    @property
+    def type(self) -> str:
+        """The error's class, with its module unless that is ``builtins``."""
+        cls = type(self.exception)
+        return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
+
+    @property
+    def message(self) -> str:
+        """The same text as :attr:`TaskInfo.error`."""
+        return error_text(self.exception)
+
+    @property
+    def traceback(self) -> str:
+        """The formatted traceback. Not for the public: it shows file names and source lines."""
+        return "".join(traceback.format_exception(self.exception))
+
+
+def error_text(error: BaseException) -> str:
+    """Return ``str(error)``, the class name if that is empty, and a stand-in if it raises."""
+    try:
+        return str(error) or type(error).__name__
+    except BaseException as fault:  # noqa: BLE001 - the user's own __str__: whatever it raises, the task has ended
+        return f"<{type(error).__name__}; its str() raised {type(fault).__name__}>"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskInfo:
+    """What was known of a task at the moment it was asked for. It never changes afterwards.
+
+    Attributes:
+        id: The task's id.
+        name: The task type its function is registered under, else the function's name.
+        status: One of the five of :class:`TaskStatus`; compares equal to its text.
+        phase: What happens within the status ("cancelling"), or None.
+        created_at: When it was added (aware, UTC), like the other two.
+        started_at: When its function was started last, or None.
+        completed_at: When it ended, in whichever way, or None.
+        progress: 0.0 to 1.0, as reported by the task; 1.0 once completed.
+        progress_detail: What the task said beside the number, or None.
+        result: What the task returned, the same object; None unless completed.
+        error: ``str()`` of what the task raised, or why it was ended; None unless it has one.
+        error_detail: Its type and traceback, or None.
+        metadata: What was given to ``add_task``: a copy of its own.
+        priority: Lower numbers run first.
+        attempt: How often it has been started.
+        from_cache: Whether the result came from the cache.
+        revision: Grows with every change of the task.
+    """
+
+    id: str
+    name: str
+    status: TaskStatus
+    phase: str | None
+    created_at: datetime
+    started_at: datetime | None
+    completed_at: datetime | None
+    progress: float
+    progress_detail: Mapping[str, Any] | None
+    result: Any
+    error: str | None
+    error_detail: ErrorDetail | None
+    metadata: dict[Any, Any]
+    priority: int
+    attempt: int
+    from_cache: bool
+    revision: int
+
+    @property
+    def finished(self) -> bool:
+        """Whether the task has ended, in whichever way."""
+        return not NEXT[self.status]
+
+    @property
+    def wait_time(self) -> float | None:
+        """Seconds between being added and its start; None before that."""
+        return None if self.started_at is None else (self.started_at - self.created_at).total_seconds()
+
+    @property
+    def run_time(self) -> float | None:
+        """Seconds between its start and its end; None before that."""
+        if self.started_at is None or self.completed_at is None:
+            return None
+        return (self.completed_at - self.started_at).total_seconds()

@@ -1,0 +1,458 @@
+"""The one thing most programs use: add tasks, watch them, wait for them, cancel them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from .arguments import (
+    checked_arguments,
+    checked_cache_options,
+    checked_count,
+    checked_optional_count,
+    checked_optional_seconds,
+    checked_seconds,
+    checked_statuses,
+    checked_switch,
+)
+from .backends import Backend, Runtime, open_backend
+from .clock import SYSTEM_CLOCK, Clock
+from .events import EventBus
+from .exceptions import (
+    TaskCancelledError,
+    TaskNotFoundError,
+    WorkerNotRunningError,
+    WrongEventLoopError,
+)
+from .executor import TaskExecutor, current_task_id
+from .futures import TaskFuture, TaskFutures, failed_because, failure
+from .idleness import Idleness
+from .ledger import Ledger
+from .record import TaskRecord
+from .registry import TaskCallable
+from .request import requested
+from .status import COMPLETED, FAILED, TaskInfo, TaskStatus
+
+CacheKeyFunction = Callable[[dict[str, Any]], str]
+_NO_CACHE_YET = "the result cache is not part of this version yet: leave out cache_enabled and cache_adapter"
+
+
+class AsyncTaskWorker:
+    """Runs coroutine functions in the background, a few at a time, and knows how each is doing.
+
+    Args:
+        max_workers: How many tasks may run at once.
+        task_timeout: Seconds each task may run unless it says otherwise; None for any time.
+        worker_poll_interval: Accepted and checked, but nothing here polls: a free slot takes
+            the next task at once.
+        cache_enabled: Whether results are cached unless a task says otherwise.
+        cache_ttl: Seconds a cached result lives; None for ever.
+        cache_max_size: How many results the cache holds; None for any number.
+        cache_adapter: A cache to use in place of the one in memory.
+        cache_cleanup_interval: Seconds between sweeps of stale cache mappings; 0 for none.
+        cleanup_interval: The same; *cache_cleanup_interval* wins.
+        max_queue_size: How many tasks may wait for a slot; None for any number.
+        on_full: What ``add_task`` does at that number: ``"wait"`` for room, or raise an ``"error"``.
+        retention: How long a finished task stays known, in seconds or as a timedelta; None for ever.
+        max_history: How many finished tasks stay known; None for all.
+        backend: Where tasks wait and run: ``"memory://"``, or an object with a Backend's methods.
+        clock: The source of time, for tests.
+
+    Attributes:
+        events: Every change of every task: ``events.listen(callback)``, ``events.stream()``.
+
+    Raises:
+        TypeError: An argument is of the wrong type.
+        ValueError: An argument is out of range.
+    """
+
+    def __init__(  # noqa: PLR0913 - the documented options, all but two by keyword
+        self,
+        max_workers: int = 10,
+        task_timeout: float | None = None,
+        *,
+        worker_poll_interval: float = 1.0,
+        cache_enabled: bool = False,
+        cache_ttl: float | None = 3600,
+        cache_max_size: int | None = 1000,
+        cache_adapter: object = None,
+        cache_cleanup_interval: float | None = None,
+        cleanup_interval: float | None = None,
+        max_queue_size: int | None = None,
+        on_full: Literal["wait", "error"] = "wait",
+        retention: float | timedelta | None = timedelta(days=7),
+        max_history: int | None = 100_000,
+        backend: str | Backend = "memory://",
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        max_workers = checked_count("max_workers", max_workers)
+        self._task_timeout = None if task_timeout is None else checked_seconds("task_timeout", task_timeout)
+        checked_seconds("worker_poll_interval", worker_poll_interval)
+        if checked_switch("cache_enabled", cache_enabled) or cache_adapter is not None:
+            raise ValueError(_NO_CACHE_YET)
+        checked_cache_options(None, cache_ttl, None)
+        checked_optional_count("cache_max_size", cache_max_size, least=0)
+        checked_optional_seconds("cache_cleanup_interval", cache_cleanup_interval, zero=True)
+        checked_optional_seconds("cleanup_interval", cleanup_interval, zero=True)
+        max_queue_size = checked_optional_count("max_queue_size", max_queue_size)
+        if on_full not in ("wait", "error"):
+            raise ValueError(f"on_full must be 'wait' or 'error', not {on_full!r}")
+        self.events = EventBus(clock.wall)
+        self._ledger = Ledger(
+            self.events,
+            clock,
+            checked_optional_seconds("retention", retention, zero=True),
+            checked_optional_count("max_history", max_history, least=0),
+        )
+        self._futures = TaskFutures(self.events)
+        self._backend = open_backend(backend)
+        self._backend.attach(
+            Runtime(self._ledger, TaskExecutor(), self.events, max_workers, max_queue_size, on_full)
+        )
+        self._max_workers = max_workers
+        self._submit = self._backend.submit
+        self._idleness = Idleness(self._ledger, self.events)
+        self._loop: asyncio.AbstractEventLoop | None = None  # set exactly while tasks are taken
+        self._stops: set[asyncio.Task[None]] = set()  # under way
+        self._spared: set[str] = set()  # tasks that called stop() themselves
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the worker takes tasks."""
+        return self._loop is not None and not self._loop.is_closed()
+
+    @property
+    def max_workers(self) -> int:
+        """How many tasks may run at once."""
+        return self._max_workers
+
+    @property
+    def zombies(self) -> int:
+        """How many tasks were told to stop, did not within their grace, and still go on."""
+        return self._backend.zombies
+
+    async def start(self) -> None:
+        """Begin to take and run tasks. On a running worker it does nothing; during a stop it waits for that.
+
+        Raises:
+            WrongEventLoopError: The worker runs on another event loop.
+        """
+        while self._stops:
+            await asyncio.wait(self._stops)
+        if self.is_running:
+            self._require_own_loop()
+            return
+        await self._backend.start()
+        self._loop = asyncio.get_running_loop()
+
+    async def stop(self, timeout: float | None = 5.0) -> None:
+        """Take nothing new, let running tasks finish, then cut off the rest. Records stay readable.
+
+        What had not started ends cancelled. It returns within *timeout* + 1 seconds whatever
+        the tasks do, short of blocking the event loop. Called inside a task, it does not wait
+        for that task, which goes on. Cancelling this call does not call off the stop; a second
+        call with less time shortens it. ``start()`` works again afterwards.
+
+        Args:
+            timeout: Seconds running tasks may still take; None for any time.
+        """
+        if timeout is not None:
+            timeout = checked_seconds("timeout", timeout, zero=True)
+        if not self._stops:
+            if not self.is_running:
+                return
+            self._require_own_loop()
+        self._loop = None
+        if (own := current_task_id.get()) is not None:
+            self._spared.add(own)
+        stop = asyncio.get_running_loop().create_task(self._shut_down(timeout), name="async_task_worker.stop")
+        self._stops.add(stop)
+        await asyncio.wait([stop])
+        stop.result()
+
+    async def _shut_down(self, timeout: float | None) -> None:
+        try:
+            await self._backend.stop(timeout, self._spared)
+        finally:
+            self._stops = {stop for stop in self._stops if stop is not asyncio.current_task()}
+            if not self._stops:
+                self._spared = set()
+                self.events.close_streams()
+
+    async def __aenter__(self) -> Self:
+        """Start the worker and return it."""
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        """Stop the worker."""
+        await self.stop()
+
+    async def drain(self, timeout: float | None = None) -> None:
+        """Wait until nothing is pending or running, tasks added meanwhile included.
+
+        Called inside tasks, it does not wait for those.
+
+        Args:
+            timeout: Seconds to wait; None for any time.
+
+        Raises:
+            TimeoutError: *timeout* expired first; the tasks go on.
+        """
+        if not await self._idleness.wait(current_task_id.get(), _waiting_time(timeout)):
+            left = self._ledger.unfinished()
+            raise TimeoutError(f"{left} tasks had not finished after {timeout:g} seconds; they go on")
+
+    async def add_task(
+        self,
+        task_func: TaskCallable,
+        /,
+        *args: Any,
+        priority: int = 0,
+        task_id: str | None = None,
+        metadata: Mapping[Any, Any] | None = None,
+        timeout: float | None = None,
+        use_cache: bool | None = None,
+        cache_ttl: float | None = None,
+        cache_key_fn: CacheKeyFunction | None = None,
+        **kwargs: Any,
+    ) -> str:
+        """Have ``task_func(*args, **kwargs)`` run in the background and return the task's id.
+
+        The names of the options are ours: call :meth:`submit` for a function with a
+        parameter of such a name. The task runs in a copy of the caller's context variables.
+
+        Args:
+            task_func: A coroutine function. If it has a parameter ``progress_callback`` it
+                gets a function there, to be called with a number from 0.0 to 1.0.
+            args: Its positional arguments.
+            priority: Lower numbers run first; tasks of equal priority in the order they came.
+            task_id: An id of your own; left out, one is made.
+            metadata: Kept with the task, as a copy.
+            timeout: Seconds the task may run, not counting its wait; None means the worker's
+                ``task_timeout``.
+            use_cache: Whether this call goes through the result cache; None follows the worker.
+            cache_ttl: Seconds its result stays cached; None means the default.
+            cache_key_fn: Makes its cache key.
+            kwargs: Its keyword arguments.
+
+        Raises:
+            TypeError: The function is no coroutine function or does not take these arguments,
+                or an option is of the wrong type.
+            ValueError: An option is out of range.
+            DuplicateTaskError: A task of this id is known.
+            WorkerNotRunningError: The worker was not started, or stops.
+            WrongEventLoopError: It runs on another event loop.
+            QueueFullError: The queue is full, and ``on_full`` is ``"error"`` or waiting would
+                never end.
+        """
+        if asyncio._get_running_loop() is not self._loop:
+            self._require_own_loop()
+        if use_cache is not None or cache_ttl is not None or cache_key_fn is not None:
+            checked_cache_options(use_cache, cache_ttl, cache_key_fn)
+        if timeout is None:
+            timeout = self._task_timeout
+        record = requested(task_func, args, kwargs or None, priority, timeout, metadata, task_id)
+        if (wait := self._submit(record)) is not None:
+            await wait
+        return record.id
+
+    async def submit(  # noqa: PLR0913 - the documented options, all by keyword
+        self,
+        func: TaskCallable,
+        args: Iterable[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        priority: int = 0,
+        task_id: str | None = None,
+        metadata: Mapping[Any, Any] | None = None,
+        timeout: float | None = None,
+        use_cache: bool | None = None,
+        cache_ttl: float | None = None,
+        cache_key_fn: CacheKeyFunction | None = None,
+    ) -> str:
+        """Like :meth:`add_task`, with the function's arguments apart from the options.
+
+        No name of a parameter is reserved here: *kwargs* may hold ``priority`` or ``self``.
+
+        Args:
+            func: A coroutine function.
+            args: Its positional arguments.
+            kwargs: Its keyword arguments.
+            priority: See :meth:`add_task`, like all that follow.
+            task_id: An id of your own.
+            metadata: Kept with the task.
+            timeout: Seconds the task may run.
+            use_cache: Whether this call goes through the result cache.
+            cache_ttl: Seconds its result stays cached.
+            cache_key_fn: Makes its cache key.
+
+        Raises:
+            TypeError: Also if *args* is a string or no iterable, or *kwargs* no mapping of strings.
+        """
+        self._require_own_loop()
+        checked_cache_options(use_cache, cache_ttl, cache_key_fn)
+        if timeout is None:
+            timeout = self._task_timeout
+        record = requested(func, *checked_arguments(args, kwargs), priority, timeout, metadata, task_id)
+        if (wait := self._submit(record)) is not None:
+            await wait
+        return record.id
+
+    async def cancel_task(self, task_id: str) -> bool:
+        """Cancel a pending or running task.
+
+        A running one is given a second to end. If it does not stop by then it is left
+        behind: recorded as cancelled, its slot passed on.
+
+        Returns:
+            True if the task ended cancelled. False if it is unknown, had finished before,
+            or ended in another way because it caught its cancellation.
+        """
+        record = self._ledger.get(task_id)
+        if record is None or record.finished:
+            return False
+        return await self._backend.cancel(task_id)
+
+    def get_task_info(self, task_id: str) -> TaskInfo | None:
+        """Return what is known of a task at this moment, or None if it is unknown."""
+        record = self._ledger.get(task_id)
+        return None if record is None else record.info()
+
+    def get_all_tasks(
+        self,
+        status: TaskStatus | str | Iterable[TaskStatus | str] | None = None,
+        limit: int | None = None,
+        older_than: timedelta | float | None = None,
+    ) -> list[TaskInfo]:
+        """Return the known tasks that match, newest first.
+
+        Args:
+            status: Only tasks of this status, or of one of several; also as text.
+            limit: At most this many; None for all.
+            older_than: Only tasks added at least this long ago, as a timedelta or in seconds.
+
+        Raises:
+            TypeError: An argument is of the wrong type.
+            ValueError: There is no such status, or an argument is negative.
+        """
+        statuses = None if status is None else checked_statuses(status)
+        limit = checked_optional_count("limit", limit, least=0)
+        age = checked_optional_seconds("older_than", older_than, zero=True)
+        return [record.info() for record in self._ledger.select(statuses, limit, age)]
+
+    def counts(self) -> dict[TaskStatus, int]:
+        """Return how many of the known tasks are in each status."""
+        return self._ledger.counts()
+
+    def get_task_future(self, task_id: str) -> TaskFuture:
+        """Return a new future for the task's result, done already if the task is.
+
+        It raises the task's own error if the task fails, and ``asyncio.CancelledError`` if
+        it is cancelled. Cancelling the future does nothing to the task or to other futures.
+
+        Raises:
+            TaskNotFoundError: The task is unknown to this worker.
+        """
+        return self._futures.future_for(self._known(task_id))
+
+    def get_task_futures(self, task_ids: Iterable[str]) -> list[TaskFuture]:
+        """Return a new future for each of the tasks, in the order given.
+
+        Raises:
+            TaskNotFoundError: One of them is unknown to this worker.
+        """
+        return [self._futures.future_for(record) for record in self._all_known(task_ids)]
+
+    async def wait_for_tasks(self, task_ids: Iterable[str], timeout: float | None = None) -> list[Any]:
+        """Wait until every task has finished and return their results in the order given.
+
+        Args:
+            task_ids: Tasks to wait for. With none of them it returns at once.
+            timeout: Seconds to wait in all, not per task; None waits for ever. The tasks
+                themselves keep running when it expires.
+
+        Raises:
+            TaskNotFoundError: An id is unknown to this worker. Nothing is awaited.
+            TaskCancelledError: The first task that has no result was cancelled.
+            TimeoutError: *timeout* expired first.
+            Exception: The first task that has no result failed; this is its own error.
+        """
+        records = self._all_known(task_ids)
+        await self._wait(records, _waiting_time(timeout), asyncio.ALL_COMPLETED)
+        if unfinished := sum(not record.finished for record in records):
+            raise TimeoutError(
+                f"{unfinished} of {len(records)} tasks had not finished after {timeout:g} seconds; they go on"
+            )
+        return [_result(record) for record in records]
+
+    async def wait_for_any_task(self, task_ids: Iterable[str], timeout: float | None = None) -> tuple[Any, str]:
+        """Wait until one of the tasks has finished and return its result and its id.
+
+        Args:
+            task_ids: Tasks to wait for, at least one.
+            timeout: Seconds to wait; None waits for ever. The tasks keep running when it expires.
+
+        Raises:
+            ValueError: There is no task to wait for.
+            TaskNotFoundError: An id is unknown to this worker. Nothing is awaited.
+            TaskFailedError: That task failed; its own error is the cause, its id the ``task_id``.
+            TaskCancelledError: That task was cancelled; ``task_id`` tells which.
+            TimeoutError: *timeout* expired first.
+        """
+        records = self._all_known(task_ids)
+        if not records:
+            raise ValueError("wait_for_any_task needs at least one task id")
+        await self._wait(records, _waiting_time(timeout), asyncio.FIRST_COMPLETED)
+        finished = [record for record in records if record.finished]
+        if not finished:
+            raise TimeoutError(f"None of {len(records)} tasks had finished after {timeout:g} seconds; they go on")
+        first = min(finished, key=lambda record: record.ended or 0.0)
+        if first.status is FAILED:
+            raise failed_because(first)
+        return _result(first), first.id
+
+    async def _wait(self, records: list[TaskRecord], timeout: float | None, until: str) -> None:
+        if any(record.id == current_task_id.get() and not record.finished for record in records):
+            raise ValueError("a task cannot wait for itself to finish")
+        futures = [self._futures.future_for(record) for record in records]
+        try:
+            if not all(future.done() for future in futures):
+                await asyncio.wait(futures, timeout=timeout, return_when=until)
+        finally:
+            for future in futures:
+                future.cancel()
+
+    def _known(self, task_id: str) -> TaskRecord:
+        record = self._ledger.get(task_id)
+        if record is None:
+            raise TaskNotFoundError(repr(task_id), task_id=task_id)
+        return record
+
+    def _all_known(self, task_ids: Iterable[str]) -> list[TaskRecord]:
+        if isinstance(task_ids, str):
+            raise TypeError(f"task_ids must be several ids, such as a list, not the single id {task_ids!r}")
+        return [self._known(task_id) for task_id in task_ids]
+
+    def _require_own_loop(self) -> None:
+        if not self.is_running:
+            raise WorkerNotRunningError
+        if asyncio._get_running_loop() is not self._loop:
+            raise WrongEventLoopError
+
+
+def _waiting_time(timeout: float | None) -> float | None:
+    return None if timeout is None else checked_seconds("timeout", timeout, zero=True)
+
+
+def _result(record: TaskRecord) -> Any:
+    if record.status is COMPLETED:
+        return record.result
+    if record.status is FAILED:
+        raise failure(record)
+    raise TaskCancelledError(repr(record.id), task_id=record.id)

@@ -1,0 +1,150 @@
+"""The order of the house: imports point down only, and nobody brings a guest into a foreign room."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.architecture.layering import House, broken_rules, imports_of
+
+SRC: Final = Path(__file__).parents[2] / "src"
+
+HOUSE: Final = House(
+    floors=(
+        # the package's face
+        ("async_task_worker", "async_task_worker.__main__"),
+        # edges
+        ("async_task_worker.task_worker_api",),
+        (
+            "async_task_worker.cli",
+            "async_task_worker.observability",
+            "async_task_worker.testing",
+            "async_task_worker.web",
+        ),
+        # facade
+        ("async_task_worker.worker",),
+        # drivers
+        ("async_task_worker.backends",),
+        # machinery
+        ("async_task_worker.room",),
+        ("async_task_worker.pool",),
+        ("async_task_worker.executor",),
+        ("async_task_worker.queue",),
+        # state
+        ("async_task_worker.idleness",),
+        ("async_task_worker.futures", "async_task_worker.ledger"),
+        # durability and cache
+        ("async_task_worker.cache", "async_task_worker.journal"),
+        # nouns
+        ("async_task_worker.settings",),
+        ("async_task_worker.events",),
+        ("async_task_worker.record",),
+        ("async_task_worker.request",),
+        ("async_task_worker.policy", "async_task_worker.registry"),
+        ("async_task_worker.status",),
+        ("async_task_worker.clock", "async_task_worker.exceptions"),
+    ),
+    guests={
+        "click": "async_task_worker.cli",
+        "fastapi": "async_task_worker.web",
+        "pgqueuer": "async_task_worker.backends.postgres",
+        "prometheus_client": "async_task_worker.observability",
+        "redis": "async_cache.adapters.redis",
+        "rich": "async_task_worker.cli",
+        "sqlite3": "async_task_worker.journal",
+    },
+)
+
+SAMPLE: Final = House(
+    floors=(("house", "house.__main__"), ("house.roof",), ("house.east", "house.west"), ("house.cellar",)),
+    guests={"lodger": "house.east"},
+)
+
+SOUND: Final = {
+    "house/__init__.py": "from .roof import tile\n",
+    "house/__main__.py": "from house import roof\n",
+    "house/roof.py": "import json\nfrom . import cellar\nfrom .east.door import knob\n",
+    "house/east/__init__.py": "import lodger.bags\nfrom .door import knob\n",
+    "house/east/door.py": ("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from ..cellar import coal\n"),
+    "house/west.py": "from house.cellar import coal\n",
+    "house/cellar.py": "import lodgers_of_another_name\n",
+}
+
+BREACHES: Final = {
+    "upward": (
+        {"house/cellar.py": "from .roof import tile\n"},
+        "house.cellar: imports upward: house.roof",
+    ),
+    "upward, absolute": (
+        {"house/cellar.py": "import house.east.door\n"},
+        "house.cellar: imports upward: house.east.door",
+    ),
+    "upward, to the package's face": (
+        {"house/west.py": "from house import tile\n"},
+        "house.west: imports upward: house",
+    ),
+    "upward, from a folder": (
+        {"house/east/door.py": "from ..roof import tile\n"},
+        "house.east.door: imports upward: house.roof",
+    ),
+    "upward, inside a function": (
+        {"house/cellar.py": "def dig():\n    from . import roof\n    return roof\n"},
+        "house.cellar: imports upward: house.roof",
+    ),
+    "upward, for types only": (
+        {"house/cellar.py": "import typing\nif typing.TYPE_CHECKING:\n    from house.roof import tile\n"},
+        "house.cellar: imports upward: house.roof",
+    ),
+    "upward, by name": (
+        {"house/cellar.py": "import importlib\nroof = importlib.import_module('.roof', __package__)\n"},
+        "house.cellar: imports upward: house.roof",
+    ),
+    "sideways": (
+        {"house/west.py": "from .east import door\n"},
+        "house.west: imports sideways: house.east.door",
+    ),
+    "a cycle inside a folder": (
+        {"house/east/window.py": "from . import door\n", "house/east/door.py": "from . import window\n"},
+        "import cycle: house.east.",
+    ),
+    "a guest in a foreign room": (
+        {"house/west.py": "def ask():\n    import lodger\n"},
+        "house.west: imports lodger, which belongs into house.east only",
+    ),
+    "a module nobody declared": (
+        {"house/shed.py": ""},
+        "house.shed: has no place in the house",
+    ),
+}
+
+
+def build(root: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return root
+
+
+def test_imports_point_down_only() -> None:
+    assert broken_rules(SRC, HOUSE) == []
+
+
+def test_the_whole_tree_is_read() -> None:
+    """An empty or misplaced tree would pass every rule."""
+    assert {"async_task_worker", "async_task_worker.worker", "async_task_worker.ledger"} <= set(imports_of(SRC))
+
+
+def test_a_sound_tree_breaks_no_rule(tmp_path: Path) -> None:
+    assert broken_rules(build(tmp_path, SOUND), SAMPLE) == []
+
+
+@pytest.mark.parametrize("breach", BREACHES)
+def test_a_breach_is_named(tmp_path: Path, breach: str) -> None:
+    change, verdict = BREACHES[breach]
+
+    broken = broken_rules(build(tmp_path, SOUND | change), SAMPLE)
+
+    assert any(line.startswith(verdict) for line in broken)
