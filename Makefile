@@ -15,6 +15,11 @@ GROUP ?= dev
 PY := $(VENV)/bin/python
 # Named after the version: asking for another one makes the environment anew.
 READY := $(VENV)/.ready-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+# The full measurement also runs on the newest interpreter that is found.
+BENCH_PYTHONS ?= $(PY) $(shell for v in 3.14 3.13; do \
+	for p in python$$v "$${PYENV_ROOT:-$$HOME/.pyenv}/versions/$$v".*/bin/python; do \
+	$$p -c 'import sys; sys.exit("%d.%d" % sys.version_info[:2] != "'$$v'")' 2>/dev/null && echo $$p && exit; \
+	done; done)
 CORE := */ledger.py,*/futures.py,*/queue.py,*/executor.py,*/pool.py
 
 # uv where it is there and knows dependency groups; else venv and pip.
@@ -49,10 +54,10 @@ check: venv  ## Lint, check formats, types and the layering
 check-long: venv  ## Run properties and storms at full length
 	ATW_LONG=1 $(PY) -m pytest --timeout=3600 tests/properties
 
-bench: $(VENV)/.bench  ## Measure against the peers; results go to benchmarks/results
-	$(PY) -m benchmarks
+bench: venv  ## Measure against the peers; results go to benchmarks/results
+	$(PY) -m benchmarks $(BENCH_PYTHONS:%=--python %)
 
-bench-quick: $(VENV)/.bench  ## Measure a short form in under two minutes
+bench-quick: venv  ## Measure a short form in under two minutes
 	$(PY) -m benchmarks --quick
 
 clean:  ## Remove environments, caches and build results
@@ -66,8 +71,4 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -m venv --clear $(BARE) $(VENV)
 	@$(if $(UV),,$(INSTALL) --upgrade pip)
 	@$(INSTALL) --editable '.[all]' --group $(GROUP)
-	@touch $@
-
-$(VENV)/.bench: $(READY)
-	@$(INSTALL) --group bench
 	@touch $@

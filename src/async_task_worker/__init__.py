@@ -14,7 +14,8 @@ from .exceptions import (
     WorkerNotRunningError,
     WrongEventLoopError,
 )
-from .executor import ProgressCallback, TaskExecutor
+from .executor import TaskExecutor
+from .ledger import ProgressCallback
 from .pool import WorkerPool
 from .queue import TaskQueue
 from .registry import get_all_task_types, get_task_function, register_task, task

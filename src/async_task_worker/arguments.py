@@ -41,6 +41,16 @@ def _finite(value: float) -> float | None:
         return None
 
 
+def checked_progress(progress: Any) -> float:
+    """Return the nearest number from 0.0 to 1.0, else raise."""
+    if isinstance(progress, str | bytes) or not hasattr(progress, "__float__"):
+        raise TypeError(f"progress must be a number from 0.0 to 1.0, not {progress!r}")
+    number = float(progress)
+    if math.isnan(number):
+        raise ValueError("progress must be a number from 0.0 to 1.0, not NaN")
+    return min(max(number, 0.0), 1.0)
+
+
 def checked_metadata(metadata: Any) -> dict[Any, Any]:
     """Return a copy that nobody else can change, else raise."""
     if not isinstance(metadata, Mapping):

@@ -25,7 +25,7 @@ class TaskWorkerError(Exception):
 
     def __str__(self) -> str:
         """Say what happened and, from the class's docstring, how to mend it."""
-        return ": ".join([*map(str, self.args), str(type(self).__doc__)])
+        return ": ".join([*map(str, self.args), type(self).__doc__ or type(self).__name__])
 
 
 class TaskNotFoundError(TaskWorkerError, KeyError):
@@ -61,7 +61,7 @@ class TaskTimeoutError(TaskWorkerError, TimeoutError):
 
     def __str__(self) -> str:
         """Say how long the task was allowed."""
-        return str(self.args[0]) if self.args else str(type(self).__doc__)
+        return str(self.args[0]) if self.args else super().__str__()
 
 
 def hand_to_loop(interrupt: KeyboardInterrupt) -> None:

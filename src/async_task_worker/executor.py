@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from asyncio import CancelledError
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import Any, Final
 
 from .exceptions import TaskTimeoutError, hand_to_loop
+from .ledger import ProgressCallback
 from .outcome import CUT_SHORT, Interruption, Outcome, completed, failed
 from .record import TaskRecord
 from .registry import PROGRESS_PARAMETER
 
-ProgressCallback = Callable[[float], None]
-"""What a task function gets as ``progress_callback``: call it with a number from 0.0 to 1.0."""
-
-Report = Callable[[TaskRecord, float], None]
+Reporter = Callable[[TaskRecord], ProgressCallback]
 
 current_task_id: Final[ContextVar[str | None]] = ContextVar("async_task_worker.current_task_id", default=None)
 """The id of the task this code runs in, in asyncio tasks and threads it started too."""
@@ -99,14 +96,14 @@ class TaskExecutor:
     :meth:`returned` or :meth:`raised`. Only the user's coroutine stands between the two.
     """
 
-    def call(self, slot: Slot, record: TaskRecord, report: Report) -> Awaitable[Any]:
+    def call(self, slot: Slot, record: TaskRecord, reporter: Reporter) -> Awaitable[Any]:
         """Start the clock and call the function; the result is still to be awaited."""
         current_task_id.set(record.id)
         if record.timeout is not None:
             slot.limit(record.timeout)
         func, kwargs = record.func, record.kwargs
         if record.function.progress_index >= 0:
-            kwargs = _with_progress(record, report)
+            kwargs = _with_progress(record, reporter)
         awaitable: Awaitable[Any] = func(*record.args) if kwargs is None else func(*record.args, **kwargs)
         return awaitable
 
@@ -129,37 +126,8 @@ class TaskExecutor:
         return failed(error)
 
 
-def _with_progress(record: TaskRecord, report: Report) -> dict[str, Any] | None:
+def _with_progress(record: TaskRecord, reporter: Reporter) -> dict[str, Any] | None:
     kwargs = record.kwargs
     if not record.function.wants_progress(record.args, kwargs):
         return kwargs
-    return {**(kwargs or {}), PROGRESS_PARAMETER: progress_callback(record, report)}
-
-
-def progress_callback(record: TaskRecord, report: Report) -> ProgressCallback:
-    """Return the function a task reports its progress through, from any thread.
-
-    It takes a number; what lies outside of 0.0 to 1.0 is moved to the nearest end. After
-    the task has ended it does nothing.
-    """
-    loop = asyncio.get_running_loop()
-    running_loop = asyncio._get_running_loop
-
-    def progress(value: float) -> None:
-        if type(value) is not float or not 0.0 <= value <= 1.0:
-            value = _clamped(value)
-        if running_loop() is loop:
-            report(record, value)
-        elif not loop.is_closed():
-            loop.call_soon_threadsafe(report, record, value)
-
-    return progress
-
-
-def _clamped(value: Any) -> float:
-    if isinstance(value, str | bytes) or not hasattr(value, "__float__"):
-        raise TypeError(f"progress must be a number from 0.0 to 1.0, not {value!r}")
-    number = float(value)
-    if math.isnan(number):
-        raise ValueError("progress must be a number from 0.0 to 1.0, not NaN")
-    return min(max(number, 0.0), 1.0)
+    return {**(kwargs or {}), PROGRESS_PARAMETER: reporter(record)}

@@ -6,19 +6,24 @@ whoever ends a task first decides how it ended. Each change is published once.
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 from itertools import islice
 from math import inf
 from typing import Any, Final
 
+from .arguments import checked_progress
 from .clock import SYSTEM_CLOCK, Clock
 from .events import CREATED, PROGRESS, STARTED, EventBus
 from .exceptions import DuplicateTaskError
 from .outcome import Outcome
 from .record import TaskRecord
 from .status import NEXT, PENDING, RUNNING, TaskStatus
+
+ProgressCallback = Callable[[float], None]
+"""What a task function gets as ``progress_callback``: call it with a number from 0.0 to 1.0."""
 
 FINAL: Final = [status for status in TaskStatus if not NEXT[status]]
 
@@ -99,6 +104,30 @@ class Ledger:
         if self._events.watched:
             self._events.publish(STARTED, record)
         return True
+
+    def reporter(self, record: TaskRecord) -> ProgressCallback:
+        """Return the function a running task reports its progress through, from any thread.
+
+        It takes a number; what lies outside of 0.0 to 1.0 is moved to the nearest end. After
+        the task has ended it does nothing.
+        """
+        events, loop = self._events, asyncio.get_running_loop()
+
+        def progress_callback(progress: float) -> None:
+            if (
+                type(progress) is float
+                and 0.0 <= progress <= 1.0
+                and record.status is RUNNING
+                and not events.watched
+            ):
+                record.progress = progress  # nobody to tell: this is all, on whatever thread
+                record.changes += 1
+            elif asyncio._get_running_loop() is loop:
+                self.report(record, checked_progress(progress))
+            elif not loop.is_closed():
+                loop.call_soon_threadsafe(self.report, record, checked_progress(progress))
+
+        return progress_callback
 
     def report(self, record: TaskRecord, progress: float) -> None:
         """Note the progress of a running task; of any other it is too late to tell."""

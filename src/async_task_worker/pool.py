@@ -33,6 +33,9 @@ STOP_GRACE: Final = 0.5
 _TURN: Final = 0.001
 """Seconds of starting tasks after which the loop gets to do something else."""
 
+_CLOCK_MASK: Final = 7
+"""The clock is read at every eighth task started: it costs as much as a small task's share."""
+
 Job = Coroutine[Any, Any, None]
 
 
@@ -91,7 +94,7 @@ class WorkerPool:
         self._executor = task_executor
         self._max_workers = max_workers
         self._ledger = Ledger() if ledger is None else ledger
-        self._report = self._ledger.report
+        self._reporter = self._ledger.reporter
         self._loop: asyncio.AbstractEventLoop
         self._start = _start
         self._open = False
@@ -166,22 +169,30 @@ class WorkerPool:
         return record.status is CANCELLED
 
     def wake(self) -> None:
-        """Have the free slots filled in the loop's next turn, if there is anything to run."""
-        if not self._filling and self._open and self.free > 0 and self._queue:
+        """Have the free slots filled, if there is anything to run. No user code runs in here."""
+        if self._filling or not (self._free or len(self._slots) < self._max_workers):
+            return  # asked at every task added, so it says no first where it is cheap
+        if not self._open or not self._queue:
+            return
+        if _EAGER:
             self._filling = True
             self._loop.call_soon(self._fill)
+        else:
+            self._fill()
 
     def _fill(self) -> None:
         """Start tasks while there are slots; after a millisecond of it, let the loop turn first."""
         self._filling = True
         free, slots, pop = self._free, self._slots, self._queue.pop
         turn_ends = _now() + _TURN
+        launched = 0
         while (free or len(slots) < self._max_workers) and self._open:
             record = pop()
             if record is None:
                 break
             self._launch(record)
-            if _EAGER and _now() > turn_ends:
+            launched += 1
+            if not launched & _CLOCK_MASK and _now() > turn_ends:
                 self._loop.call_soon(self._fill)
                 return
         self._filling = False
@@ -207,7 +218,7 @@ class WorkerPool:
         try:
             if not _EAGER:
                 await _entered()
-            result = await executor.call(slot, record, self._report)
+            result = await executor.call(slot, record, self._reporter)
             outcome = (
                 (COMPLETED, result, None) if slot.interruption is None else executor.returned(slot, record, result)
             )

@@ -6,6 +6,7 @@ import heapq
 from collections import deque
 from collections.abc import Iterator
 
+from .arguments import HIGHEST_PRIORITY
 from .record import TaskRecord
 from .status import PENDING
 
@@ -21,10 +22,12 @@ class TaskQueue:
     stays in place, dead, until it comes up or until half of the queue is dead.
     """
 
-    __slots__ = ("_dead", "_heap", "_lanes", "_size")
+    __slots__ = ("_best", "_dead", "_heap", "_lane", "_lanes", "_size")
 
     def __init__(self) -> None:
-        # A lane of one is the record itself: a deque costs more than the task.
+        self._best = HIGHEST_PRIORITY  # the priority whose turn it is; no other is lower
+        self._lane: deque[TaskRecord] = deque()  # its FIFO
+        # The other priorities. A FIFO of one is the record itself: a deque costs more than the task.
         self._lanes: dict[int, TaskRecord | deque[TaskRecord]] = {}
         self._heap: list[int] = []
         self._size = 0
@@ -36,30 +39,21 @@ class TaskQueue:
 
     def put(self, record: TaskRecord) -> None:
         """Add a pending task."""
-        priority = record.priority
-        lane = self._lanes.get(priority)
-        if lane is None:
-            self._lanes[priority] = record
-            heapq.heappush(self._heap, priority)
-        elif isinstance(lane, deque):
-            lane.append(record)
-        else:
-            self._lanes[priority] = deque((lane, record))
         self._size += 1
+        if record.priority == self._best:
+            self._lane.append(record)
+        elif record.priority < self._best or self._size == 1:  # it is the only one
+            self._overtake(record)
+        else:
+            self._put_aside(record)
 
     def pop(self) -> TaskRecord | None:
         """Take out the task whose turn it is, or return None."""
         while self._size:
-            priority = self._heap[0]
-            lane = self._lanes[priority]
+            if not self._lane:
+                self._advance()
+            record = self._lane.popleft()
             self._size -= 1
-            if isinstance(lane, TaskRecord):
-                record = lane
-                self._close_lane(priority)
-            else:
-                record = lane.popleft()
-                if not lane:
-                    self._close_lane(priority)
             if record.status is PENDING:
                 return record
             self._dead -= 1
@@ -69,27 +63,54 @@ class TaskQueue:
         """Count a queued task as dead; its caller is about to end it, and it will be passed over."""
         self._dead += 1
         if self._dead > _WORTH_CLEARING and self._dead * 2 > self._size:
-            self._fill([live for live in self if live is not record])
+            self._refill([live for live in self if live is not record])
 
     def clear(self) -> list[TaskRecord]:
         """Take out all live tasks, in the order of their turns."""
         live = list(self)
-        self._fill([])
+        self._refill([])
         return live
 
     def __iter__(self) -> Iterator[TaskRecord]:
         """Iterate over the live tasks in the order of their turns."""
-        for priority in sorted(self._heap):
-            lane = self._lanes[priority]
+        lanes = {**self._lanes, self._best: self._lane}
+        for priority in sorted(lanes):
+            lane = lanes[priority]
             for record in (lane,) if isinstance(lane, TaskRecord) else lane:
                 if record.status is PENDING:
                     yield record
 
-    def _close_lane(self, priority: int) -> None:
-        del self._lanes[priority]
-        heapq.heappop(self._heap)
+    def _put_aside(self, record: TaskRecord) -> None:
+        priority = record.priority
+        lane = self._lanes.get(priority)
+        if lane is None:
+            self._lanes[priority] = record
+            heapq.heappush(self._heap, priority)
+        elif isinstance(lane, deque):
+            lane.append(record)
+        else:
+            self._lanes[priority] = deque((lane, record))
 
-    def _fill(self, records: list[TaskRecord]) -> None:
-        self._lanes, self._heap, self._size, self._dead = {}, [], 0, 0
+    def _overtake(self, record: TaskRecord) -> None:
+        """Start the FIFO of a priority whose turn comes before all others."""
+        if self._lane:
+            self._lanes[self._best] = self._lane
+            heapq.heappush(self._heap, self._best)
+            self._lane = deque()
+        self._best = record.priority
+        self._lane.append(record)
+
+    def _advance(self) -> None:
+        """Go on to the FIFO of the next priority."""
+        self._best = heapq.heappop(self._heap)
+        lane = self._lanes.pop(self._best)
+        if isinstance(lane, TaskRecord):
+            self._lane.append(lane)
+        else:
+            self._lane = lane
+
+    def _refill(self, records: list[TaskRecord]) -> None:
+        self._lane, self._lanes, self._heap = deque(), {}, []
+        self._size = self._dead = 0
         for record in records:
             self.put(record)

@@ -38,10 +38,9 @@ HOUSE: Final = House(
         # durability and cache
         ("async_task_worker.cache", "async_task_worker.journal"),
         # nouns
-        ("async_task_worker.settings",),
-        ("async_task_worker.events",),
+        ("async_task_worker.events", "async_task_worker.request"),
         ("async_task_worker.record",),
-        ("async_task_worker.request",),
+        ("async_task_worker.arguments", "async_task_worker.outcome"),
         ("async_task_worker.policy", "async_task_worker.registry"),
         ("async_task_worker.status",),
         ("async_task_worker.clock", "async_task_worker.exceptions"),

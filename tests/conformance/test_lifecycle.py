@@ -1,0 +1,170 @@
+"""A worker takes tasks exactly between its start and its stop, as often as it is started."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from async_task_worker import AsyncTaskWorker, TaskStatus, WorkerNotRunningError
+from tests.conftest import MakeWorker
+from tests.conformance.watching import ended, heard_from, info_of, now, status_of
+from tests.support import tasks
+from tests.support.backends import Backend
+from tests.support.tasks import echo, note, open_gate, sleep_for, wait_at
+from tests.support.virtual_time import run_virtual
+from tests.support.waiting import running, settled
+
+
+async def test_a_worker_runs_from_start_to_stop(make_worker: MakeWorker) -> None:
+    worker = await make_worker(started=False)
+    assert not worker.is_running
+    await worker.start()
+    assert worker.is_running
+    await worker.stop()
+    assert not worker.is_running
+
+
+async def test_before_start_a_task_is_refused_and_not_recorded(make_worker: MakeWorker) -> None:
+    worker = await make_worker(started=False)
+    events = heard_from(worker)
+    with pytest.raises(WorkerNotRunningError, match=r"start\(\)"):
+        await worker.add_task(echo, 1, task_id="early")
+    with pytest.raises(RuntimeError):
+        await worker.submit(echo, (1,), task_id="early")
+    assert worker.get_task_info("early") is None
+    assert worker.get_all_tasks() == []
+    assert events == []
+
+
+async def test_after_stop_a_task_is_refused_and_not_recorded(worker: AsyncTaskWorker) -> None:
+    await worker.stop()
+    with pytest.raises(WorkerNotRunningError):
+        await worker.add_task(echo, 1, task_id="late")
+    assert worker.get_task_info("late") is None
+
+
+async def test_starting_twice_is_starting_once(worker: AsyncTaskWorker) -> None:
+    await worker.start()
+    assert (await ended(worker, await worker.add_task(note, "once"))).attempt == 1
+    assert tasks.notes == ["once"]
+
+
+async def test_starting_at_the_same_time_twice_is_starting_once(make_worker: MakeWorker) -> None:
+    worker = await make_worker(started=False, max_workers=1)
+    await asyncio.gather(worker.start(), worker.start())
+    held = await worker.add_task(wait_at, "gate")
+    waiting = await worker.add_task(echo, 1)
+    await running(worker, held)
+    assert status_of(worker, waiting) is TaskStatus.PENDING
+    open_gate("gate")
+    await ended(worker, waiting)
+
+
+async def test_the_context_manager_starts_and_stops_the_worker(make_worker: MakeWorker) -> None:
+    worker = await make_worker(started=False)
+    async with worker as entered:
+        assert entered is worker
+        assert worker.is_running
+        task_id = await worker.add_task(sleep_for, 1, "slept")
+    assert not worker.is_running
+    assert info_of(worker, task_id).result == "slept"
+
+
+async def test_an_error_in_the_context_manager_goes_on_after_the_stop(make_worker: MakeWorker) -> None:
+    worker = await make_worker(started=False)
+    with pytest.raises(LookupError):
+        async with worker:
+            raise LookupError
+    assert not worker.is_running
+
+
+async def test_after_a_stop_it_starts_again_with_all_slots(worker: AsyncTaskWorker) -> None:
+    for _ in range(3):
+        await worker.stop()
+        await worker.start()
+        both = [await worker.add_task(wait_at, "gate") for _ in range(2)]
+        await running(worker, *both)
+        open_gate("gate")
+        await worker.wait_for_tasks(both)
+        tasks.forget_everything()
+
+
+async def test_what_ended_before_a_stop_is_known_after_the_next_start(worker: AsyncTaskWorker) -> None:
+    task_id = await worker.add_task(echo, "kept")
+    await ended(worker, task_id)
+    await worker.stop()
+    await worker.start()
+    assert info_of(worker, task_id).result == "kept"
+    assert await worker.get_task_future(task_id) == "kept"
+
+
+async def test_records_stay_readable_after_stop(worker: AsyncTaskWorker) -> None:
+    task_id = await worker.add_task(echo, "kept")
+    await ended(worker, task_id)
+    await worker.stop()
+    assert await worker.wait_for_tasks([task_id]) == ["kept"]
+    assert await worker.wait_for_any_task([task_id]) == ("kept", task_id)
+    assert [info.result for info in worker.get_all_tasks("completed")] == ["kept"]
+    assert worker.counts()[TaskStatus.COMPLETED] == 1
+    assert not await worker.cancel_task(task_id)
+
+
+async def test_a_start_during_a_stop_waits_for_it(worker: AsyncTaskWorker) -> None:
+    held = await worker.add_task(sleep_for, 3, "slept")
+    await running(worker, held)
+    before = now()
+    stop = asyncio.create_task(worker.stop(timeout=60))
+    await settled()
+    await worker.start()
+    assert now() - before == 3
+    assert stop.done()
+    assert worker.is_running
+    assert status_of(worker, held) is TaskStatus.COMPLETED
+    assert (await ended(worker, await worker.add_task(echo, "after"))).result == "after"
+
+
+async def test_a_cancelled_start_during_a_stop_leaves_the_stop_alone(worker: AsyncTaskWorker) -> None:
+    await running(worker, await worker.add_task(sleep_for, 3))
+    stop = asyncio.create_task(worker.stop(timeout=60))
+    await settled()
+    start = asyncio.create_task(worker.start())
+    await settled()
+    start.cancel()
+    await stop
+    assert not worker.is_running
+
+
+def test_one_worker_serves_one_asyncio_run_after_another(backend: Backend, tmp_path: Path) -> None:
+    worker = AsyncTaskWorker(backend=backend.url(tmp_path))
+
+    async def use() -> object:
+        async with worker:
+            return await worker.get_task_future(await worker.add_task(echo, "done"))
+
+    assert [run_virtual(use), run_virtual(use)] == ["done", "done"]
+
+
+def test_a_loop_closed_over_a_running_worker_can_be_replaced(backend: Backend, tmp_path: Path) -> None:
+    """Nobody stopped it; asyncio cancelled its tasks and closed the loop."""
+    worker = AsyncTaskWorker(max_workers=2, backend=backend.url(tmp_path))
+
+    async def leave_behind() -> str:
+        await worker.start()
+        task_id = await worker.add_task(wait_at, "gate")
+        await running(worker, task_id)
+        return task_id
+
+    async def use_all_slots() -> list[object]:
+        tasks.forget_everything()  # the gates belong to the loop before
+        async with worker:
+            ids = [await worker.add_task(wait_at, "other gate", n) for n in range(2)]
+            await running(worker, *ids)
+            open_gate("other gate")
+            return await worker.wait_for_tasks(ids)
+
+    left = run_virtual(leave_behind)
+    assert not worker.is_running
+    assert run_virtual(use_all_slots) == [0, 1]
+    assert info_of(worker, left).finished or backend.durable

@@ -1,0 +1,214 @@
+"""Stopping is orderly while there is time, and never takes longer than asked for and a second."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from async_task_worker import AsyncTaskWorker, TaskStatus, WorkerNotRunningError
+from tests.conformance.inside import let_in, stop_worker
+from tests.conformance.watching import ended, heard_from, info_of, now, status_of
+from tests.conftest import MakeWorker
+from tests.support import tasks
+from tests.support.backends import Backend
+from tests.support.tasks import clean_up_for, echo, note, open_gate, sleep_for, stubborn, swallow_cancel, wait_at
+from tests.support.waiting import running, settled, turns
+
+
+async def test_stop_lets_running_tasks_finish_and_returns_as_soon_as_they_have(worker: AsyncTaskWorker) -> None:
+    task_id = await worker.add_task(sleep_for, 3, "slept")
+    await running(worker, task_id)
+    before = now()
+    await worker.stop(timeout=60)
+    assert now() - before == 3
+    assert info_of(worker, task_id).result == "slept"
+
+
+async def test_stop_waits_five_seconds_unless_told_otherwise(worker: AsyncTaskWorker) -> None:
+    in_time, too_late = [await worker.add_task(sleep_for, seconds) for seconds in (4, 6)]
+    await running(worker, in_time, too_late)
+    before = now()
+    await worker.stop()
+    assert now() - before == 5
+    assert status_of(worker, in_time) is TaskStatus.COMPLETED
+    assert status_of(worker, too_late) is TaskStatus.CANCELLED
+
+
+async def test_stop_without_a_limit_waits_for_as_long_as_it_takes(worker: AsyncTaskWorker) -> None:
+    task_id = await worker.add_task(sleep_for, 86_400, "slept")
+    await running(worker, task_id)
+    await worker.stop(timeout=None)
+    assert info_of(worker, task_id).result == "slept"
+
+
+async def test_stop_with_no_time_cuts_off_at_once(worker: AsyncTaskWorker) -> None:
+    task_id = await worker.add_task(sleep_for, 3600)
+    await running(worker, task_id)
+    before = now()
+    await worker.stop(timeout=0)
+    assert now() == before
+    assert status_of(worker, task_id) is TaskStatus.CANCELLED
+
+
+async def test_a_task_cut_off_by_stop_may_clean_up(worker: AsyncTaskWorker) -> None:
+    task_id = await worker.add_task(clean_up_for, 3600, 0.25)
+    await running(worker, task_id)
+    await worker.stop(timeout=1)
+    assert tasks.notes == ["cleaned up"]
+    assert status_of(worker, task_id) is TaskStatus.CANCELLED
+    assert worker.zombies == 0
+
+
+async def test_a_task_that_returns_when_cut_off_keeps_what_it_returned(worker: AsyncTaskWorker) -> None:
+    task_id = await worker.add_task(swallow_cancel, 3600, "rescued")
+    await running(worker, task_id)
+    await worker.stop(timeout=1)
+    assert info_of(worker, task_id).result == "rescued"
+
+
+async def test_stop_is_bounded_whatever_a_thousand_stubborn_tasks_do(make_worker: MakeWorker) -> None:
+    worker = await make_worker(max_workers=1000)
+    ids = [await worker.add_task(stubborn, "gate") for _ in range(1000)]
+    await running(worker, *ids[-1:])
+    before = now()
+    await worker.stop(timeout=1)
+    assert now() - before <= 2
+    assert worker.counts()[TaskStatus.CANCELLED] == 1000
+    assert worker.zombies == 1000
+    open_gate("gate")
+    await settled()
+    assert worker.zombies == 0
+
+
+async def test_tasks_that_wait_when_the_worker_stops_never_start(worker: AsyncTaskWorker, backend: Backend) -> None:
+    """In memory they end; a durable worker keeps them for its next start."""
+    held = [await worker.add_task(wait_at, "gate") for _ in range(2)]
+    waiting = [await worker.add_task(note, n) for n in range(3)]
+    await running(worker, *held)
+    await worker.stop(timeout=1)
+    expected = TaskStatus.PENDING if backend.durable else TaskStatus.CANCELLED
+    assert [status_of(worker, task_id) for task_id in waiting] == [expected] * 3
+    assert tasks.notes == []
+
+
+async def test_every_future_resolves_at_stop(worker: AsyncTaskWorker, backend: Backend) -> None:
+    held = [await worker.add_task(sleep_for, 3600) for _ in range(2)]
+    waiting = await worker.add_task(echo, 1)
+    await running(worker, *held)
+    futures = worker.get_task_futures([*held, waiting] if not backend.durable else held)
+    await worker.stop(timeout=1)
+    await settled()
+    assert [future.cancelled() for future in futures] == [True] * len(futures)
+
+
+async def test_a_task_added_right_before_stop_ends_or_never_begins(worker: AsyncTaskWorker, backend: Backend) -> None:
+    """Whichever turn of the loop the stop begins in."""
+    for count in range(10):
+        task_id = await worker.add_task(note, count)
+        await turns(count)
+        await worker.stop(timeout=1)
+        info = info_of(worker, task_id)
+        assert info.finished or backend.durable
+        assert (info.status is TaskStatus.COMPLETED) == (count in tasks.notes)
+        await worker.start()
+
+
+async def test_stopping_takes_nothing_new(worker: AsyncTaskWorker) -> None:
+    await running(worker, await worker.add_task(sleep_for, 3))
+    stop = asyncio.create_task(worker.stop())
+    await settled()
+    assert not worker.is_running
+    with pytest.raises(WorkerNotRunningError):
+        await worker.add_task(echo, 1, task_id="refused")
+    await stop
+    assert worker.get_task_info("refused") is None
+
+
+async def test_stopping_twice_is_stopping_once(worker: AsyncTaskWorker) -> None:
+    await worker.stop()
+    events = heard_from(worker)
+    await worker.stop()
+    assert events == []
+
+
+async def test_stopping_what_was_never_started_does_nothing(make_worker: MakeWorker) -> None:
+    worker = await make_worker(started=False)
+    await worker.stop()
+    await worker.stop(timeout=0)
+    assert not worker.is_running
+
+
+@pytest.mark.parametrize(("first", "second", "duration"), [(60, 1, 1), (1, 60, 1)])
+async def test_of_two_stops_the_shorter_decides_for_both(
+    worker: AsyncTaskWorker, first: float, second: float, duration: float
+) -> None:
+    task_id = await worker.add_task(sleep_for, 3600)
+    await running(worker, task_id)
+    before = now()
+    await asyncio.gather(worker.stop(first), worker.stop(second))
+    assert now() - before == duration
+    assert status_of(worker, task_id) is TaskStatus.CANCELLED
+
+
+async def test_cancelling_the_caller_of_stop_does_not_call_it_off(worker: AsyncTaskWorker) -> None:
+    task_id = await worker.add_task(sleep_for, 3, "slept")
+    await running(worker, task_id)
+    stop = asyncio.create_task(worker.stop())
+    await settled()
+    stop.cancel()
+    await settled()
+    assert stop.cancelled()
+    assert (await ended(worker, task_id)).result == "slept"
+    await settled()
+    assert not worker.is_running
+
+
+async def test_stop_inside_a_task_does_not_wait_for_that_task(worker: AsyncTaskWorker) -> None:
+    let_in(worker)
+    inner = await worker.add_task(stop_worker, 5, 60, "went on")
+    assert (await ended(worker, inner)).result == "went on"
+    assert tasks.notes == [0]
+    assert not worker.is_running
+
+
+async def test_stop_inside_a_task_does_wait_for_the_others(worker: AsyncTaskWorker) -> None:
+    let_in(worker)
+    other = await worker.add_task(sleep_for, 3, "slept")
+    await running(worker, other)
+    inner = await worker.add_task(stop_worker, 5, 0)
+    await ended(worker, inner)
+    assert tasks.notes == [3]
+    assert info_of(worker, other).result == "slept"
+
+
+async def test_two_tasks_that_stop_the_worker_do_not_wait_for_each_other(worker: AsyncTaskWorker) -> None:
+    let_in(worker)
+    ids = [await worker.add_task(stop_worker, 5, 1, n) for n in range(2)]
+    assert await worker.wait_for_tasks(ids) == [0, 1]
+    assert tasks.notes == [0, 0]
+
+
+async def test_a_worker_stopped_by_its_own_task_starts_again(worker: AsyncTaskWorker) -> None:
+    let_in(worker)
+    inner = await worker.add_task(stop_worker, 5, 60, "went on")
+    await settled()
+    await worker.start()
+    second = await worker.add_task(wait_at, "gate")
+    await running(worker, inner, second)
+    third = await worker.add_task(echo, 3)
+    await settled()
+    assert status_of(worker, third) is TaskStatus.PENDING, "the task that goes on still has its slot"
+    open_gate("gate")
+    assert await worker.wait_for_tasks([inner, second, third]) == ["went on", None, 3]
+
+
+async def test_a_second_stop_still_cuts_off_what_the_task_that_called_the_first_left(
+    worker: AsyncTaskWorker,
+) -> None:
+    let_in(worker)
+    inner = await worker.add_task(stop_worker, 5, 3600)
+    await settled()
+    await worker.start()
+    await worker.stop(timeout=1)
+    assert status_of(worker, inner) is TaskStatus.CANCELLED

@@ -1,0 +1,60 @@
+"""How the suite looks at a worker's tasks, and lets time pass for them."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from tests.support.virtual_time import WALL_BEGINNING, VirtualTimeLoop
+from tests.support.waiting import finished
+
+if TYPE_CHECKING:
+    from async_task_worker import AsyncTaskWorker, TaskEvent, TaskInfo, TaskStatus
+
+
+def info_of(worker: AsyncTaskWorker, task_id: str) -> TaskInfo:
+    """Return the snapshot of a task that must be known."""
+    info = worker.get_task_info(task_id)
+    assert info is not None, f"unknown: {task_id}"
+    return info
+
+
+def status_of(worker: AsyncTaskWorker, task_id: str) -> TaskStatus:
+    """Return the status of a task that must be known."""
+    return info_of(worker, task_id).status
+
+
+def ids_of(infos: list[TaskInfo]) -> list[str]:
+    """Return the ids of a listing, in its order."""
+    return [info.id for info in infos]
+
+
+async def ended(worker: AsyncTaskWorker, task_id: str) -> TaskInfo:
+    """Wait until the task has ended, in whichever way, and return its snapshot."""
+    (info,) = await finished(worker, task_id)
+    return info
+
+
+def heard_from(worker: AsyncTaskWorker) -> list[TaskEvent]:
+    """Return a list to which every event from now on is appended."""
+    events: list[TaskEvent] = []
+    worker.events.listen(events.append)
+    return events
+
+
+def now() -> float:
+    """Return the running loop's time: its differences are the durations a test sees."""
+    return asyncio.get_running_loop().time()
+
+
+async def time_passes(seconds: float) -> None:
+    """Let that much virtual time go by."""
+    await asyncio.sleep(seconds)
+
+
+def set_wall_clock(**difference: float) -> None:
+    """Do what an administrator, or a time server, does: put the clock so far from where the test began."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualTimeLoop)
+    loop.set_wall(WALL_BEGINNING + timedelta(**difference).total_seconds())

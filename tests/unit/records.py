@@ -1,0 +1,67 @@
+"""Tasks as the parts beneath the worker see them, and a clock moved by hand."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Mapping
+from typing import Any
+
+from async_task_worker.clock import Clock
+from async_task_worker.ledger import Ledger
+from async_task_worker.outcome import CUT_SHORT, Outcome, completed, failed
+from async_task_worker.record import TaskRecord
+from async_task_worker.request import requested
+from async_task_worker.status import TaskStatus
+
+ENDINGS: dict[TaskStatus, Outcome] = {
+    TaskStatus.COMPLETED: completed("result"),
+    TaskStatus.FAILED: failed(ValueError("wrong")),
+    TaskStatus.CANCELLED: CUT_SHORT,
+}
+
+
+class Hands:
+    """Turns the hands of a clock: ``mono`` and ``wall`` are what it shows."""
+
+    def __init__(self, mono: float = 500.0, wall: float = 1_735_689_600.0) -> None:
+        self.mono, self.wall = mono, wall
+        self.clock = Clock(lambda: self.wall, lambda: self.mono)
+
+    def pass_by(self, seconds: float) -> None:
+        """Let time pass on both."""
+        self.mono += seconds
+        self.wall += seconds
+
+
+async def nothing() -> None:
+    """Do nothing."""
+
+
+def asked_for(
+    func: Any = nothing,
+    *args: Any,
+    priority: int = 0,
+    task_id: str | None = None,
+    timeout: float | None = None,
+    metadata: Mapping[Any, Any] | None = None,
+    **kwargs: Any,
+) -> TaskRecord:
+    """Return a task that nobody has admitted yet."""
+    return requested(func, args, kwargs or None, priority, timeout, metadata, task_id)
+
+
+def admitted(ledger: Ledger, *args: Any, status: TaskStatus = TaskStatus.PENDING, **options: Any) -> TaskRecord:
+    """Return a task of *ledger* in that state, taken there by the usual way."""
+    record = asked_for(*args, **options)
+    ledger.admit(record)
+    if status is not TaskStatus.PENDING:
+        assert ledger.start(record)
+    if status in ENDINGS:
+        assert ledger.settle(record, ENDINGS[status])
+    return record
+
+
+def records_alive() -> int:
+    """Return how many tasks are still held by anybody."""
+    gc.collect()
+    return sum(type(found) is TaskRecord for found in gc.get_objects())

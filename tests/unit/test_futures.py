@@ -1,0 +1,118 @@
+"""Futures for tasks: what each ending becomes, and that nobody's future is anybody else's business."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+
+import pytest
+
+from async_task_worker import TaskFailedError
+from async_task_worker.clock import SYSTEM_CLOCK
+from async_task_worker.events import EventBus
+from async_task_worker.futures import TaskFutures
+from async_task_worker.ledger import Ledger
+from async_task_worker.outcome import CUT_SHORT, Outcome, completed, failed
+from tests.support.waiting import settled
+from tests.unit.records import admitted
+
+
+class Desk:
+    """A ledger and the futures for its tasks."""
+
+    def __init__(self) -> None:
+        events = EventBus(SYSTEM_CLOCK.wall)
+        self.ledger = Ledger(events)
+        self.futures = TaskFutures(events)
+
+    def future(self, outcome: Outcome, *, asked: str) -> asyncio.Future[object]:
+        """Return the future of a task that ends like that, asked for before or after it does."""
+        record = admitted(self.ledger)
+        self.ledger.start(record)
+        if asked == "before":
+            future = self.futures.future_for(record)
+            assert not future.done()
+        self.ledger.settle(record, outcome)
+        return future if asked == "before" else self.futures.future_for(record)
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+WHEN = pytest.mark.parametrize("asked", ["before", "after"])
+
+
+@WHEN
+async def test_a_completed_task_gives_its_result(desk: Desk, asked: str) -> None:
+    result = object()
+    assert await desk.future(completed(result), asked=asked) is result
+
+
+@WHEN
+async def test_a_cancelled_task_gives_a_cancelled_future(desk: Desk, asked: str) -> None:
+    assert desk.future(CUT_SHORT, asked=asked).cancelled()
+
+
+@WHEN
+async def test_a_failed_task_gives_its_own_error(desk: Desk, asked: str) -> None:
+    error = ValueError("wrong")
+    assert desk.future(failed(error), asked=asked).exception() is error
+
+
+@WHEN
+@pytest.mark.parametrize("error", [SystemExit(3), GeneratorExit(), KeyboardInterrupt(), StopIteration(1), BaseException()])
+async def test_an_error_no_future_can_carry_arrives_as_a_cause(desk: Desk, asked: str, error: BaseException) -> None:
+    arrived = desk.future(failed(error), asked=asked).exception()
+    assert type(arrived) is TaskFailedError
+    assert arrived.__cause__ is error
+    assert (str(error) or type(error).__name__) in str(arrived)
+    assert arrived.task_id
+
+
+@WHEN
+async def test_a_failure_nobody_looks_at_makes_no_noise(desk: Desk, asked: str, loop_errors: list[str]) -> None:
+    desk.future(failed(ValueError("wrong")), asked=asked)
+    await asyncio.sleep(0)
+    gc.collect()
+    assert loop_errors == []
+
+
+async def test_each_caller_has_a_future_of_its_own(desk: Desk) -> None:
+    record = admitted(desk.ledger)
+    first, second, third = (desk.futures.future_for(record) for _ in range(3))
+    first.cancel()
+    desk.ledger.settle(record, completed(7))
+    assert (first.cancelled(), await second, await third) == (True, 7, 7)
+    assert len({id(first), id(second), id(third)}) == 3
+
+
+async def test_futures_given_up_are_forgotten_while_their_task_goes_on(desk: Desk) -> None:
+    """A program that polls with a timeout must not grow with every look."""
+    record = admitted(desk.ledger)
+    futures = [desk.futures.future_for(record) for _ in range(3)]
+    for _ in range(10_000):
+        desk.futures.future_for(record).cancel()
+    assert len(desk.futures._waiting[record.id]) < 20
+    desk.ledger.settle(record, completed(7))
+    assert [await future for future in futures] == [7, 7, 7]
+
+
+async def test_nothing_is_kept_of_a_task_that_has_ended(desk: Desk) -> None:
+    for outcome in (completed(1), CUT_SHORT, failed(ValueError("wrong"))):
+        desk.future(outcome, asked="before")
+        desk.future(outcome, asked="after")
+    assert not desk.futures._waiting
+    assert not desk.futures._awaited
+
+
+async def test_a_callback_of_a_future_may_ask_for_another(desk: Desk) -> None:
+    record = admitted(desk.ledger)
+    second: list[asyncio.Future[object]] = []
+    first = desk.futures.future_for(record)
+    first.add_done_callback(lambda _: second.append(desk.futures.future_for(record)))
+    desk.ledger.settle(record, completed(7))
+    await settled()
+    assert first.done()
+    assert await second[0] == 7

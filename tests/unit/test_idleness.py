@@ -1,0 +1,112 @@
+"""Waiting until everything is done."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from async_task_worker.events import EventBus
+from async_task_worker.idleness import Idleness
+from async_task_worker.ledger import Ledger
+from async_task_worker.outcome import CUT_SHORT
+from async_task_worker.status import TaskStatus
+from tests.support.waiting import settled
+from tests.unit.records import Hands, admitted
+
+
+class Office:
+    def __init__(self) -> None:
+        self.events = EventBus(Hands().clock.wall)
+        self.ledger = Ledger(self.events)
+        self.idleness = Idleness(self.ledger, self.events)
+
+    async def wait(self, task_id: str | None = None, timeout: float | None = None) -> asyncio.Task[bool]:
+        """Return a task that waits, in the task of that id if there is one."""
+        waiting = asyncio.create_task(self.idleness.wait(task_id, timeout))
+        await settled()
+        return waiting
+
+
+@pytest.fixture
+def office() -> Office:
+    return Office()
+
+
+async def test_with_nothing_to_do_there_is_nothing_to_wait_for(office: Office) -> None:
+    assert (await office.wait()).result() is True
+    admitted(office.ledger, status=TaskStatus.COMPLETED)
+    assert (await office.wait()).result() is True
+
+
+async def test_it_waits_for_the_pending_and_the_running(office: Office) -> None:
+    pending, running = admitted(office.ledger), admitted(office.ledger, status=TaskStatus.RUNNING)
+    waiting = await office.wait()
+    office.ledger.settle(running, CUT_SHORT)
+    await settled()
+    assert not waiting.done()
+    office.ledger.settle(pending, CUT_SHORT)
+    assert await waiting is True
+
+
+async def test_it_waits_for_those_added_meanwhile(office: Office) -> None:
+    first = admitted(office.ledger)
+    waiting = await office.wait()
+    second = admitted(office.ledger)
+    office.ledger.settle(first, CUT_SHORT)
+    await settled()
+    assert not waiting.done()
+    office.ledger.settle(second, CUT_SHORT)
+    assert await waiting is True
+
+
+async def test_when_time_is_up_it_says_so(office: Office) -> None:
+    admitted(office.ledger)
+    begun = asyncio.get_running_loop().time()
+    assert await office.idleness.wait(None, 3600) is False
+    assert asyncio.get_running_loop().time() - begun == pytest.approx(3600)
+    assert not office.events.watched
+
+
+async def test_a_task_does_not_wait_for_itself(office: Office) -> None:
+    own, other = (admitted(office.ledger, status=TaskStatus.RUNNING) for _ in range(2))
+    waiting = await office.wait(own.id)
+    assert not waiting.done()
+    office.ledger.settle(other, CUT_SHORT)
+    assert await waiting is True
+
+
+async def test_tasks_that_wait_do_not_wait_for_each_other(office: Office) -> None:
+    own = [admitted(office.ledger, status=TaskStatus.RUNNING) for _ in range(3)]
+    waiting = [await office.wait(record.id) for record in own]
+    assert [task.result() for task in waiting] == [True, True, True]
+
+
+async def test_one_task_that_waits_twice_counts_once(office: Office) -> None:
+    """Two waiters within one task, say in a TaskGroup of its, make one task less to wait for, not two."""
+    own, other = (admitted(office.ledger, status=TaskStatus.RUNNING) for _ in range(2))
+    waiting = [await office.wait(own.id) for _ in range(2)]
+    assert not any(task.done() for task in waiting)
+    office.ledger.settle(other, CUT_SHORT)
+    assert await asyncio.gather(*waiting) == [True, True]
+
+
+async def test_somebody_outside_waits_also_for_a_task_that_waits(office: Office) -> None:
+    own, other = (admitted(office.ledger, status=TaskStatus.RUNNING) for _ in range(2))
+    inside, outside = await office.wait(own.id), await office.wait()
+    office.ledger.settle(other, CUT_SHORT)
+    assert await inside is True
+    await settled()
+    assert not outside.done()
+    office.ledger.settle(own, CUT_SHORT)
+    assert await outside is True
+
+
+async def test_being_called_off_leaves_nobody_listening(office: Office) -> None:
+    record = admitted(office.ledger)
+    first, second = await office.wait(), await office.wait()
+    first.cancel()
+    await asyncio.wait([first])
+    office.ledger.settle(record, CUT_SHORT)
+    assert await second is True
+    assert not office.events.watched

@@ -1,0 +1,363 @@
+"""The ledger by itself: the table of transitions, what is counted, found and forgotten, and whose time it is."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, ValuesView
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from async_task_worker import DuplicateTaskError, TaskEvent, TaskStatus
+from async_task_worker.clock import Clock
+from async_task_worker.events import EventBus
+from async_task_worker.ledger import Ledger
+from async_task_worker.outcome import CUT_SHORT, completed
+from async_task_worker.record import TaskRecord
+from async_task_worker.status import NEXT, TaskInfo
+from tests.unit.records import ENDINGS, Hands, admitted, asked_for, nothing, records_alive
+
+PENDING, RUNNING, COMPLETED = TaskStatus.PENDING, TaskStatus.RUNNING, TaskStatus.COMPLETED
+FAILED, CANCELLED = TaskStatus.FAILED, TaskStatus.CANCELLED
+
+
+@pytest.fixture
+def hands() -> Hands:
+    return Hands()
+
+
+@pytest.fixture
+def events(hands: Hands) -> list[TaskEvent]:
+    return []
+
+
+@pytest.fixture
+def ledger(hands: Hands, events: list[TaskEvent]) -> Ledger:
+    bus = EventBus(hands.clock.wall)
+    bus.listen(events.append)
+    return Ledger(bus, hands.clock)
+
+
+def ids(records: list[TaskRecord]) -> list[str]:
+    return [record.id for record in records]
+
+
+class TestTransitions:
+    def test_the_table_has_a_row_for_each_status_and_final_ones_lead_nowhere(self) -> None:
+        assert set(NEXT) == set(TaskStatus)
+        assert {status for status in TaskStatus if not NEXT[status]} == set(ENDINGS)
+
+    @pytest.mark.parametrize("status", TaskStatus)
+    @pytest.mark.parametrize("ending", ENDINGS)
+    def test_a_task_ends_exactly_as_the_table_allows(
+        self, ledger: Ledger, events: list[TaskEvent], status: TaskStatus, ending: TaskStatus
+    ) -> None:
+        record = admitted(ledger, status=status)
+        before, told = record.info(), len(events)
+
+        assert ledger.settle(record, ENDINGS[ending]) is (ending in NEXT[status])
+
+        if ending in NEXT[status]:
+            assert record.status is ending
+            assert [event.type for event in events[told:]] == [f"task.{ending}"]
+        else:
+            assert record.info() == before
+            assert len(events) == told
+
+    @pytest.mark.parametrize("status", TaskStatus)
+    def test_only_a_pending_task_starts(self, ledger: Ledger, events: list[TaskEvent], status: TaskStatus) -> None:
+        record = admitted(ledger, status=status)
+        told = len(events)
+        assert ledger.start(record) is (status is PENDING)
+        assert [event.type for event in events[told:]] == ["task.started"] * (status is PENDING)
+        assert record.status is (RUNNING if status is PENDING else status)
+
+    @pytest.mark.parametrize("status", TaskStatus)
+    def test_only_a_running_task_reports(self, ledger: Ledger, events: list[TaskEvent], status: TaskStatus) -> None:
+        record = admitted(ledger, status=status)
+        before, told = record.info(), len(events)
+        ledger.report(record, 0.25)
+        if status is RUNNING:
+            assert record.info().progress == 0.25
+            assert events[-1].type == "task.progress"
+        else:
+            assert record.info() == before
+            assert len(events) == told
+
+    def test_every_change_makes_a_new_revision(self, ledger: Ledger) -> None:
+        record = admitted(ledger)
+        seen = [record.info().revision]
+        ledger.start(record)
+        seen.append(record.info().revision)
+        ledger.report(record, 0.5)
+        seen.append(record.info().revision)
+        ledger.enter(record, "cancelling")
+        seen.append(record.info().revision)
+        ledger.settle(record, CUT_SHORT)
+        seen.append(record.info().revision)
+        assert seen == sorted(set(seen))
+
+    def test_a_phase_shows_until_the_end(self, ledger: Ledger) -> None:
+        record = admitted(ledger, status=RUNNING)
+        ledger.enter(record, "cancelling")
+        assert record.info().phase == "cancelling"
+        ledger.settle(record, CUT_SHORT)
+        assert record.info().phase is None
+
+    def test_a_completed_task_reads_one_and_others_keep_their_last_report(self, ledger: Ledger) -> None:
+        for ending, progress in ((COMPLETED, 1.0), (FAILED, 0.5), (CANCELLED, 0.5)):
+            record = admitted(ledger, status=RUNNING)
+            ledger.report(record, 0.5)
+            ledger.settle(record, ENDINGS[ending])
+            assert record.info().progress == progress
+
+    def test_its_end_lets_go_of_what_only_running_needed(self, ledger: Ledger) -> None:
+        async def closure(argument: object, *, keyword: object) -> None:
+            """Keep both."""
+
+        record = admitted(ledger, closure, object(), keyword=object())
+        ledger.settle(record, CUT_SHORT)
+        assert not record.func
+        assert not record.args
+        assert not record.kwargs
+
+
+class TestAdmission:
+    def test_a_known_id_is_refused_and_the_first_left_alone(self, ledger: Ledger, events: list[TaskEvent]) -> None:
+        for status in TaskStatus:
+            record = admitted(ledger, task_id=status, status=status)
+            before, told = record.info(), len(events)
+            with pytest.raises(DuplicateTaskError) as caught:
+                ledger.admit(asked_for(task_id=status))
+            assert caught.value.task_id == status
+            assert ledger.get(status) is record
+            assert record.info() == before
+            assert len(events) == told
+
+    def test_an_id_is_free_again_once_its_task_is_forgotten(self, hands: Hands) -> None:
+        ledger = Ledger(clock=hands.clock, retention=60)
+        first = admitted(ledger, task_id="a", status=FAILED)
+        hands.pass_by(60)
+        second = admitted(ledger, task_id="a")
+        assert ledger.get("a") is second is not first
+        assert ledger.counts()[PENDING] == ledger.unfinished() == 1
+
+    def test_a_ledger_needs_nothing_to_begin_with(self) -> None:
+        ledger = Ledger()
+        record = admitted(ledger, status=COMPLETED)
+        assert abs((record.info().created_at - datetime.now(UTC)).total_seconds()) < 5
+        assert ledger.get("unknown") is None
+
+
+WALK = st.lists(st.tuples(st.sampled_from(["admit", "start", *ENDINGS]), st.integers(0, 30)), max_size=60)
+
+
+class TestCountsAndSelection:
+    @settings(max_examples=100, deadline=None)
+    @given(walk=WALK, history=st.one_of(st.none(), st.integers(0, 5)), retention=st.sampled_from([None, 0.0, 10.0]))
+    def test_counts_agree_with_counting(
+        self, walk: list[tuple[Any, int]], history: int | None, retention: float | None
+    ) -> None:
+        hands = Hands()
+        ledger = Ledger(clock=hands.clock, max_history=history, retention=retention)
+        for verb, number in walk:
+            hands.pass_by(1)
+            _walk(ledger, verb, number)
+            known = ledger.select()
+            assert ledger.counts() == {**dict.fromkeys(TaskStatus, 0), **Counter(r.status for r in known)}
+            assert ledger.unfinished() == sum(not record.finished for record in known)
+
+    @settings(max_examples=100, deadline=None)
+    @given(
+        walk=WALK,
+        statuses=st.one_of(st.none(), st.sets(st.sampled_from(TaskStatus))),
+        limit=st.one_of(st.none(), st.integers(0, 10)),
+        older_than=st.one_of(st.none(), st.floats(0, 60)),
+    )
+    def test_selecting_agrees_with_looking_at_all(
+        self, walk: list[tuple[Any, int]], statuses: set[TaskStatus] | None, limit: int | None, older_than: float | None
+    ) -> None:
+        hands = Hands()
+        ledger = Ledger(clock=hands.clock)
+        for verb, number in walk:
+            hands.pass_by(1)
+            _walk(ledger, verb, number)
+        expected = [
+            record
+            for record in reversed(list(ledger._records.values()))
+            if (statuses is None or record.status in statuses)
+            and (older_than is None or hands.mono - record.created >= older_than)
+        ]
+        assert ledger.select(statuses, limit, older_than) == expected[:limit]
+
+    def test_it_looks_no_further_than_the_last_match(self, ledger: Ledger) -> None:
+        for number in range(100):
+            admitted(ledger, task_id=str(number), status=RUNNING if number == 90 else PENDING)
+        ledger._records = counted = Counted(ledger._records)
+        assert ids(ledger.select({RUNNING})) == ["90"]
+        assert counted.looked_at == 10
+        assert ids(ledger.select({PENDING}, limit=3)) == ["99", "98", "97"]
+        assert counted.looked_at == 13
+        assert ledger.select({FAILED}) == []
+        assert counted.looked_at == 13
+
+
+def _walk(ledger: Ledger, verb: str, number: int) -> None:
+    """Admit a task, or do something to one of those there are, if that is allowed."""
+    if verb == "admit":
+        admitted(ledger)
+        return
+    known = list(ledger._records.values())
+    if known and verb == "start":
+        ledger.start(known[number % len(known)])
+    elif known:
+        ledger.settle(known[number % len(known)], ENDINGS[TaskStatus(verb)])
+
+
+class Counted(dict[str, TaskRecord]):
+    """Counts how many of its values were looked at."""
+
+    looked_at = 0
+
+    def values(self) -> Any:
+        return CountedValues(self, super().values())
+
+
+class CountedValues:
+    def __init__(self, owner: Counted, values: ValuesView[TaskRecord]) -> None:
+        self._owner, self._values = owner, values
+
+    def __reversed__(self) -> Iterator[TaskRecord]:
+        for value in reversed(self._values):
+            self._owner.looked_at += 1
+            yield value
+
+
+class TestForgetting:
+    def test_a_finished_task_is_known_until_its_retention_is_over(self, hands: Hands) -> None:
+        ledger = Ledger(clock=hands.clock, retention=60)
+        record = admitted(ledger, status=COMPLETED)
+        hands.pass_by(59.9)
+        assert ledger.get(record.id) is record
+        hands.pass_by(0.1)
+        assert ledger.get(record.id) is None
+        assert ledger.select() == []
+        assert set(ledger.counts().values()) == {0}
+
+    def test_unfinished_tasks_are_never_forgotten(self, hands: Hands) -> None:
+        ledger = Ledger(clock=hands.clock, retention=0, max_history=0)
+        waiting, running = admitted(ledger), admitted(ledger, status=RUNNING)
+        hands.pass_by(1e9)
+        for _ in range(3):
+            admitted(ledger, status=CANCELLED)
+        assert ledger.select() == [running, waiting]
+
+    def test_retention_counts_from_the_end(self, hands: Hands) -> None:
+        ledger = Ledger(clock=hands.clock, retention=60)
+        first, second = admitted(ledger), admitted(ledger)
+        ledger.settle(second, CUT_SHORT)
+        hands.pass_by(59)
+        ledger.settle(first, CUT_SHORT)
+        hands.pass_by(1)
+        assert ledger.select() == [first]
+
+    def test_setting_the_wall_clock_forgets_nothing(self, hands: Hands) -> None:
+        ledger = Ledger(clock=hands.clock, retention=60)
+        record = admitted(ledger, status=COMPLETED)
+        hands.wall += 1e6
+        assert ledger.get(record.id) is record
+
+    def test_what_expired_goes_even_if_nobody_asks(self, hands: Hands) -> None:
+        before = records_alive()
+        ledger = Ledger(clock=hands.clock, retention=60)
+        for _ in range(20_000):
+            admitted(ledger, status=COMPLETED)
+            hands.pass_by(1)
+        assert records_alive() - before < 3000
+
+    @pytest.mark.parametrize("kept", [0, 1, 5])
+    def test_no_more_finished_tasks_are_kept_than_max_history(self, kept: int) -> None:
+        before = records_alive()
+        ledger = Ledger(max_history=kept)
+        for number in range(20):
+            admitted(ledger, task_id=str(number), status=CANCELLED)
+        assert ids(ledger.select()) == [str(number) for number in range(19, 19 - kept, -1)]
+        assert ledger.counts()[CANCELLED] == kept
+        assert records_alive() - before == kept
+
+    def test_what_ended_first_goes_first(self) -> None:
+        ledger = Ledger(max_history=1)
+        early, late = admitted(ledger), admitted(ledger)
+        ledger.settle(late, CUT_SHORT)
+        ledger.settle(early, CUT_SHORT)
+        assert ledger.select() == [early]
+
+    def test_a_listener_still_sees_a_task_that_is_not_kept(self) -> None:
+        bus = EventBus(Hands().clock.wall)
+        ledger = Ledger(bus, max_history=0)
+        seen: list[TaskInfo] = []
+        bus.listen(lambda event: seen.append(event.task))
+        admitted(ledger, status=COMPLETED)
+        assert seen[-1].status is COMPLETED
+
+    def test_a_listener_may_end_other_tasks_meanwhile(self) -> None:
+        bus = EventBus(Hands().clock.wall)
+        ledger = Ledger(bus, max_history=1)
+        others = [admitted(ledger) for _ in range(5)]
+        bus.listen(lambda _: others and ledger.settle(others.pop(), CUT_SHORT))
+        admitted(ledger, status=COMPLETED)
+        assert len(ledger.select()) == 1 + len(others)
+        assert ledger.unfinished() == len(others)
+
+
+class TestTimes:
+    def test_they_are_facts_of_the_wall_clock(self, hands: Hands, ledger: Ledger) -> None:
+        record = admitted(ledger)
+        hands.pass_by(2)
+        ledger.start(record)
+        hands.pass_by(3)
+        ledger.settle(record, completed(None))
+        info = record.info()
+        assert info.created_at == datetime(2025, 1, 1, tzinfo=UTC)
+        assert (info.wait_time, info.run_time) == (pytest.approx(2), pytest.approx(3))
+
+    @pytest.mark.parametrize("jump", [-86_400.0, -5.0, 5.0, 86_400.0])
+    def test_a_clock_that_is_set_meanwhile_bends_no_duration(
+        self, hands: Hands, ledger: Ledger, jump: float
+    ) -> None:
+        record = admitted(ledger)
+        hands.pass_by(2)
+        hands.wall += jump
+        ledger.start(record)
+        hands.pass_by(3)
+        ledger.settle(record, completed(None))
+        info = record.info()
+        assert (info.wait_time, info.run_time) == (pytest.approx(2), pytest.approx(3))
+        assert info.started_at is not None
+        assert info.completed_at is not None
+        assert info.created_at < info.started_at < info.completed_at
+
+    @pytest.mark.parametrize("jump", [-86_400.0, -0.5, 0.5, 86_400.0])
+    def test_tasks_added_later_follow_a_clock_that_was_set(self, hands: Hands, ledger: Ledger, jump: float) -> None:
+        hands.pass_by(10)
+        hands.wall += jump
+        hands.pass_by(1.5)
+        record = admitted(ledger)
+        assert record.info().created_at.timestamp() == pytest.approx(hands.wall)
+
+    def test_a_drifting_clock_does_not_run_away(self, hands: Hands, ledger: Ledger) -> None:
+        for _ in range(1000):
+            hands.pass_by(60)
+            hands.wall += 0.001  # an oscillator, corrected in small steps
+            record = admitted(ledger)
+            assert record.info().created_at.timestamp() == pytest.approx(hands.wall, abs=0.02)
+
+    def test_the_clock_is_asked_for_nothing_else(self) -> None:
+        """A ledger on a clock that stands still works as well: nothing divides by time or waits for it."""
+        ledger = Ledger(clock=Clock(lambda: 0.0, lambda: 0.0), retention=1)
+        record = admitted(ledger, nothing, status=COMPLETED)
+        assert record.info().run_time == 0
+        assert ledger.get(record.id) is record

@@ -1,0 +1,137 @@
+"""The queue beside the plainest thing that does the same: a sorted list."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from async_task_worker import TaskQueue
+from async_task_worker.ledger import Ledger
+from async_task_worker.outcome import CUT_SHORT
+from async_task_worker.record import TaskRecord
+from tests.unit.records import asked_for, records_alive
+
+PRIORITIES = st.one_of(st.integers(-2, 2), st.integers(-(2**63), 2**63 - 1))
+STEPS = st.one_of(
+    st.tuples(st.just("put"), st.lists(PRIORITIES, max_size=8)),
+    st.tuples(st.just("put"), st.builds(lambda count, priority: [priority] * count, st.integers(60, 90), PRIORITIES)),
+    st.tuples(st.just("pop"), st.integers(1, 8)),
+    st.tuples(st.just("cancel"), st.integers(1, 90)),
+    st.tuples(st.just("clear"), st.none()),
+)
+
+
+class SortedList:
+    """What the queue should be, and the queue; each step is taken by both."""
+
+    def __init__(self, choices: random.Random) -> None:
+        self.queue = TaskQueue()
+        self.waiting: list[TaskRecord] = []
+        self._choices = choices
+
+    def put(self, priorities: list[int]) -> None:
+        for priority in priorities:
+            record = asked_for(priority=priority)
+            self.queue.put(record)
+            self.waiting.append(record)
+        self.waiting.sort(key=lambda record: record.priority)  # stable: first come, first served
+
+    def pop(self, count: int) -> None:
+        for _ in range(count):
+            assert self.queue.pop() is (self.waiting.pop(0) if self.waiting else None)
+
+    def cancel(self, count: int) -> None:
+        for _ in range(min(count, len(self.waiting))):
+            cancel(self.queue, self.waiting.pop(self._choices.randrange(len(self.waiting))))
+
+    def clear(self, _: None) -> None:
+        assert self.queue.clear() == self.waiting
+        self.waiting = []
+
+    def compare(self) -> None:
+        assert len(self.queue) == len(self.waiting)
+        assert list(self.queue) == self.waiting
+
+
+def cancel(queue: TaskQueue, record: TaskRecord) -> None:
+    """End a queued task as its backend does."""
+    queue.discard(record)
+    assert Ledger().settle(record, CUT_SHORT)
+
+
+@settings(max_examples=150, deadline=None)
+@given(steps=st.lists(STEPS, max_size=25), choices=st.randoms(use_true_random=False))
+def test_it_does_what_a_sorted_list_does(steps: list[tuple[str, object]], choices: random.Random) -> None:
+    model = SortedList(choices)
+    for step, argument in steps:
+        getattr(model, step)(argument)
+        model.compare()
+    model.pop(len(model.waiting) + 1)
+
+
+def test_an_empty_queue_has_nothing_to_pop() -> None:
+    queue = TaskQueue()
+    assert queue.pop() is None
+    assert not queue
+    assert list(queue) == queue.clear() == []
+
+
+def test_a_lane_that_ran_empty_opens_again() -> None:
+    queue = TaskQueue()
+    for _ in range(3):
+        first, second = asked_for(priority=5), asked_for(priority=5)
+        queue.put(first)
+        queue.put(second)
+        assert [queue.pop(), queue.pop(), queue.pop()] == [first, second, None]
+
+
+@pytest.mark.parametrize("position", ["front", "middle", "back"])
+def test_a_cancelled_task_is_passed_over(position: str) -> None:
+    queue = TaskQueue()
+    records = [asked_for(task_id=name) for name in ("front", "middle", "back")]
+    for record in records:
+        queue.put(record)
+    cancel(queue, next(record for record in records if record.id == position))
+    assert len(queue) == 2
+    assert [record.id for record in queue] == [record.id for record in records if record.id != position]
+    assert [queue.pop(), queue.pop(), queue.pop()] == [*(r for r in records if r.id != position), None]
+
+
+def test_a_queue_of_cancelled_tasks_only_is_empty() -> None:
+    queue = TaskQueue()
+    for priority in (1, 1, 2):
+        record = asked_for(priority=priority)
+        queue.put(record)
+        cancel(queue, record)
+    assert not queue
+    assert queue.pop() is None
+    assert len(queue) == 0
+
+
+@pytest.mark.parametrize("priorities", [[0] * 1000, list(range(1000))], ids=["one lane", "a lane each"])
+def test_cancelled_tasks_do_not_pile_up(priorities: list[int]) -> None:
+    """They stay in place, but never more of them than live ones, beyond a few."""
+    before = records_alive()
+    queue = TaskQueue()
+    for priority in priorities:
+        queue.put(asked_for(priority=priority))
+    for record in list(queue)[1:]:
+        cancel(queue, record)
+    del record
+    assert len(queue) == 1
+    assert records_alive() - before <= 1 + 66
+
+
+def test_clearing_forgets_the_cancelled_ones_too() -> None:
+    before = records_alive()
+    queue = TaskQueue()
+    for _ in range(10):
+        queue.put(asked_for())
+    cancel(queue, next(iter(queue)))
+    assert len(queue.clear()) == 9
+    assert records_alive() == before
+    queue.put(asked_for(task_id="afterwards"))
+    assert [record.id for record in queue] == ["afterwards"]
