@@ -12,6 +12,8 @@ from .status import TaskStatus
 
 LOWEST_PRIORITY: Final = -(2**63)
 HIGHEST_PRIORITY: Final = 2**63 - 1
+LEAST_SMALL: Final = -(2**29)
+MOST_SMALL: Final = 2**29  # integers the interpreter compares fastest
 
 
 def checked_priority(priority: object) -> int:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import CancelledError
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, Final
 
+from .eagerness import EAGER, entered
 from .exceptions import TaskTimeoutError, hand_to_loop
 from .ledger import ProgressCallback
 from .outcome import CUT_SHORT, Interruption, Outcome, completed, failed
 from .record import TaskRecord
 from .registry import PROGRESS_PARAMETER
+from .status import COMPLETED
 
 Reporter = Callable[[TaskRecord], ProgressCallback]
+End = Callable[["Slot", TaskRecord, Outcome], None]
 
 current_task_id: Final[ContextVar[str | None]] = ContextVar("async_task_worker.current_task_id", default=None)
 """The id of the task this code runs in, in asyncio tasks and threads it started too."""
@@ -71,14 +74,14 @@ class Slot:
         await asyncio.wait([self._gone])
 
     def tell(self) -> None:
-        """Call off what was to happen if the task had not ended, and tell those who wait for that."""
+        """Forget why the task was to stop, call off what was to happen then, tell those who wait for it."""
         for timer in (self.deadline, self.timer):
             if timer is not None:
                 timer.cancel()
         if self._gone is not None:
             self._gone.set_result(None)
         self.watched = False
-        self.deadline = self.timer = self._gone = None
+        self.interruption = self.deadline = self.timer = self._gone = None
 
     def cut_short(self, record: TaskRecord, error: BaseException | None = None) -> Outcome:
         """Return how the task ends for the reason it was told to stop, *error* being what it did then."""
@@ -90,40 +93,52 @@ class Slot:
 
 
 class TaskExecutor:
-    """Calls task functions, and says what their endings mean.
+    """Runs task functions. What they return or raise comes back as a value."""
 
-    The pool awaits what :meth:`call` returns in the task's own asyncio Task, then asks
-    :meth:`returned` or :meth:`raised`. Only the user's coroutine stands between the two.
-    """
+    async def run(self, slot: Slot, record: TaskRecord, reporter: Reporter, end: End) -> None:
+        """Run the task to its end and hand *end* its outcome, whatever user code does.
 
-    def call(self, slot: Slot, record: TaskRecord, reporter: Reporter) -> Awaitable[Any]:
-        """Start the clock and call the function; the result is still to be awaited."""
-        current_task_id.set(record.id)
-        if record.timeout is not None:
-            slot.limit(record.timeout)
-        func, kwargs = record.func, record.kwargs
-        if record.function.progress_index >= 0:
-            kwargs = _with_progress(record, reporter)
-        awaitable: Awaitable[Any] = func(*record.args) if kwargs is None else func(*record.args, **kwargs)
-        return awaitable
+        This is the whole of the task's own asyncio Task.
 
-    def returned(self, slot: Slot, record: TaskRecord, result: Any) -> Outcome:
-        """Say how a task ended whose function returned."""
-        if slot.interruption is Interruption.TIMEOUT:
-            return slot.cut_short(record)  # it swallowed the cancellation and is late all the same
-        return completed(result)
+        Args:
+            slot: Where it runs.
+            record: The task.
+            reporter: Makes its ``progress_callback``.
+            end: Called once, synchronously, as the last thing.
+        """
+        outcome: Outcome
+        try:
+            if not EAGER:
+                await entered()
+            current_task_id.set(record.id)
+            if record.timeout is not None:
+                slot.limit(record.timeout)
+            kwargs = record.kwargs
+            if record.function.progress_index >= 0:
+                kwargs = _with_progress(record, reporter)
+            result = await (record.func(*record.args) if kwargs is None else record.func(*record.args, **kwargs))
+            outcome = (COMPLETED, result, None) if slot.interruption is None else _returned(slot, record, result)
+        except BaseException as error:  # noqa: BLE001 - user code may raise anything at all
+            outcome = _raised(slot, record, error)
+        end(slot, record, outcome)
 
-    def raised(self, slot: Slot, record: TaskRecord, error: BaseException) -> Outcome:
-        """Say how a task ended whose function raised, whatever it was."""
-        if isinstance(error, CancelledError) or asyncio._get_running_loop() is None:
-            return slot.cut_short(record)  # without a loop it was closed with it, by nobody's wish
-        if error.__traceback__ is not None:
-            error.__traceback__ = error.__traceback__.tb_next  # our own frame tells the user nothing
-        if isinstance(error, KeyboardInterrupt):
-            hand_to_loop(error)
-        if slot.interruption is Interruption.TIMEOUT:
-            return slot.cut_short(record, error)
-        return failed(error)
+
+def _returned(slot: Slot, record: TaskRecord, result: Any) -> Outcome:
+    if slot.interruption is Interruption.TIMEOUT:
+        return slot.cut_short(record)  # it swallowed the cancellation and is late all the same
+    return completed(result)
+
+
+def _raised(slot: Slot, record: TaskRecord, error: BaseException) -> Outcome:
+    if isinstance(error, CancelledError) or asyncio._get_running_loop() is None:
+        return slot.cut_short(record)  # without a loop it was closed with it, by nobody's wish
+    if error.__traceback__ is not None:
+        error.__traceback__ = error.__traceback__.tb_next  # our own frame tells the user nothing
+    if isinstance(error, KeyboardInterrupt):
+        hand_to_loop(error)
+    if slot.interruption is Interruption.TIMEOUT:
+        return slot.cut_short(record, error)
+    return failed(error)
 
 
 def _with_progress(record: TaskRecord, reporter: Reporter) -> dict[str, Any] | None:

@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
-from collections.abc import Coroutine, Generator
 from time import perf_counter as _now
-from types import coroutine
-from typing import Any, Final
+from typing import Final
 
+from .eagerness import EAGER, start, start_by_factory
 from .executor import Slot, TaskExecutor, current_task_id
 from .ledger import Ledger
 from .outcome import CUT_SHORT, Interruption, Outcome
 from .queue import TaskQueue
 from .record import TaskRecord
-from .status import CANCELLED, COMPLETED
+from .status import CANCELLED
 
 logger = logging.getLogger(__name__)
 
@@ -35,41 +33,6 @@ _TURN: Final = 0.001
 
 _CLOCK_MASK: Final = 7
 """The clock is read at every eighth task started: it costs as much as a small task's share."""
-
-Job = Coroutine[Any, Any, None]
-
-
-@coroutine
-def _entered() -> Generator[None, None, None]:
-    """Suspend once, inside the ``try`` of the coroutine that awaits this."""
-    yield
-
-
-if sys.version_info >= (3, 12):
-    _EAGER = True
-
-    def _start(job: Job, loop: asyncio.AbstractEventLoop, record: TaskRecord) -> asyncio.Task[None]:
-        """Make the Task and take its first step: a task that never waits costs no turn of the loop."""
-        context = record.context.copy()
-        return asyncio.Task(job, loop=loop, name=record.id, context=context, eager_start=True)
-else:
-    _EAGER = False
-
-    def _start(job: Job, loop: asyncio.AbstractEventLoop, record: TaskRecord) -> asyncio.Task[None]:
-        """Make the Task, with the coroutine taken into its ``try`` by hand.
-
-        One that is cancelled before its first step never runs at all, ``finally`` included.
-        From in there it notices every cancellation and gives its slot back.
-        """
-        job.send(None)
-        return asyncio.Task(job, loop=loop, name=record.id, context=record.context.copy())
-
-
-def _start_by_factory(job: Job, loop: asyncio.AbstractEventLoop, record: TaskRecord) -> asyncio.Task[None]:
-    """Make the Task in the way the user has set for this loop."""
-    if not _EAGER:
-        job.send(None)
-    return loop.create_task(job, name=record.id, context=record.context.copy())
 
 
 class WorkerPool:
@@ -96,7 +59,7 @@ class WorkerPool:
         self._ledger = Ledger() if ledger is None else ledger
         self._reporter = self._ledger.reporter
         self._loop: asyncio.AbstractEventLoop
-        self._start = _start
+        self._start = start
         self._open = False
         self._slots: list[Slot] = []  # made when first needed
         self._free: list[Slot] = []
@@ -123,7 +86,7 @@ class WorkerPool:
         """Start running what is queued. Calling it again does nothing."""
         self._bury()
         self._loop = asyncio.get_running_loop()
-        self._start = _start if self._loop.get_task_factory() is None else _start_by_factory
+        self._start = start if self._loop.get_task_factory() is None else start_by_factory
         self._open = True
         self._filling = False
         self.wake()
@@ -174,7 +137,7 @@ class WorkerPool:
             return  # asked at every task added, so it says no first where it is cheap
         if not self._open or not self._queue:
             return
-        if _EAGER:
+        if EAGER:
             self._filling = True
             self._loop.call_soon(self._fill)
         else:
@@ -207,31 +170,10 @@ class WorkerPool:
         slot.record = record
         record.slot = slot
         self._ledger.start(record)
-        slot.task = self._start(self._job(slot, record), self._loop, record)
+        job = self._executor.run(slot, record, self._reporter, self._end)
+        slot.task = self._start(job, self._loop, record.id, record.context.copy())
         if slot.interruption is not None and slot.record is record:  # in its first step, by its own doing
             slot.task.cancel()
-
-    async def _job(self, slot: Slot, record: TaskRecord) -> None:
-        """Run one task in its own asyncio Task, and give its slot back whatever happens."""
-        executor = self._executor
-        outcome: Outcome
-        try:
-            if not _EAGER:
-                await _entered()
-            result = await executor.call(slot, record, self._reporter)
-            outcome = (
-                (COMPLETED, result, None) if slot.interruption is None else executor.returned(slot, record, result)
-            )
-        except BaseException as error:  # noqa: BLE001 - user code may raise anything at all
-            outcome = executor.raised(slot, record, error)
-            self._mind(slot, record, outcome)
-        self._end(slot, record, outcome)
-
-    def _mind(self, slot: Slot, record: TaskRecord, outcome: Outcome) -> None:
-        if asyncio._get_running_loop() is None:
-            self._open = False  # closed with its loop: there is none to start another on
-        elif outcome[2] is not None and not slot.lost:
-            logger.error("Task %s (%s) failed", record.id, record.function.name, exc_info=outcome[2])
 
     def _end(self, slot: Slot, record: TaskRecord, outcome: Outcome) -> None:
         """Free the slot, record how its task ended and start the next one."""
@@ -240,14 +182,20 @@ class WorkerPool:
             return
         if slot.watched:
             slot.tell()
-        slot.record = slot.task = slot.interruption = None
+        slot.record = slot.task = None
         self._free.append(slot)
         self._ledger.settle(record, outcome)
         if self._idlers:
             self._tell_idlers()
-        if self._filling:
-            return
-        if _EAGER:  # not from within this Task: its first steps would nest
+        if not self._filling:
+            self._follow_up(outcome)
+        if outcome[2] is not None:
+            logger.error("Task %s (%s) failed", record.id, record.function.name, exc_info=outcome[2])
+
+    def _follow_up(self, outcome: Outcome) -> None:
+        if outcome is CUT_SHORT and asyncio._get_running_loop() is None:
+            return  # it was closed together with its loop: nothing can follow
+        if EAGER:  # not from within this Task: its first steps would nest
             self.wake()
         elif self._open and (following := self._queue.pop()) is not None:
             self._launch(following)
