@@ -25,8 +25,7 @@ _PROBE = (
     "print(json.dumps([executable, platform.python_implementation(), *sys.version_info[:3]]))"
 )
 _VERSIONS = (
-    "import importlib.metadata as m, json, sys; "
-    "print(json.dumps({name: m.version(name) for name in sys.argv[1:]}))"
+    "import importlib.metadata as m, json, sys; print(json.dumps({name: m.version(name) for name in sys.argv[1:]}))"
 )
 
 

@@ -97,9 +97,7 @@ class Report:
         """Return after ÷ before for every metric, the interpreters side by side."""
         rows = [["after ÷ before", *self.interpreters]]
         for scenario, metric in self._metrics():
-            ratios = [
-                self._figures.ratio(name, scenario.name, metric.key, OURS, BEFORE) for name in self.interpreters
-            ]
+            ratios = [self._figures.ratio(name, scenario.name, metric.key, OURS, BEFORE) for name in self.interpreters]
             if any(ratios):
                 rows.append([metric.title, *(_range(ratio) for ratio in ratios)])
         return _table(rows)

@@ -7,6 +7,7 @@ import logging
 import weakref
 from collections import deque
 from collections.abc import Callable
+from contextvars import Context, copy_context
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
@@ -23,6 +24,7 @@ STARTED: Final = "task.started"
 PROGRESS: Final = "task.progress"
 
 Tap = Callable[[str, TaskRecord], None]
+Listener = Callable[["TaskEvent"], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ class EventBus:
     def __init__(self, wall: Callable[[], float]) -> None:
         self._wall = wall
         self._taps: list[Tap] = []
-        self._listeners: list[Callable[[TaskEvent], object]] = []
+        self._listeners: list[tuple[Listener, Context]] = []
         self._streams: list[weakref.ref[EventStream]] = []  # one that is dropped is gone
         self._undelivered: deque[TaskEvent] = deque()
         self._delivering = False
@@ -74,24 +76,25 @@ class EventBus:
 
         return stop
 
-    def listen(self, listener: Callable[[TaskEvent], object]) -> Callable[[], None]:
+    def listen(self, listener: Listener) -> Callable[[], None]:
         """Call *listener* with every :class:`TaskEvent` from now on.
 
-        It is called on the event loop, between two steps of the tasks, so it should be
-        quick. What it raises is logged and disturbs nobody.
+        It is called right where the change happens, on the event loop, so it should be quick.
+        It sees the context variables of this call, not those of the task it hears of. What it
+        raises is logged and disturbs nobody.
 
         Returns:
             A function that ends the listening; calling it again does nothing.
         """
         if not callable(listener):
             raise TypeError(f"a listener must be callable with one event, not {listener!r}")
-        self._listeners.append(listener)
+        entry = (listener, copy_context())
+        self._listeners.append(entry)
         self._look_around()
 
         def stop() -> None:
-            if listener in self._listeners:
-                self._listeners.remove(listener)
-                self._look_around()
+            self._listeners = [other for other in self._listeners if other is not entry]
+            self._look_around()
 
         return stop
 
@@ -147,12 +150,12 @@ class EventBus:
                 event = self._undelivered.popleft()
                 for stream in self._live_streams():
                     stream.put(event)
-                for listener in tuple(self._listeners):
-                    self._call(listener, event)
+                for listener, context in tuple(self._listeners):
+                    context.run(self._call, listener, event)
         finally:
             self._delivering = False
 
-    def _call(self, listener: Callable[[TaskEvent], object], event: TaskEvent) -> None:
+    def _call(self, listener: Listener, event: TaskEvent) -> None:
         try:
             listener(event)
         except BaseException as error:
@@ -197,7 +200,12 @@ class EventStream:
         return self
 
     async def __anext__(self) -> TaskEvent:
-        """Return the next event, waiting for it if there is none."""
+        """Return the next event, waiting for it if there is none.
+
+        Raises:
+            StopAsyncIteration: The stream is closed and read to its end.
+            RuntimeError: Somebody waits for the next event already.
+        """
         while not self._events:
             if self._closed:
                 raise StopAsyncIteration

@@ -19,8 +19,13 @@ from .status import COMPLETED
 Reporter = Callable[[TaskRecord], ProgressCallback]
 End = Callable[["Slot", TaskRecord, Outcome], None]
 
-current_task_id: Final[ContextVar[str | None]] = ContextVar("async_task_worker.current_task_id", default=None)
-"""The id of the task this code runs in, in asyncio tasks and threads it started too."""
+_current: Final[ContextVar[TaskRecord | None]] = ContextVar("async_task_worker.current", default=None)
+
+
+def current_record() -> TaskRecord | None:
+    """Return the task this code runs in, in asyncio tasks and threads it started too, until it ends."""
+    record = _current.get()
+    return None if record is None or record.finished else record
 
 
 class Slot:
@@ -78,7 +83,7 @@ class Slot:
         for timer in (self.deadline, self.timer):
             if timer is not None:
                 timer.cancel()
-        if self._gone is not None:
+        if self._gone is not None and not self._gone.get_loop().is_closed():
             self._gone.set_result(None)
         self.watched = False
         self.interruption = self.deadline = self.timer = self._gone = None
@@ -110,7 +115,7 @@ class TaskExecutor:
         try:
             if not EAGER:
                 await entered()
-            current_task_id.set(record.id)
+            _current.set(record)
             if record.timeout is not None:
                 slot.limit(record.timeout)
             kwargs = record.kwargs

@@ -15,16 +15,16 @@ class Idleness:
     def __init__(self, ledger: Ledger, events: EventBus) -> None:
         self._ledger = ledger
         self._events = events
-        self._waiting: list[tuple[asyncio.Future[None], str | None]] = []
+        self._waiting: list[tuple[asyncio.Future[None], TaskRecord | None]] = []
 
-    async def wait(self, task_id: str | None, timeout: float | None) -> bool:
+    async def wait(self, own: TaskRecord | None, timeout: float | None) -> bool:
         """Return True as soon as nothing is left to do, False if *timeout* seconds pass first.
 
         Args:
-            task_id: The task this is called in, if any.
+            own: The task this is called in, if any.
             timeout: Seconds; None for any time.
         """
-        waiter = (asyncio.get_running_loop().create_future(), task_id)
+        waiter = (asyncio.get_running_loop().create_future(), own)
         self._waiting.append(waiter)
         untap = self._events.tap(self._note)
         try:
@@ -40,12 +40,12 @@ class Idleness:
             self._look()
 
     def _look(self) -> None:
-        inside = {task_id for _, task_id in self._waiting if self._is_unfinished(task_id)}
-        if self._ledger.unfinished() <= len(inside):
-            for future, _ in self._waiting:
-                if not future.done():
-                    future.set_result(None)
+        """Let go whoever waits for nothing any more: tasks that wait here do not wait for each other."""
+        inside = len({own for _, own in self._waiting if self._is_busy(own)})
+        unfinished = self._ledger.unfinished()
+        for future, own in self._waiting:
+            if not future.done() and unfinished <= (inside if self._is_busy(own) else 0):
+                future.set_result(None)
 
-    def _is_unfinished(self, task_id: str | None) -> bool:
-        record = None if task_id is None else self._ledger.get(task_id)
-        return record is not None and not record.finished
+    def _is_busy(self, own: TaskRecord | None) -> bool:
+        return own is not None and not own.finished and self._ledger.owns(own)

@@ -114,12 +114,7 @@ class Ledger:
         events, loop = self._events, asyncio.get_running_loop()
 
         def progress_callback(progress: float) -> None:
-            if (
-                type(progress) is float
-                and 0.0 <= progress <= 1.0
-                and record.status is RUNNING
-                and not events.watched
-            ):
+            if type(progress) is float and 0.0 <= progress <= 1.0 and record.status is RUNNING and not events.watched:
                 record.progress = progress  # nobody to tell: this is all, on whatever thread
                 record.changes += 1
             elif asyncio._get_running_loop() is loop:
@@ -152,9 +147,7 @@ class Ledger:
         record.ended = self._monotonic()
         record.result = result
         record.error = error
-        record.func = record.args = record.kwargs = record.context = record.slot = (
-            None  # only running it needs these
-        )
+        record.func = record.args = record.kwargs = record.context = record.slot = None  # only running it needs these
         if before is RUNNING:
             self._running -= 1
         self._ended[status] += 1
@@ -168,6 +161,10 @@ class Ledger:
         if len(finished) > self._sweep_above:
             self._sweep()
         return True
+
+    def owns(self, record: TaskRecord) -> bool:
+        """Whether this very task is known here; another ledger may know one of the same id."""
+        return self._records.get(record.id) is record
 
     def get(self, task_id: str) -> TaskRecord | None:
         """Return the record of this id, or None."""

@@ -13,7 +13,7 @@ from time import perf_counter as _now
 from typing import Final
 
 from .eagerness import EAGER, start, start_by_factory
-from .executor import Slot, TaskExecutor, current_task_id
+from .executor import Slot, TaskExecutor, current_record
 from .ledger import Ledger
 from .outcome import CUT_SHORT, Interruption, Outcome
 from .queue import TaskQueue
@@ -65,17 +65,22 @@ class WorkerPool:
         self._free: list[Slot] = []
         self._zombies: set[Slot] = set()  # left behind, still going; the loop alone holds Tasks weakly
         self._filling = False  # a fill is under way or has been scheduled
-        self._idlers: list[tuple[asyncio.Future[None], set[str]]] = []
+        self._idlers: list[tuple[asyncio.Future[None], set[TaskRecord]]] = []
 
     @property
-    def running(self) -> set[str]:
-        """The ids of the tasks that occupy a slot."""
-        return {slot.record.id for slot in self._slots if slot.record is not None}
+    def running(self) -> set[TaskRecord]:
+        """The tasks that occupy a slot."""
+        return {slot.record for slot in self._slots if slot.record is not None}
 
     @property
     def free(self) -> int:
         """How many slots are free."""
         return self._max_workers - len(self._slots) + len(self._free)
+
+    @property
+    def taking(self) -> int:
+        """How many queued tasks the free slots are about to take."""
+        return self.free if self._open else 0
 
     @property
     def zombies(self) -> int:
@@ -98,13 +103,14 @@ class WorkerPool:
         the loop. Called inside a task it does not wait for that task.
         """
         self.close()
-        await self.finish(timeout, set(filter(None, [current_task_id.get()])))
+        own = current_record()
+        await self.finish(timeout, set() if own is None else {own})
 
     def close(self) -> None:
         """Start nothing more."""
         self._open = False
 
-    async def finish(self, timeout: float | None, spare: set[str]) -> None:
+    async def finish(self, timeout: float | None, spare: set[TaskRecord]) -> None:
         """Wait until no task runs but those in *spare*, cutting the rest off after *timeout* seconds."""
         idle = asyncio.get_running_loop().create_future()
         self._idlers.append((idle, spare))
@@ -112,7 +118,7 @@ class WorkerPool:
         await asyncio.wait([idle], timeout=timeout)
         if not idle.done():
             for slot in self._slots:
-                if slot.record is not None and slot.record.id not in spare:
+                if slot.record is not None and slot.record not in spare:
                     slot.interrupt(Interruption.STOP)
                     self._give_until(slot, slot.record, STOP_GRACE)
             await asyncio.wait([idle])
@@ -205,9 +211,12 @@ class WorkerPool:
         self._give_until(slot, record, GRACE)
 
     def _give_until(self, slot: Slot, record: TaskRecord, grace: float) -> None:
+        deadline = self._loop.time() + grace
         if slot.deadline is not None:
+            if slot.deadline.when() <= deadline:
+                return
             slot.deadline.cancel()
-        slot.deadline = self._loop.call_later(grace, self._leave_behind, slot, record)
+        slot.deadline = self._loop.call_at(deadline, self._leave_behind, slot, record)
 
     def _leave_behind(self, slot: Slot, record: TaskRecord) -> None:
         """Go on without a task that was told to stop and did not."""

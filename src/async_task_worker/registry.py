@@ -19,6 +19,15 @@ else:  # 3.11's inspect does not know what asyncio marks, such as AsyncMock
     from asyncio import iscoroutinefunction as _is_coroutine_function
 
 PROGRESS_PARAMETER = "progress_callback"
+
+
+class _SomeDefault:
+    def __repr__(self) -> str:
+        return "..."
+
+
+_SOME_DEFAULT: Final = _SomeDefault()
+"""Stands for every default value in a signature."""
 _UNLIMITED = sys.maxsize
 
 
@@ -36,13 +45,12 @@ class TaskFunction:
             (past them all if it is keyword-only), or -1 if the function does not name it.
     """
 
-    __slots__ = ("__weakref__", "_bound", "_signature", "most", "name", "progress_index", "required")
+    __slots__ = ("_signature", "most", "name", "progress_index", "required")
 
-    def __init__(self, function: TaskCallable, *, bound: bool = False) -> None:
-        self.name = _own_name(function)
-        self._bound = bound  # the first parameter is the method's self, filled in already
-        self._signature = _signature(function)
-        self.required, self.most, self.progress_index = _arity(self._signature, bound)
+    def __init__(self, function: TaskCallable, task_type: str | None = None) -> None:
+        self.name = task_type or _own_name(function)
+        self._signature = _bare_signature(function)
+        self.required, self.most, self.progress_index = _arity(self._signature)
 
     def check(self, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None) -> None:
         """Raise TypeError unless the function can be called like this."""
@@ -57,9 +65,8 @@ class TaskFunction:
         if self._signature is None:
             return
         filled = {PROGRESS_PARAMETER: None} if self.wants_progress(args, kwargs) else {}
-        first: tuple[Any, ...] = (None,) if self._bound else ()
         try:
-            self._signature.bind(*first, *args, **filled, **kwargs)
+            self._signature.bind(*args, **filled, **kwargs)
         except TypeError as error:
             raise TypeError(
                 f"{self.name}{self._signature} cannot be called with the given arguments: {error}"
@@ -72,18 +79,24 @@ def _own_name(function: Any) -> str:
     return getattr(function, "__name__", None) or type(function).__name__
 
 
-def _signature(function: TaskCallable) -> inspect.Signature | None:
+def _bare_signature(function: TaskCallable) -> inspect.Signature | None:
+    """Return the signature without the default values, which it would keep alive."""
     try:
-        return inspect.signature(function)
+        signature = inspect.signature(function)
     except (ValueError, TypeError):  # it does not tell; the call itself will
         return None
+    parameters = [
+        parameter.replace(default=parameter.empty if parameter.default is parameter.empty else _SOME_DEFAULT)
+        for parameter in signature.parameters.values()
+    ]
+    return signature.replace(parameters=parameters)
 
 
-def _arity(signature: inspect.Signature | None, bound: bool) -> tuple[int, int, int]:
+def _arity(signature: inspect.Signature | None) -> tuple[int, int, int]:
     """Return the fewest and the most arguments a call by position alone takes, and where progress goes."""
     if signature is None:
         return 0, _UNLIMITED, -1
-    positional = [p for p in signature.parameters.values() if p.kind in _POSITIONAL][bound:]
+    positional = [p for p in signature.parameters.values() if p.kind in _POSITIONAL]
     required = sum(p.default is p.empty for p in positional)
     most = len(positional)
     keyword_only = [p for p in signature.parameters.values() if p.kind is inspect.Parameter.KEYWORD_ONLY]
@@ -117,7 +130,8 @@ class TaskRegistry:
     def __init__(self) -> None:
         self._functions: dict[str, TaskCallable] = {}
         self.known: dict[int, TaskFunction] = {}  # by the id() of functions that live
-        self._references: dict[int, object] = {}  # what tells when they do not
+        self._methods: dict[int, TaskFunction] = {}  # by that of the function behind a bound method
+        self._references: dict[tuple[int, bool], object] = {}  # what tells when they live no more
 
     def register(self, task_type: str, function: TaskCallable) -> None:
         """Make *function* the one for *task_type*; a later one replaces an earlier one."""
@@ -125,45 +139,53 @@ class TaskRegistry:
             raise TypeError(f'task type must be a str, not {task_type!r}. Use it like this: @task("resize")')
         if not task_type:
             raise ValueError("task type must not be empty")
-        known = self.function_of(function)
-        known.name = task_type
+        self._learn(function, task_type)
         self._functions[task_type] = function
-        if id(function) not in self.known:  # it cannot be known weakly, so for good
-            self.known[id(function)], self._references[id(function)] = known, function
 
     def get(self, task_type: str) -> TaskCallable | None:
         """Return the function registered last under *task_type*, or None."""
         return self._functions.get(task_type)
 
     def types(self) -> list[str]:
-        """Return the registered task types in the order of their registration."""
+        """Return the registered task types in the order in which their names came first."""
         return list(self._functions)
 
     def function_of(self, function: TaskCallable) -> TaskFunction:
         """Return what is known of *function*; raise TypeError if it is no coroutine function."""
-        bound = type(function) is MethodType  # made anew at each access: know the function behind it
-        target = function.__func__ if bound else function  # type: ignore[attr-defined]
-        return self.known.get(id(target)) or self._learn(function, target, bound)
+        if isinstance(function, MethodType):
+            known = self._methods.get(id(function.__func__))
+        else:
+            known = self.known.get(id(function))
+        return known or self._learn(function, None)
 
-    def _learn(self, function: TaskCallable, target: Any, bound: bool) -> TaskFunction:
+    def _learn(self, function: TaskCallable, task_type: str | None) -> TaskFunction:
+        """Work out what there is to know; tasks added under an earlier name keep that."""
         _require_coroutine_function(function)
-        known = TaskFunction(target, bound=bound)
-        key = id(target)
+        target: Any = function
+        bound = isinstance(function, MethodType)
+        if isinstance(function, MethodType):  # made anew at each access: know the function behind it
+            target = function.__func__
+            registered = self.known.get(id(target))
+            task_type = task_type or (registered.name if registered else None)
+        known, key = TaskFunction(function, task_type), id(target)
         try:
-            self._references[key] = weakref.ref(target, lambda _: self._forget(key))
-        except TypeError:  # an instance with __slots__: worked out anew for each task
-            return known
-        self.known[key] = known
+            self._references[key, bound] = weakref.ref(target, lambda _: self._forget(key, bound))
+        except TypeError:  # an instance with __slots__ cannot be known weakly,
+            if task_type is None:
+                return known  # so it is worked out anew for each task,
+            self._references[key, bound] = target  # or, once registered, known for good
+        (self._methods if bound else self.known)[key] = known
         return known
 
-    def _forget(self, key: int) -> None:
-        del self.known[key], self._references[key]
+    def _forget(self, key: int, bound: bool) -> None:
+        del (self._methods if bound else self.known)[key], self._references[key, bound]
 
 
 def _require_coroutine_function(function: object) -> None:
-    if callable(function) and (
-        _is_coroutine_function(function) or _is_coroutine_function(type(function).__call__)
-    ):
+    inner = function
+    while isinstance(inner, partial):
+        inner = inner.func
+    if callable(inner) and (_is_coroutine_function(inner) or _is_coroutine_function(type(inner).__call__)):
         return
     hint = "a task must be a coroutine function (async def)"
     if inspect.iscoroutine(function):

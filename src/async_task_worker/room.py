@@ -7,11 +7,12 @@ from collections import deque
 from collections.abc import Callable
 from typing import Literal
 
-from .events import EventBus
+from .events import CREATED, EventBus
 from .exceptions import QueueFullError, WorkerNotRunningError
-from .executor import current_task_id
+from .executor import current_record
 from .pool import WorkerPool
 from .queue import TaskQueue
+from .record import TaskRecord
 
 OnFull = Literal["wait", "error"]
 
@@ -33,9 +34,10 @@ class Room:
         self._queue = queue
         self._pool = pool
         self._events = events
-        self._waiting: deque[tuple[asyncio.Future[None], str | None]] = (
+        self._waiting: deque[tuple[asyncio.Future[None], TaskRecord | None]] = (
             deque()
         )  # with the running task they are in
+        self._open = True
         self._granted = 0  # let in, but not back from waiting yet
         self._untap: Callable[[], None] | None = None
 
@@ -50,9 +52,9 @@ class Room:
             return
         if self._on_full == "error":
             raise QueueFullError(f"max_queue_size is {self._limit}")
-        task_id = current_task_id.get()
-        self._refuse_deadlock(task_id)
-        await self._wait(task_id)
+        own = current_record()
+        self._refuse_deadlock(own)
+        await self._wait(own)
 
     def look_again(self) -> None:
         """Let in whoever there is room for now."""
@@ -64,38 +66,47 @@ class Room:
         if not self._waiting:
             self._stop_watching()
 
+    def open(self) -> None:
+        """Let callers in, from now on: the worker starts."""
+        self._open = True
+
     def close(self) -> None:
-        """Turn away everybody who waits: the worker stops."""
+        """Turn away everybody who waits, or was let in and is not back from waiting: the worker stops."""
+        self._open = False
         while self._waiting:
             future, _ = self._waiting.popleft()
             if not future.done():
-                future.set_exception(
-                    WorkerNotRunningError("It stopped while this call waited for room in its queue")
-                )
+                future.set_exception(WorkerNotRunningError("It stopped while this call waited for room in its queue"))
         self._stop_watching()
 
-    def _full(self) -> bool:
-        return len(self._queue) + self._granted >= self._limit
+    def _note(self, kind: str, _record: TaskRecord) -> None:
+        if kind is not CREATED:  # whoever was let in is about to queue that task
+            self.look_again()
 
-    async def _wait(self, task_id: str | None) -> None:
+    def _full(self) -> bool:
+        return len(self._queue) + self._granted - self._pool.taking >= self._limit
+
+    async def _wait(self, own: TaskRecord | None) -> None:
         future = asyncio.get_running_loop().create_future()
-        self._waiting.append((future, task_id))
+        self._waiting.append((future, own))
         if self._untap is None:
-            self._untap = self._events.tap(lambda _kind, _record: self.look_again())
+            self._untap = self._events.tap(self._note)
         try:
             await future
         except asyncio.CancelledError:
-            if not future.cancelled():  # let in and called off in the same turn: the next one may come
-                self._granted -= 1
+            if not future.cancelled() and future.exception() is None:
+                self._granted -= 1  # let in and called off in the same turn: the next one may come
             self.look_again()
             raise
         self._granted -= 1
+        if not self._open:
+            raise _turned_away()
 
-    def _refuse_deadlock(self, task_id: str | None) -> None:
+    def _refuse_deadlock(self, own: TaskRecord | None) -> None:
         running = self._pool.running
-        if task_id not in running or self._pool.free > 0:
+        if own not in running or self._pool.free > 0:
             return
-        blocked = {task_id} | {waiting for future, waiting in self._waiting if not future.done()}
+        blocked = {own} | {waiting for future, waiting in self._waiting if not future.done()}
         if running <= blocked:
             raise QueueFullError("Every running task waits for room in the queue, so none would ever leave it")
 
@@ -103,3 +114,7 @@ class Room:
         if self._untap is not None:
             self._untap()
             self._untap = None
+
+
+def _turned_away() -> WorkerNotRunningError:
+    return WorkerNotRunningError("It stopped before there was room in its queue")

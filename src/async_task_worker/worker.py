@@ -27,7 +27,7 @@ from .exceptions import (
     WorkerNotRunningError,
     WrongEventLoopError,
 )
-from .executor import TaskExecutor, current_task_id
+from .executor import TaskExecutor, current_record
 from .futures import TaskFuture, TaskFutures, failed_because, failure
 from .idleness import Idleness
 from .ledger import Ledger
@@ -109,15 +109,14 @@ class AsyncTaskWorker:
         )
         self._futures = TaskFutures(self.events)
         self._backend = open_backend(backend)
-        self._backend.attach(
-            Runtime(self._ledger, TaskExecutor(), self.events, max_workers, max_queue_size, on_full)
-        )
+        self._backend.attach(Runtime(self._ledger, TaskExecutor(), self.events, max_workers, max_queue_size, on_full))
         self._max_workers = max_workers
         self._submit = self._backend.submit
         self._idleness = Idleness(self._ledger, self.events)
         self._loop: asyncio.AbstractEventLoop | None = None  # set exactly while tasks are taken
+        self._home: asyncio.AbstractEventLoop | None = None  # where it ran last; its tasks end there
         self._stops: set[asyncio.Task[None]] = set()  # under way
-        self._spared: set[str] = set()  # tasks that called stop() themselves
+        self._spared: set[TaskRecord] = set()  # tasks that called stop() themselves
 
     @property
     def is_running(self) -> bool:
@@ -146,7 +145,7 @@ class AsyncTaskWorker:
             self._require_own_loop()
             return
         await self._backend.start()
-        self._loop = asyncio.get_running_loop()
+        self._loop = self._home = asyncio.get_running_loop()
 
     async def stop(self, timeout: float | None = 5.0) -> None:
         """Take nothing new, let running tasks finish, then cut off the rest. Records stay readable.
@@ -166,7 +165,7 @@ class AsyncTaskWorker:
                 return
             self._require_own_loop()
         self._loop = None
-        if (own := current_task_id.get()) is not None:
+        if (own := current_record()) is not None:
             self._spared.add(own)
         stop = asyncio.get_running_loop().create_task(self._shut_down(timeout), name="async_task_worker.stop")
         self._stops.add(stop)
@@ -204,7 +203,8 @@ class AsyncTaskWorker:
         Raises:
             TimeoutError: *timeout* expired first; the tasks go on.
         """
-        if not await self._idleness.wait(current_task_id.get(), _waiting_time(timeout)):
+        self._require_home()
+        if not await self._idleness.wait(current_record(), _waiting_time(timeout)):
             left = self._ledger.unfinished()
             raise TimeoutError(f"{left} tasks had not finished after {timeout:g} seconds; they go on")
 
@@ -317,6 +317,7 @@ class AsyncTaskWorker:
         record = self._ledger.get(task_id)
         if record is None or record.finished:
             return False
+        self._require_home()
         return await self._backend.cancel(task_id)
 
     def get_task_info(self, task_id: str) -> TaskInfo | None:
@@ -359,7 +360,7 @@ class AsyncTaskWorker:
         Raises:
             TaskNotFoundError: The task is unknown to this worker.
         """
-        return self._futures.future_for(self._known(task_id))
+        return self._future_for(self._known(task_id))
 
     def get_task_futures(self, task_ids: Iterable[str]) -> list[TaskFuture]:
         """Return a new future for each of the tasks, in the order given.
@@ -367,7 +368,7 @@ class AsyncTaskWorker:
         Raises:
             TaskNotFoundError: One of them is unknown to this worker.
         """
-        return [self._futures.future_for(record) for record in self._all_known(task_ids)]
+        return [self._future_for(record) for record in self._all_known(task_ids)]
 
     async def wait_for_tasks(self, task_ids: Iterable[str], timeout: float | None = None) -> list[Any]:
         """Wait until every task has finished and return their results in the order given.
@@ -418,15 +419,20 @@ class AsyncTaskWorker:
         return _result(first), first.id
 
     async def _wait(self, records: list[TaskRecord], timeout: float | None, until: str) -> None:
-        if any(record.id == current_task_id.get() and not record.finished for record in records):
+        if current_record() in records:
             raise ValueError("a task cannot wait for itself to finish")
-        futures = [self._futures.future_for(record) for record in records]
+        futures = [self._future_for(record) for record in records]
         try:
             if not all(future.done() for future in futures):
                 await asyncio.wait(futures, timeout=timeout, return_when=until)
         finally:
             for future in futures:
                 future.cancel()
+
+    def _future_for(self, record: TaskRecord) -> TaskFuture:
+        if not record.finished:
+            self._require_home()
+        return self._futures.future_for(record)
 
     def _known(self, task_id: str) -> TaskRecord:
         record = self._ledger.get(task_id)
@@ -442,7 +448,11 @@ class AsyncTaskWorker:
     def _require_own_loop(self) -> None:
         if not self.is_running:
             raise WorkerNotRunningError
-        if asyncio._get_running_loop() is not self._loop:
+        self._require_home()
+
+    def _require_home(self) -> None:
+        home = self._home
+        if home is not None and home is not asyncio._get_running_loop() and not home.is_closed():
             raise WrongEventLoopError
 
 

@@ -8,12 +8,17 @@ from uuid import UUID
 
 import pytest
 
-from async_task_worker import AsyncTaskWorker, DuplicateTaskError, TaskStatus
+from async_task_worker import AsyncTaskWorker, DuplicateTaskError, TaskStatus, register_task, task
 from tests.conformance.watching import ended, heard_from, info_of
 from tests.support.tasks import add, collect, echo, fail_with, open_gate, sleep_for, wait_at
 from tests.support.waiting import running
 
 OPTION_NAMES = ["priority", "task_id", "metadata", "timeout", "use_cache", "cache_ttl", "cache_key_fn"]
+
+
+@task("first_name")
+async def of_two_names() -> None:
+    """Registered again under another name by the test below."""
 
 
 async def test_the_id_is_a_new_uuid_each_time(worker: AsyncTaskWorker) -> None:
@@ -178,3 +183,11 @@ async def test_metadata_in_an_event_is_a_copy_too(worker: AsyncTaskWorker) -> No
 
 async def test_the_name_is_the_registered_task_type(worker: AsyncTaskWorker) -> None:
     assert info_of(worker, await worker.add_task(sleep_for, 0)).name == "sleep_for"
+
+
+async def test_a_task_keeps_the_name_it_was_added_under(worker: AsyncTaskWorker) -> None:
+    register_task("first_name", of_two_names)
+    before = await ended(worker, await worker.add_task(of_two_names))
+    register_task("second_name", of_two_names)
+    assert info_of(worker, before.id) == before
+    assert before.name == "first_name"

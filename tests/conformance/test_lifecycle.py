@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from async_task_worker import AsyncTaskWorker, TaskStatus, WorkerNotRunningError
+from tests.conformance.watching import ended, heard_from, info_of, now, slots_are_alive, status_of
 from tests.conftest import MakeWorker
-from tests.conformance.watching import ended, heard_from, info_of, now, status_of
 from tests.support import tasks
 from tests.support.backends import Backend
-from tests.support.tasks import echo, note, open_gate, sleep_for, wait_at
+from tests.support.tasks import echo, note, open_gate, sleep_for, stubborn, wait_at
 from tests.support.virtual_time import run_virtual
 from tests.support.waiting import running, settled
 
@@ -89,6 +89,20 @@ async def test_after_a_stop_it_starts_again_with_all_slots(worker: AsyncTaskWork
         open_gate("gate")
         await worker.wait_for_tasks(both)
         tasks.forget_everything()
+
+
+async def test_tasks_left_behind_by_a_stop_take_no_slot_after_the_next_start(worker: AsyncTaskWorker) -> None:
+    stuck = [await worker.add_task(stubborn, "gate") for _ in range(2)]
+    await running(worker, *stuck)
+    await worker.stop(timeout=0)
+    await worker.start()
+    assert worker.zombies == 2
+    await slots_are_alive(worker, 2)
+    open_gate("gate")
+    await settled()
+    assert worker.zombies == 0
+    assert [status_of(worker, task_id) for task_id in stuck] == [TaskStatus.CANCELLED] * 2
+    await slots_are_alive(worker, 2)
 
 
 async def test_what_ended_before_a_stop_is_known_after_the_next_start(worker: AsyncTaskWorker) -> None:

@@ -95,9 +95,7 @@ async def test_no_statuses_leave_nothing(make_worker: MakeWorker) -> None:
 
 
 async def test_the_limit_counts_what_the_status_leaves(worker: AsyncTaskWorker) -> None:
-    ids = []
-    for number in range(6):
-        ids.append(await worker.add_task(*((echo, number) if number % 2 else (fail_with, "no"))))
+    ids = [await worker.add_task(*call) for call in [(fail_with, "no"), (echo, 1)] * 3]
     await finished(worker, *ids)
     assert ids_of(worker.get_all_tasks("failed", limit=2)) == [ids[4], ids[2]]
 

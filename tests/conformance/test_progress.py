@@ -106,7 +106,8 @@ async def test_a_number_out_of_range_is_moved_to_its_end(worker: AsyncTaskWorker
 
 
 @pytest.mark.parametrize(
-    ("step", "error"), [("half", "TypeError"), ("0.5", "TypeError"), (None, "TypeError"), (float("nan"), "ValueError")]
+    ("step", "error"),
+    [("half", "TypeError"), ("0.5", "TypeError"), (None, "TypeError"), (float("nan"), "ValueError")],
 )
 async def test_what_is_no_number_is_refused_where_it_is_said(worker: AsyncTaskWorker, step: Any, error: str) -> None:
     events = heard_from(worker)

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from async_task_worker import TaskStatus
+from tests.support.tasks import open_gate, wait_at
 from tests.support.virtual_time import WALL_BEGINNING, VirtualTimeLoop
-from tests.support.waiting import finished
+from tests.support.waiting import finished, running
 
 if TYPE_CHECKING:
-    from async_task_worker import AsyncTaskWorker, TaskEvent, TaskInfo, TaskStatus
+    from async_task_worker import AsyncTaskWorker, TaskEvent, TaskInfo
+
+
+_gates = itertools.count()
 
 
 def info_of(worker: AsyncTaskWorker, task_id: str) -> TaskInfo:
@@ -43,6 +49,11 @@ def heard_from(worker: AsyncTaskWorker) -> list[TaskEvent]:
     return events
 
 
+def told(events: list[TaskEvent]) -> list[str]:
+    """Return what the events tell, without the prefix they share."""
+    return [event.type.removeprefix("task.") for event in events]
+
+
 def now() -> float:
     """Return the running loop's time: its differences are the durations a test sees."""
     return asyncio.get_running_loop().time()
@@ -58,3 +69,13 @@ def set_wall_clock(**difference: float) -> None:
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualTimeLoop)
     loop.set_wall(WALL_BEGINNING + timedelta(**difference).total_seconds())
+
+
+async def slots_are_alive(worker: AsyncTaskWorker, slots: int) -> None:
+    """Fail unless that many tasks can run at the same time, and no more."""
+    gate = f"all slots {next(_gates)}"
+    ids = [await worker.add_task(wait_at, gate) for _ in range(slots + 1)]
+    await running(worker, *ids[:-1])
+    assert status_of(worker, ids[-1]) is TaskStatus.PENDING
+    open_gate(gate)
+    await worker.wait_for_tasks(ids)

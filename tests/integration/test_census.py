@@ -68,9 +68,7 @@ def test_every_file_is_counted_and_the_two_made_files_end_differently(
     found(rf"^{files + 2} tasks in .* s: {files} completed, 1 failed, 1 cancelled$", finished.stdout)
 
 
-def test_the_summary_adds_up_what_the_files_contain(
-    folder: Path, finished: subprocess.CompletedProcess[str]
-) -> None:
+def test_the_summary_adds_up_what_the_files_contain(folder: Path, finished: subprocess.CompletedProcess[str]) -> None:
     sources = [path.read_bytes() for path in sources_in(folder)]
     lines = sum(len(source.splitlines()) for source in sources)
 

@@ -244,9 +244,7 @@ class TestStreams:
         assert [len(await read_all(stream)) for stream in streams] == [1, 1, 1]
         assert not bus.watched
 
-    async def test_a_second_reader_is_refused_and_the_first_not_disturbed(
-        self, bus: EventBus, send: Publisher
-    ) -> None:
+    async def test_a_second_reader_is_refused_and_the_first_not_disturbed(self, bus: EventBus, send: Publisher) -> None:
         stream = bus.stream()
         reader = asyncio.ensure_future(anext(stream))
         await settled()
@@ -264,9 +262,7 @@ class TestStreams:
         send("a")
         assert (await anext(stream)).type == "a"
 
-    async def test_a_reader_called_off_as_the_event_arrives_loses_it_not(
-        self, bus: EventBus, send: Publisher
-    ) -> None:
+    async def test_a_reader_called_off_as_the_event_arrives_loses_it_not(self, bus: EventBus, send: Publisher) -> None:
         stream = bus.stream()
         reader = asyncio.create_task(read_all(stream))
         await settled()
@@ -275,7 +271,9 @@ class TestStreams:
         await asyncio.wait([reader])
         assert (await anext(stream)).type == "a"
 
-    @pytest.mark.parametrize(("size", "error"), [(0, ValueError), (-1, ValueError), (1.0, TypeError), (True, TypeError)])
+    @pytest.mark.parametrize(
+        ("size", "error"), [(0, ValueError), (-1, ValueError), (1.0, TypeError), (True, TypeError)]
+    )
     def test_its_buffer_holds_at_least_one(self, bus: EventBus, size: Any, error: type[Exception]) -> None:
         with pytest.raises(error, match="max_buffer"):
             bus.stream(max_buffer=size)

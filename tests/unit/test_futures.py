@@ -62,7 +62,9 @@ async def test_a_failed_task_gives_its_own_error(desk: Desk, asked: str) -> None
 
 
 @WHEN
-@pytest.mark.parametrize("error", [SystemExit(3), GeneratorExit(), KeyboardInterrupt(), StopIteration(1), BaseException()])
+@pytest.mark.parametrize(
+    "error", [SystemExit(3), GeneratorExit(), KeyboardInterrupt(), StopIteration(1), BaseException()]
+)
 async def test_an_error_no_future_can_carry_arrives_as_a_cause(desk: Desk, asked: str, error: BaseException) -> None:
     arrived = desk.future(failed(error), asked=asked).exception()
     assert type(arrived) is TaskFailedError

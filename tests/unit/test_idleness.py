@@ -10,6 +10,7 @@ from async_task_worker.events import EventBus
 from async_task_worker.idleness import Idleness
 from async_task_worker.ledger import Ledger
 from async_task_worker.outcome import CUT_SHORT
+from async_task_worker.record import TaskRecord
 from async_task_worker.status import TaskStatus
 from tests.support.waiting import settled
 from tests.unit.records import Hands, admitted
@@ -21,9 +22,9 @@ class Office:
         self.ledger = Ledger(self.events)
         self.idleness = Idleness(self.ledger, self.events)
 
-    async def wait(self, task_id: str | None = None, timeout: float | None = None) -> asyncio.Task[bool]:
-        """Return a task that waits, in the task of that id if there is one."""
-        waiting = asyncio.create_task(self.idleness.wait(task_id, timeout))
+    async def wait(self, own: TaskRecord | None = None, timeout: float | None = None) -> asyncio.Task[bool]:
+        """Return a task that waits, as if inside the task *own* if there is one."""
+        waiting = asyncio.create_task(self.idleness.wait(own, timeout))
         await settled()
         return waiting
 
@@ -70,7 +71,7 @@ async def test_when_time_is_up_it_says_so(office: Office) -> None:
 
 async def test_a_task_does_not_wait_for_itself(office: Office) -> None:
     own, other = (admitted(office.ledger, status=TaskStatus.RUNNING) for _ in range(2))
-    waiting = await office.wait(own.id)
+    waiting = await office.wait(own)
     assert not waiting.done()
     office.ledger.settle(other, CUT_SHORT)
     assert await waiting is True
@@ -78,14 +79,14 @@ async def test_a_task_does_not_wait_for_itself(office: Office) -> None:
 
 async def test_tasks_that_wait_do_not_wait_for_each_other(office: Office) -> None:
     own = [admitted(office.ledger, status=TaskStatus.RUNNING) for _ in range(3)]
-    waiting = [await office.wait(record.id) for record in own]
+    waiting = [await office.wait(record) for record in own]
     assert [task.result() for task in waiting] == [True, True, True]
 
 
 async def test_one_task_that_waits_twice_counts_once(office: Office) -> None:
     """Two waiters within one task, say in a TaskGroup of its, make one task less to wait for, not two."""
     own, other = (admitted(office.ledger, status=TaskStatus.RUNNING) for _ in range(2))
-    waiting = [await office.wait(own.id) for _ in range(2)]
+    waiting = [await office.wait(own) for _ in range(2)]
     assert not any(task.done() for task in waiting)
     office.ledger.settle(other, CUT_SHORT)
     assert await asyncio.gather(*waiting) == [True, True]
@@ -93,7 +94,7 @@ async def test_one_task_that_waits_twice_counts_once(office: Office) -> None:
 
 async def test_somebody_outside_waits_also_for_a_task_that_waits(office: Office) -> None:
     own, other = (admitted(office.ledger, status=TaskStatus.RUNNING) for _ in range(2))
-    inside, outside = await office.wait(own.id), await office.wait()
+    inside, outside = await office.wait(own), await office.wait()
     office.ledger.settle(other, CUT_SHORT)
     assert await inside is True
     await settled()

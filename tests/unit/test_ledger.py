@@ -178,7 +178,11 @@ class TestCountsAndSelection:
         older_than=st.one_of(st.none(), st.floats(0, 60)),
     )
     def test_selecting_agrees_with_looking_at_all(
-        self, walk: list[tuple[Any, int]], statuses: set[TaskStatus] | None, limit: int | None, older_than: float | None
+        self,
+        walk: list[tuple[Any, int]],
+        statuses: set[TaskStatus] | None,
+        limit: int | None,
+        older_than: float | None,
     ) -> None:
         hands = Hands()
         ledger = Ledger(clock=hands.clock)
@@ -325,9 +329,7 @@ class TestTimes:
         assert (info.wait_time, info.run_time) == (pytest.approx(2), pytest.approx(3))
 
     @pytest.mark.parametrize("jump", [-86_400.0, -5.0, 5.0, 86_400.0])
-    def test_a_clock_that_is_set_meanwhile_bends_no_duration(
-        self, hands: Hands, ledger: Ledger, jump: float
-    ) -> None:
+    def test_a_clock_that_is_set_meanwhile_bends_no_duration(self, hands: Hands, ledger: Ledger, jump: float) -> None:
         record = admitted(ledger)
         hands.pass_by(2)
         hands.wall += jump

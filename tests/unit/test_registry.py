@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import gc
 import inspect
@@ -10,6 +9,7 @@ import weakref
 from collections.abc import Awaitable, Callable
 from functools import partial
 from inspect import Parameter, Signature
+from types import MethodType
 from typing import Any
 from unittest import mock
 
@@ -357,7 +357,7 @@ class TestMemory:
     def test_bound_methods_made_anew_at_each_access_are_known_once(self, registry: TaskRegistry) -> None:
         for _ in range(10):
             registry.function_of(Press().push)
-        assert len(registry.known) == 1
+        assert len(registry._methods) == 1
 
     def test_an_object_at_the_address_of_a_dead_one_is_no_stranger_in_disguise(self, registry: TaskRegistry) -> None:
         for count in range(50):
@@ -393,9 +393,7 @@ def signatures(draw: st.DrawFn) -> Signature:
     kinds = sorted(
         draw(
             st.lists(
-                st.sampled_from(
-                    [Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY]
-                ),
+                st.sampled_from([Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY]),
                 min_size=len(names),
                 max_size=len(names),
             )
@@ -442,7 +440,8 @@ def test_a_call_is_refused_exactly_if_python_would_refuse_it(
     callable_like_this, wants_progress = expected(signature, args, kwargs)
     if bound:
         this = Parameter("self", Parameter.POSITIONAL_ONLY)
-        known = TaskFunction(with_signature(Signature([this, *signature.parameters.values()])), bound=True)
+        function = with_signature(Signature([this, *signature.parameters.values()]))
+        known = TaskFunction(MethodType(function, "self"))
     else:
         known = TaskFunction(with_signature(signature))
     try:

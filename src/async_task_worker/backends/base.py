@@ -48,7 +48,7 @@ class Backend(Protocol):
     async def start(self) -> None:
         """Begin to run tasks on the running event loop."""
 
-    async def stop(self, timeout: float | None, spare: set[str]) -> None:
+    async def stop(self, timeout: float | None, spare: set[TaskRecord]) -> None:
         """Take nothing new, give running tasks *timeout* seconds, cut off the rest.
 
         Tasks in *spare* are neither waited for nor cut off.

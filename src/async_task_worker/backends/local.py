@@ -33,9 +33,11 @@ class LocalBackend:
 
     async def start(self) -> None:
         """Begin to run tasks on the running event loop."""
+        if self._room is not None:
+            self._room.open()
         await self._pool.start()
 
-    async def stop(self, timeout: float | None, spare: set[str]) -> None:
+    async def stop(self, timeout: float | None, spare: set[TaskRecord]) -> None:
         """Cancel what waits, give running tasks *timeout* seconds, cut off the rest."""
         self._pool.close()
         if self._room is not None:

@@ -1,0 +1,174 @@
+"""A queue of limited size: whoever comes when it is full waits for room in turn, or is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+
+import pytest
+
+from async_task_worker import (
+    AsyncTaskWorker,
+    DuplicateTaskError,
+    QueueFullError,
+    TaskStatus,
+)
+from tests.conformance.crowding import begun, free_places, full
+from tests.conformance.watching import ended, heard_from, ids_of, status_of
+from tests.conftest import MakeWorker
+from tests.support import tasks
+from tests.support.tasks import echo, note, open_gate, sleep_for, wait_at
+from tests.support.waiting import running, settled, turns
+
+
+async def test_a_call_that_finds_the_queue_full_waits_for_room(make_worker: MakeWorker) -> None:
+    worker = await full(make_worker)
+    before = worker.counts(), worker.get_all_tasks()
+    (call,) = await begun(worker.add_task(note, "late", task_id="late"))
+    assert not call.done()
+    assert (worker.counts(), worker.get_all_tasks()) == before, "it is no task yet"
+    open_gate("gate")
+    assert await call == "late"
+    await worker.drain()
+    assert tasks.notes == [0, 1, "late"]
+
+
+async def test_a_call_that_finds_the_queue_full_is_refused_where_that_is_wanted(make_worker: MakeWorker) -> None:
+    worker = await full(make_worker, on_full="error")
+    before = worker.counts(), worker.get_all_tasks()
+    events = heard_from(worker)
+    with pytest.raises(QueueFullError, match="max_queue_size is 2"):
+        await worker.add_task(echo, 1, task_id="late")
+    with pytest.raises(QueueFullError):
+        await worker.submit(echo, (1,), task_id="late")
+    assert (worker.counts(), worker.get_all_tasks()) == before
+    assert events == []
+    open_gate("gate")
+    await worker.drain()
+    assert (await ended(worker, await worker.add_task(echo, 1, task_id="late"))).result == 1
+
+
+@pytest.mark.parametrize("on_full", ["wait", "error"])
+async def test_tasks_that_find_a_free_slot_take_no_room(make_worker: MakeWorker, on_full: str) -> None:
+    """The limit is for those that wait: with three free slots and room for two, five are welcome."""
+    worker = await make_worker(max_workers=3, max_queue_size=2, on_full=on_full)
+    ids = [await worker.add_task(wait_at, "gate") for _ in range(5)]
+    await settled()
+    assert [status_of(worker, task_id) for task_id in ids] == ["running"] * 3 + ["pending"] * 2
+    open_gate("gate")
+
+
+async def test_without_a_limit_there_is_always_room(worker: AsyncTaskWorker) -> None:
+    await running(worker, *[await worker.add_task(wait_at, "gate") for _ in range(2)])
+    for number in range(2000):
+        await worker.add_task(echo, number)
+    assert worker.counts()[TaskStatus.PENDING] == 2000
+    open_gate("gate")
+    await worker.drain()
+
+
+async def test_those_who_wait_are_let_in_in_the_order_they_came(make_worker: MakeWorker) -> None:
+    worker = await full(make_worker)
+    calls = await begun(*(worker.add_task(note, n, priority=-n, task_id=f"{n}") for n in range(2, 8)))
+    open_gate("gate")
+    await asyncio.gather(*calls)
+    await worker.drain()
+    assert ids_of(worker.get_all_tasks(limit=6))[::-1] == [f"{n}" for n in range(2, 8)]
+
+
+async def test_nobody_overtakes_those_who_wait(make_worker: MakeWorker) -> None:
+    worker = await full(make_worker, size=1)
+    calls = await begun(*(worker.add_task(note, f"first {n}") for n in range(2)))
+    open_gate("gate")
+    await turns(1)
+    calls += await begun(worker.add_task(note, "latecomer"))
+    await asyncio.gather(*calls)
+    await worker.drain()
+    assert tasks.notes == [0, "first 0", "first 1", "latecomer"]
+
+
+async def test_the_queue_never_holds_more_than_its_size(make_worker: MakeWorker) -> None:
+    worker = await make_worker(max_workers=2, max_queue_size=3)
+    most = 0
+
+    def look(_event: object) -> None:
+        nonlocal most
+        most = max(most, worker.counts()[TaskStatus.PENDING])
+
+    worker.events.listen(look)
+    ids = await asyncio.gather(*(worker.add_task(sleep_for, n % 3, n) for n in range(60)))
+    assert await worker.wait_for_tasks(ids) == list(range(60))
+    assert most <= 5, "those the two free slots take at once, and three that wait"
+
+
+async def test_cancelling_a_task_that_waits_makes_room(make_worker: MakeWorker) -> None:
+    worker = await full(make_worker)
+    (call,) = await begun(worker.add_task(note, "late"))
+    assert await worker.cancel_task("waiting 1")
+    await call
+    open_gate("gate")
+    await worker.drain()
+    assert tasks.notes == [0, "late"]
+
+
+async def test_a_call_cancelled_while_it_waits_for_room_leaves_no_record(make_worker: MakeWorker) -> None:
+    worker = await full(make_worker)
+    before = worker.get_all_tasks()
+    call, following = await begun(worker.add_task(note, "given up", task_id="given up"), worker.add_task(note, 2))
+    call.cancel()
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(worker.add_task(note, "given up too"), 5)
+    assert worker.get_all_tasks() == before
+    open_gate("gate")
+    await following
+    await worker.drain()
+    assert worker.get_task_info("given up") is None
+    assert tasks.notes == [0, 1, 2]
+
+
+@pytest.mark.parametrize("steps", range(12))
+async def test_a_call_cancelled_in_any_step_of_being_let_in_takes_no_room_with_it(
+    make_worker: MakeWorker, steps: int
+) -> None:
+    """Its record is there exactly if it returned; and the queue keeps all its places."""
+    worker = await full(make_worker)
+    calls = await begun(*(worker.add_task(note, n, task_id=f"{n}") for n in range(2, 6)))
+    open_gate("gate")
+    await turns(steps)
+    for call in calls[::2]:
+        call.cancel()
+    await asyncio.wait(calls)
+    await worker.drain()
+    for number, call in enumerate(calls, 2):
+        assert (worker.get_task_info(f"{number}") is None) == call.cancelled()
+    assert not any(call.cancelled() for call in calls[1::2])
+    assert await free_places(worker) == 2
+
+
+async def test_a_known_id_is_refused_without_waiting(make_worker: MakeWorker) -> None:
+    worker = await full(make_worker)
+    with pytest.raises(DuplicateTaskError):
+        await worker.add_task(echo, 1, task_id="waiting 0")
+
+
+async def test_an_id_taken_while_its_call_waited_is_refused_and_the_room_passed_on(
+    make_worker: MakeWorker,
+) -> None:
+    worker = await full(make_worker, size=1)
+    first, second, third = await begun(*(worker.add_task(note, n, task_id=n) for n in ("same", "same", "other")))
+    open_gate("gate")
+    assert await first == "same"
+    with pytest.raises(DuplicateTaskError):
+        await second
+    assert await third == "other"
+    await worker.drain()
+    assert tasks.notes == [0, "same", "other"]
+    assert await free_places(worker) == 1
+
+
+async def test_bad_input_is_refused_without_waiting(make_worker: MakeWorker) -> None:
+    worker = await full(make_worker)
+    with pytest.raises(ValueError, match="timeout"):
+        await worker.add_task(echo, 1, timeout=math.nan)
+    with pytest.raises(TypeError):
+        await worker.add_task(echo)

@@ -1,0 +1,56 @@
+"""A task that adds tasks to a full queue waits only if something else can make room: there is no deadlock."""
+
+from __future__ import annotations
+
+from async_task_worker import TaskStatus
+from tests.conformance.inside import add_more, let_in
+from tests.conformance.watching import ended, now
+from tests.conftest import MakeWorker
+from tests.support.tasks import open_gate, sleep_for, wait_at
+from tests.support.waiting import running
+
+
+async def test_a_task_in_the_only_slot_that_fills_the_queue_is_told_so(make_worker: MakeWorker) -> None:
+    """Waiting for room that only its own end could make would never be over."""
+    worker = await make_worker(max_workers=1, max_queue_size=2)
+    let_in(worker)
+    before = now()
+    info = await ended(worker, await worker.add_task(add_more, "echo", [1], 3))
+    assert (info.status, now()) == (TaskStatus.FAILED, before)
+    assert info.error_detail is not None
+    assert info.error_detail.type.endswith("QueueFullError")
+    assert "waits for room" in str(info.error)
+    await worker.drain()
+    assert worker.counts()[TaskStatus.COMPLETED] == 2
+
+
+async def test_tasks_in_all_slots_that_fill_the_queue_do_not_hang(make_worker: MakeWorker) -> None:
+    worker = await make_worker(max_workers=3, max_queue_size=1)
+    let_in(worker)
+    ids = [await worker.add_task(add_more, "echo", [number], 3) for number in range(3)]
+    infos = [await ended(worker, task_id) for task_id in ids]
+    assert TaskStatus.COMPLETED in [info.status for info in infos]
+    assert all("waits for room" in str(info.error) for info in infos if info.status is TaskStatus.FAILED)
+    await worker.drain()
+
+
+async def test_a_task_may_wait_for_room_while_another_runs(make_worker: MakeWorker) -> None:
+    worker = await make_worker(max_workers=2, max_queue_size=1)
+    let_in(worker)
+    await running(worker, await worker.add_task(sleep_for, 10))
+    info = await ended(worker, await worker.add_task(add_more, "echo", [1], 3))
+    assert (info.status, info.run_time) == (TaskStatus.COMPLETED, 10)
+    await worker.drain()
+
+
+async def test_a_task_cancelled_while_it_waits_for_room_leaves_none_behind(make_worker: MakeWorker) -> None:
+    worker = await make_worker(max_workers=2, max_queue_size=1)
+    let_in(worker)
+    await running(worker, await worker.add_task(wait_at, "gate"))
+    adding = await worker.add_task(add_more, "echo", [1], 3)
+    await running(worker, adding)
+    assert await worker.cancel_task(adding)
+    open_gate("gate")
+    await worker.drain()
+    assert len(worker.get_all_tasks()) == 3
+    assert worker.counts()[TaskStatus.COMPLETED] == 2

@@ -1,0 +1,94 @@
+"""The package's own errors: what they say, what they are, and that they survive a journey."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import inspect
+import pickle
+from typing import Any
+
+import pytest
+
+import async_task_worker
+from async_task_worker import (
+    DuplicateTaskError,
+    QueueFullError,
+    TaskCancelledError,
+    TaskFailedError,
+    TaskNotFoundError,
+    TaskTimeoutError,
+    TaskWorkerError,
+    WorkerNotRunningError,
+    WrongEventLoopError,
+)
+from async_task_worker.exceptions import hand_to_loop
+from tests.support.virtual_time import run_virtual
+
+BUILTIN = {
+    TaskNotFoundError: KeyError,
+    DuplicateTaskError: ValueError,
+    WorkerNotRunningError: RuntimeError,
+    WrongEventLoopError: RuntimeError,
+    QueueFullError: Exception,
+    TaskFailedError: Exception,
+    TaskCancelledError: Exception,
+    TaskTimeoutError: TimeoutError,
+}
+EVERY = pytest.mark.parametrize("error", BUILTIN)
+
+
+def test_none_is_missing_here() -> None:
+    exported = [getattr(async_task_worker, name) for name in async_task_worker.__all__]
+    errors = {found for found in exported if inspect.isclass(found) and issubclass(found, BaseException)}
+    assert errors == {TaskWorkerError, *BUILTIN}
+
+
+@EVERY
+def test_each_is_one_of_ours_and_the_builtin_one_a_caller_may_expect(error: type[TaskWorkerError]) -> None:
+    assert issubclass(error, TaskWorkerError)
+    assert issubclass(error, BUILTIN[error])
+    assert not issubclass(error, asyncio.CancelledError)
+
+
+@EVERY
+def test_it_explains_itself_without_being_told_anything(error: type[TaskWorkerError]) -> None:
+    assert str(error()) == error.__doc__
+    assert "\n" not in str(error())
+    assert error().task_id is None
+
+
+@EVERY
+def test_it_says_what_happened_first(error: type[TaskWorkerError]) -> None:
+    assert str(error("'a'", task_id="a")).startswith("'a'")
+    assert error("'a'", task_id="a").task_id == "a"
+
+
+def test_a_timeout_says_only_how_long_was_allowed() -> None:
+    assert str(TaskTimeoutError("Task timed out after 5 seconds")) == "Task timed out after 5 seconds"
+
+
+@EVERY
+@pytest.mark.parametrize("journey", [lambda e: pickle.loads(pickle.dumps(e)), copy.copy, copy.deepcopy])  # noqa: S301
+@pytest.mark.parametrize("detail", [None, "'a'"])
+def test_it_survives_a_journey(error: type[TaskWorkerError], journey: Any, detail: str | None) -> None:
+    original = error(detail, task_id="a")
+    arrived = journey(original)
+    assert type(arrived) is error
+    assert (str(arrived), arrived.args, arrived.task_id) == (str(original), original.args, "a")
+
+
+def test_an_interrupt_handed_to_the_loop_ends_it() -> None:
+    interrupt = KeyboardInterrupt("stop it")
+    after: list[str] = []
+
+    async def main() -> None:
+        hand_to_loop(interrupt)
+        after.append("this step is finished")
+        await asyncio.sleep(1)
+        after.append("not reached")
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        run_virtual(main)
+    assert caught.value is interrupt
+    assert after == ["this step is finished"]

@@ -1,0 +1,554 @@
+"""The pool with its queue and executor, by themselves: slots outlive whatever runs in them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import gc
+import logging
+import sys
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from async_task_worker import TaskExecutor, TaskQueue, WorkerPool
+from async_task_worker.record import TaskRecord
+from async_task_worker.status import TaskStatus
+from tests.support.tasks import (
+    add,
+    cancel_itself,
+    echo,
+    fail_with,
+    note,
+    notes,
+    open_all_gates,
+    open_gate,
+    request_id,
+    sleep_for,
+    stubborn,
+    swallow_cancel,
+    wait_at,
+    write_request_id,
+)
+from tests.support.waiting import settled
+from tests.unit.records import asked_for
+from tests.unit.trio import Trio
+
+CANCELLED, COMPLETED, FAILED = TaskStatus.CANCELLED, TaskStatus.COMPLETED, TaskStatus.FAILED
+PENDING, RUNNING = TaskStatus.PENDING, TaskStatus.RUNNING
+
+
+@pytest.fixture
+async def trio() -> AsyncIterator[Trio]:
+    trio = Trio()
+    await trio.pool.start()
+    yield trio
+    open_all_gates()
+    await trio.pool.stop(0)
+    await settled()
+
+
+async def assert_all_slots_alive(trio: Trio, slots: int = 2) -> None:
+    """As many tasks as there are slots can be at the same place at once."""
+    meeting = asyncio.Barrier(slots)
+    records = [trio.add(meet, meeting) for _ in range(slots)]
+    await settled()
+    assert [record.status for record in records] == [COMPLETED] * slots
+    assert trio.pool.free == slots
+    assert trio.pool.running == set()
+
+
+async def meet(meeting: asyncio.Barrier) -> None:
+    await meeting.wait()
+
+
+class TestAlone:
+    """As documented: three parts, no worker."""
+
+    async def test_the_trio_runs_what_is_put_into_the_queue(self) -> None:
+        queue = TaskQueue()
+        pool = WorkerPool(queue, TaskExecutor(), max_workers=3)
+        records = [asked_for(echo, number, priority=-number) for number in range(5)]
+        for record in records:
+            queue.put(record)
+        await pool.start()
+        await settled()
+        assert [record.result for record in records] == [0, 1, 2, 3, 4]
+        assert pool.free == 3
+        await pool.stop()
+
+    async def test_its_parameters_are_the_documented_ones(self) -> None:
+        pool = WorkerPool(task_queue=TaskQueue(), task_executor=TaskExecutor())
+        assert pool.free == 10
+        await pool.start()
+        assert await pool.cancel_running_task(task_id="unknown") is False
+        await pool.stop(timeout=5.0)
+
+    async def test_tasks_run_in_order_of_priority_then_of_arrival(self) -> None:
+        trio = Trio(max_workers=1)
+        for label, priority in (("late", 5), ("first", -1), ("second", -1), ("third", 0)):
+            trio.add(note, label, priority=priority)
+        await trio.pool.start()
+        await settled()
+        assert notes == ["first", "second", "third", "late"]
+        await trio.pool.stop()
+
+    async def test_starting_and_stopping_twice_does_no_harm(self, trio: Trio) -> None:
+        await trio.pool.start()
+        await assert_all_slots_alive(trio)
+        await trio.pool.stop()
+        await trio.pool.stop()
+        waiting = await trio.run(echo, 1)
+        assert waiting.status is PENDING
+        await trio.pool.start()
+        await settled()
+        assert waiting.result == 1
+
+    async def test_stopping_before_starting_does_nothing(self) -> None:
+        await Trio().pool.stop()
+
+    async def test_no_more_run_at_once_than_there_are_slots(self, trio: Trio) -> None:
+        records = [trio.add(wait_at, "gate") for _ in range(5)]
+        await settled()
+        assert [record.status for record in records] == [RUNNING] * 2 + [PENDING] * 3
+        assert trio.pool.running == set(records[:2])
+        assert trio.pool.free == 0
+        open_gate("gate")
+        await settled()
+        assert [record.status for record in records] == [COMPLETED] * 5
+
+    async def test_each_job_has_an_asyncio_task_and_a_context_of_its_own(self, trio: Trio) -> None:
+        tasks: set[asyncio.Task[Any] | None] = set()
+
+        async def look() -> int:
+            this = asyncio.current_task()
+            tasks.add(this)
+            assert this is not None
+            return this.cancelling()
+
+        for _ in range(3):
+            assert (await trio.run(cancel_itself)).status is CANCELLED
+            assert (await trio.run(look)).result == 0
+        assert len(tasks) == 3
+        assert asyncio.current_task() not in tasks
+        request_id.set("mine")
+        assert (await trio.run(write_request_id, "theirs")).result == "mine"
+        assert (await trio.run(write_request_id, "others")).result == "mine"
+        assert request_id.get() == "mine"
+
+    async def test_a_failure_is_logged_with_its_traceback(self, trio: Trio, caplog: pytest.LogCaptureFixture) -> None:
+        record = await trio.run(fail_with, "wrong")
+        (line,) = [line for line in caplog.records if line.levelno == logging.ERROR]
+        assert record.id in line.getMessage()
+        assert line.exc_info is not None
+        assert line.exc_info[1] is record.error
+
+    async def test_the_traceback_begins_in_the_users_code(self, trio: Trio) -> None:
+        error = (await trio.run(fail_with, "wrong")).error
+        assert error is not None
+        assert error.__traceback__ is not None
+        assert error.__traceback__.tb_frame.f_code.co_name == "fail_with"
+
+    async def test_what_is_no_awaitable_after_all_is_an_error_of_the_task(self, trio: Trio) -> None:
+        class Fraud:
+            async def __call__(self) -> None: ...
+
+        fraud: Any = Fraud()
+        record = asked_for(fraud)
+        record.func = lambda: 5
+        trio.ledger.admit(record)
+        trio.queue.put(record)
+        trio.pool.wake()
+        await settled()
+        assert isinstance(record.error, TypeError)
+        await assert_all_slots_alive(trio)
+
+
+ENDINGS: dict[str, Callable[[Trio, str], Any]] = {
+    "cancel": lambda trio, task_id: trio.pool.cancel_running_task(task_id),
+    "stop": lambda trio, task_id: trio.pool.stop(0),
+    "timeout": lambda trio, task_id: asyncio.sleep(5),
+}
+
+
+class TestBeingTold:
+    """Who asked for the end decides how it is recorded; what the code did then comes second."""
+
+    @pytest.mark.parametrize(
+        ("reason", "obeys", "swallows", "fails"),
+        [
+            ("cancel", CANCELLED, COMPLETED, FAILED),
+            ("stop", CANCELLED, COMPLETED, FAILED),
+            ("timeout", FAILED, FAILED, FAILED),
+        ],
+    )
+    async def test_by_reason(
+        self, trio: Trio, reason: str, obeys: TaskStatus, swallows: TaskStatus, fails: TaskStatus
+    ) -> None:
+        async def fail_when_told() -> None:
+            try:
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError:
+                raise ValueError("while leaving") from None
+
+        for call, expected in (
+            ((sleep_for, 60), obeys),
+            ((swallow_cancel, 60), swallows),
+            ((fail_when_told,), fails),
+        ):
+            record = await trio.run(*call, timeout=5)
+            assert record.status is RUNNING
+            await ENDINGS[reason](trio, record.id)
+            await settled()
+            assert record.status is expected
+            await trio.pool.start()
+        await assert_all_slots_alive(trio)
+
+    async def test_a_late_task_says_how_long_it_was_allowed_and_what_it_did_then(self, trio: Trio) -> None:
+        own = ValueError("while leaving")
+
+        async def fail_when_told() -> None:
+            try:
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError:
+                raise own from None
+
+        record = await trio.run(fail_when_told, timeout=2.5)
+        await asyncio.sleep(2.5)
+        assert "2.5 seconds" in str(record.error)
+        assert record.error is not None
+        assert record.error.__cause__ is own
+
+    async def test_a_timeout_error_of_its_own_keeps_its_text(self, trio: Trio) -> None:
+        record = await trio.run(fail_with, "the server did not answer", "TimeoutError", timeout=5)
+        assert str(record.error) == "the server did not answer"
+
+    @pytest.mark.parametrize(
+        "error", ["SystemExit", "GeneratorExit", "OddError", "StopAsyncIteration", "CancelledError"]
+    )
+    @pytest.mark.parametrize("after", [0, 1])
+    async def test_whatever_is_raised_its_slot_lives_on(self, trio: Trio, error: str, after: int) -> None:
+        records = [trio.add(fail_with, "", error, after) for _ in range(5)]
+        await asyncio.sleep(5)
+        await settled()
+        assert {record.status for record in records} == {CANCELLED if error == "CancelledError" else FAILED}
+        await assert_all_slots_alive(trio)
+
+    async def test_the_first_reason_stands(self, trio: Trio) -> None:
+        async def leave_slowly() -> None:
+            try:
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError:
+                await asyncio.sleep(0.5)
+                raise
+
+        late, cancelled = await trio.run(leave_slowly, timeout=1), await trio.run(leave_slowly, timeout=1)
+        cancelling = asyncio.create_task(trio.pool.cancel_running_task(cancelled.id))
+        await asyncio.sleep(1)
+        assert await trio.pool.cancel_running_task(late.id) is False
+        assert await cancelling is True
+        assert (late.status, cancelled.status) == (FAILED, CANCELLED)
+
+
+class TestLeavingBehind:
+    @pytest.mark.parametrize("reason", ENDINGS)
+    async def test_a_stubborn_task_goes_on_without_its_slot(self, trio: Trio, reason: str) -> None:
+        record = await trio.run(stubborn, "gate", "late result", timeout=5 if reason == "timeout" else None)
+        await ENDINGS[reason](trio, record.id)
+        await asyncio.sleep(1)
+        assert record.status is (FAILED if reason == "timeout" else CANCELLED)
+        assert trio.pool.zombies == 1
+        await trio.pool.start()
+        await assert_all_slots_alive(trio)
+
+        before = record.info()
+        open_gate("gate")
+        await settled()
+        assert trio.pool.zombies == 0
+        assert record.info() == before
+        await assert_all_slots_alive(trio)
+
+    async def test_one_that_is_left_behind_again_and_again_costs_no_slot(self, trio: Trio) -> None:
+        records = [trio.add(stubborn, "gate", timeout=1) for _ in range(10)]
+        await asyncio.sleep(60)
+        assert {record.status for record in records} == {FAILED}
+        assert trio.pool.zombies == 10
+        await assert_all_slots_alive(trio)
+        open_gate("gate")
+        await settled()
+        assert trio.pool.zombies == 0
+
+    async def test_its_late_progress_is_nobodys_business(self, trio: Trio) -> None:
+        async def report_later(progress_callback: Callable[[float], None]) -> None:
+            await stubborn("gate")
+            progress_callback(0.75)
+
+        record = await trio.run(report_later)
+        assert await trio.pool.cancel_running_task(record.id)
+        before = record.info()
+        open_gate("gate")
+        await settled()
+        assert record.info() == before
+
+    async def test_its_error_is_not_mistaken_for_the_next_tasks(
+        self, trio: Trio, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async def fail_late() -> None:
+            await stubborn("gate")
+            raise ValueError("too late")
+
+        record = await trio.run(fail_late)
+        assert await trio.pool.cancel_running_task(record.id)
+        others = [await trio.run(wait_at, "other") for _ in range(2)]
+        open_gate("gate")
+        await settled()
+        assert [other.status for other in others] == [RUNNING, RUNNING]
+        assert record.status is CANCELLED
+        assert not [line for line in caplog.records if line.levelno >= logging.ERROR]
+
+    async def test_a_cancellation_is_answered_within_a_second_even_if_the_pool_stops_meanwhile(
+        self, trio: Trio
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        record = await trio.run(stubborn, "gate")
+        begun = loop.time()
+        stopping = asyncio.create_task(trio.pool.stop(0.9))
+        assert await trio.pool.cancel_running_task(record.id) is True
+        assert loop.time() - begun <= 1.001
+        await stopping
+
+
+class TestStopping:
+    async def test_it_waits_for_running_tasks_and_starts_no_other(self, trio: Trio) -> None:
+        running = [await trio.run(sleep_for, 3, "done") for _ in range(2)]
+        waiting = await trio.run(echo, 1)
+        begun = asyncio.get_running_loop().time()
+        await trio.pool.stop(60)
+        assert asyncio.get_running_loop().time() - begun == pytest.approx(3)
+        assert [record.result for record in running] == ["done", "done"]
+        assert waiting.status is PENDING
+
+    async def test_inside_a_task_it_does_not_wait_for_that_task(self, trio: Trio) -> None:
+        async def stop_it() -> str:
+            await trio.pool.stop(60)
+            return "went on"
+
+        other, record = await trio.run(sleep_for, 5), await trio.run(stop_it)
+        await asyncio.sleep(6)
+        assert (other.status, record.result) == (COMPLETED, "went on")
+
+    async def test_two_at_once_both_end(self, trio: Trio) -> None:
+        record = await trio.run(stubborn, "gate")
+        begun = asyncio.get_running_loop().time()
+        await asyncio.gather(trio.pool.stop(60), trio.pool.stop(1))
+        assert asyncio.get_running_loop().time() - begun <= 2
+        assert record.status is CANCELLED
+
+
+class TestOthersTasks:
+    """asyncio's list of tasks is open to everybody."""
+
+    @pytest.mark.parametrize("moment", range(4))
+    async def test_somebody_else_cancels_every_task_there_is(self, trio: Trio, moment: int) -> None:
+        records = [trio.add(sleep_for, 3600) for _ in range(4)]
+        for _ in range(moment):
+            await asyncio.sleep(0)
+        for _ in range(4):
+            for task in asyncio.all_tasks() - {asyncio.current_task()}:
+                task.cancel()
+            await settled()
+        assert {record.status for record in records} == {CANCELLED}
+        await assert_all_slots_alive(trio)
+
+    async def test_a_task_that_cancels_its_neighbours_spares_their_slots(self, trio: Trio) -> None:
+        async def cancel_all() -> None:
+            for task in asyncio.all_tasks():
+                task.cancel()
+            await asyncio.sleep(0)
+
+        neighbour, culprit = trio.add(sleep_for, 3600), trio.add(cancel_all)
+        this = asyncio.current_task()
+        assert this is not None
+        try:
+            await asyncio.sleep(1)
+        except asyncio.CancelledError:
+            this.uncancel()
+        await settled()
+        assert (neighbour.status, culprit.status) == (CANCELLED, CANCELLED)
+        await assert_all_slots_alive(trio)
+
+
+def plain_factory(loop: asyncio.AbstractEventLoop, coro: Any, **options: Any) -> asyncio.Task[Any]:
+    return asyncio.Task(coro, loop=loop, **options)
+
+
+FACTORIES: list[Any] = [plain_factory]
+if sys.version_info >= (3, 12):
+    FACTORIES.append(asyncio.eager_task_factory)
+
+
+@pytest.mark.parametrize("factory", FACTORIES)
+class TestFactories:
+    """A loop may have a task factory: its tasks are made by it, and everything else stays the same."""
+
+    @pytest.fixture
+    async def trio(self, factory: Any) -> AsyncIterator[Trio]:
+        asyncio.get_running_loop().set_task_factory(factory)
+        trio = Trio()
+        await trio.pool.start()
+        yield trio
+        open_all_gates()
+        await trio.pool.stop(0)
+        await settled()
+
+    async def test_tasks_run_in_their_own_context_under_their_own_name(self, trio: Trio) -> None:
+        async def look() -> tuple[str, str | None]:
+            await asyncio.sleep(0)  # an eager one is given its name after its first step
+            this = asyncio.current_task()
+            assert this is not None
+            return this.get_name(), request_id.get()
+
+        context = contextvars.copy_context()
+        context.run(request_id.set, "r-1")
+        record = context.run(trio.add, look, task_id="a")
+        await settled()
+        assert record.result == ("a", "r-1")
+
+    async def test_every_ending_leaves_the_slots_alive(self, trio: Trio) -> None:
+        for call in ((echo, 1), (fail_with, "", "SystemExit"), (cancel_itself,), (sleep_for, 1), (add, 1, 2)):
+            for _ in range(3):
+                await trio.run(*call, timeout=2)
+        await asyncio.sleep(5)
+        await assert_all_slots_alive(trio)
+
+    @pytest.mark.parametrize("moment", range(4))
+    async def test_a_cancellation_at_any_step_leaves_the_slots_alive(self, trio: Trio, moment: int) -> None:
+        begun = asyncio.get_running_loop().time()
+        record = trio.add(sleep_for, 3600)
+        while record.status is PENDING:
+            await asyncio.sleep(0)
+        for _ in range(moment):
+            await asyncio.sleep(0)
+        assert await trio.pool.cancel_running_task(record.id)
+        assert asyncio.get_running_loop().time() == begun
+        assert record.status is CANCELLED
+        await assert_all_slots_alive(trio)
+
+    @pytest.mark.parametrize("moment", range(4))
+    async def test_somebody_else_cancels_every_task_there_is(self, trio: Trio, moment: int) -> None:
+        records = [trio.add(sleep_for, 3600) for _ in range(4)]
+        for _ in range(moment):
+            await asyncio.sleep(0)
+        for _ in range(4):
+            for task in asyncio.all_tasks() - {asyncio.current_task()}:
+                task.cancel()
+            await settled()
+        assert {record.status for record in records} == {CANCELLED}
+        await assert_all_slots_alive(trio)
+
+    async def test_cancelled_before_its_first_step_it_gives_its_slot_back(self, trio: Trio) -> None:
+        """The moment between a Task's making and its first step: its coroutine could be dropped unrun."""
+        loop = asyncio.get_running_loop()
+
+        def cancel_new(loop: asyncio.AbstractEventLoop, coro: Any, **options: Any) -> asyncio.Task[Any]:
+            task = made_by(loop, coro, **options)
+            task.cancel()
+            return task
+
+        made_by: Any = loop.get_task_factory()
+        loop.set_task_factory(cancel_new)
+        await trio.pool.stop(0)
+        await trio.pool.start()
+        records = [trio.add(sleep_for, 3600) for _ in range(4)]
+        await settled()
+        loop.set_task_factory(made_by)
+        assert {record.status for record in records} == {CANCELLED}
+        await assert_all_slots_alive(trio)
+
+
+@pytest.mark.other_loop
+class TestOtherLoop:
+    """The same on a loop that is not asyncio's own."""
+
+    async def test_tasks_end_in_every_way(self, trio: Trio) -> None:
+        records = [
+            trio.add(*call, timeout=0.2)
+            for call in (
+                (echo, 1),
+                (fail_with, "wrong"),
+                (fail_with, "", "SystemExit"),
+                (cancel_itself,),
+                (sleep_for, 60),
+            )
+        ]
+        await asyncio.sleep(0.3)
+        assert [record.status for record in records] == [COMPLETED, FAILED, FAILED, CANCELLED, FAILED]
+        await assert_all_slots_alive(trio)
+
+    async def test_a_running_task_is_cancelled(self, trio: Trio) -> None:
+        record = await trio.run(sleep_for, 60)
+        assert await trio.pool.cancel_running_task(record.id)
+        await assert_all_slots_alive(trio)
+
+
+class TestClosedLoop:
+    """A loop may be closed under the pool; the next one finds no trace of it."""
+
+    def test_what_ran_ends_cancelled_and_what_waited_runs_on_the_next(self) -> None:
+        trio = Trio()
+        running: list[TaskRecord] = []
+        waiting: list[TaskRecord] = []
+
+        async def first() -> None:
+            await trio.pool.start()
+            running.extend([await trio.run(sleep_for, 3600) for _ in range(2)])
+            waiting.extend([await trio.run(echo, number) for number in range(3)])
+
+        async def second() -> None:
+            await trio.pool.start()
+            await settled()
+            await assert_all_slots_alive(trio)
+            await trio.pool.stop()
+
+        asyncio.run(first())
+        asyncio.run(second())
+        assert {record.status for record in running} == {CANCELLED}
+        assert {record.status for record in waiting} <= {COMPLETED, CANCELLED}
+
+    def test_without_its_tasks_being_cancelled_first(self, loop_errors: list[str]) -> None:
+        """Nobody can be told on a closed loop, so nobody is."""
+        trio = Trio()
+        loop = asyncio.new_event_loop()
+
+        async def first() -> tuple[list[TaskRecord], TaskRecord, asyncio.Task[bool]]:
+            await trio.pool.start()
+            running = [await trio.run(deaf), await trio.run(sleep_for, 3600, timeout=60)]
+            waiting = await trio.run(echo, 1)
+            canceller = loop.create_task(trio.pool.cancel_running_task(running[0].id))
+            await settled()
+            return running, waiting, canceller
+
+        async def second() -> None:
+            await trio.pool.start()
+            assert {record.status for record in running} == {CANCELLED}
+            await settled()
+            assert waiting.result == 1
+            await assert_all_slots_alive(trio)
+            await trio.pool.stop()
+
+        running, waiting, canceller = loop.run_until_complete(first())
+        loop.close()
+        try:
+            asyncio.run(second())
+        finally:
+            del canceller
+            gc.collect()
+            loop_errors.clear()  # asyncio complains that the closed loop's tasks are gone
+
+
+async def deaf() -> None:
+    while True:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(3600)
