@@ -40,7 +40,6 @@ else:
 
 
 def start_by_factory(job: Job, loop: asyncio.AbstractEventLoop, name: str, context: Context) -> asyncio.Task[None]:
-    """Make the Task in the way the user has set for this loop."""
-    if not EAGER:
-        job.send(None)
+    """Make the Task in the way the user has set for this loop, whichever that is."""
+    job.send(None)
     return loop.create_task(job, name=name, context=context)

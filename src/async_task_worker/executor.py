@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, Final
 
-from .eagerness import EAGER, entered
+from .eagerness import entered
 from .exceptions import TaskTimeoutError, hand_to_loop
 from .ledger import ProgressCallback
 from .outcome import CUT_SHORT, Interruption, Outcome, completed, failed
@@ -100,7 +100,7 @@ class Slot:
 class TaskExecutor:
     """Runs task functions. What they return or raise comes back as a value."""
 
-    async def run(self, slot: Slot, record: TaskRecord, reporter: Reporter, end: End) -> None:
+    async def run(self, slot: Slot, record: TaskRecord, reporter: Reporter, end: End, *, by_hand: bool) -> None:
         """Run the task to its end and hand *end* its outcome, whatever user code does.
 
         This is the whole of the task's own asyncio Task.
@@ -110,10 +110,11 @@ class TaskExecutor:
             record: The task.
             reporter: Makes its ``progress_callback``.
             end: Called once, synchronously, as the last thing.
+            by_hand: Whether the coroutine was taken to its first suspension before it became a Task.
         """
         outcome: Outcome
         try:
-            if not EAGER:
+            if by_hand:
                 await entered()
             _current.set(record)
             if record.timeout is not None:

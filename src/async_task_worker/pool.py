@@ -60,6 +60,7 @@ class WorkerPool:
         self._reporter = self._ledger.reporter
         self._loop: asyncio.AbstractEventLoop
         self._start = start
+        self._by_hand = not EAGER
         self._open = False
         self._slots: list[Slot] = []  # made when first needed
         self._free: list[Slot] = []
@@ -91,7 +92,9 @@ class WorkerPool:
         """Start running what is queued. Calling it again does nothing."""
         self._bury()
         self._loop = asyncio.get_running_loop()
-        self._start = start if self._loop.get_task_factory() is None else start_by_factory
+        by_factory = self._loop.get_task_factory() is not None
+        self._start = start_by_factory if by_factory else start
+        self._by_hand = by_factory or not EAGER
         self._open = True
         self._filling = False
         self.wake()
@@ -176,7 +179,7 @@ class WorkerPool:
         slot.record = record
         record.slot = slot
         self._ledger.start(record)
-        job = self._executor.run(slot, record, self._reporter, self._end)
+        job = self._executor.run(slot, record, self._reporter, self._end, by_hand=self._by_hand)
         slot.task = self._start(job, self._loop, record.id, record.context.copy())
         if slot.interruption is not None and slot.record is record:  # in its first step, by its own doing
             slot.task.cancel()

@@ -48,7 +48,7 @@ class Room:
             QueueFullError: There is none, and waiting was not wished for or would never end.
             WorkerNotRunningError: The worker stopped meanwhile.
         """
-        if not self._waiting and not self._full():
+        if not self._waiting and not self._granted and not self._full():
             return
         if self._on_full == "error":
             raise QueueFullError(f"max_queue_size is {self._limit}")
@@ -76,7 +76,7 @@ class Room:
         while self._waiting:
             future, _ = self._waiting.popleft()
             if not future.done():
-                future.set_exception(WorkerNotRunningError("It stopped while this call waited for room in its queue"))
+                future.set_exception(_turned_away())
         self._stop_watching()
 
     def _note(self, kind: str, _record: TaskRecord) -> None:
@@ -87,10 +87,12 @@ class Room:
         return len(self._queue) + self._granted - self._pool.taking >= self._limit
 
     async def _wait(self, own: TaskRecord | None) -> None:
-        future = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
         self._waiting.append((future, own))
         if self._untap is None:
             self._untap = self._events.tap(self._note)
+        loop.call_soon(self.look_again)  # there may be room, behind those who are let in but not back yet
         try:
             await future
         except asyncio.CancelledError:

@@ -20,7 +20,7 @@ def long_or_short(long: T, short: T) -> T:
 def stateful_settings() -> settings:
     """Return the length of a state machine's run. It is random everywhere; a failure prints what replays it."""
     return settings(
-        max_examples=long_or_short(200, 30),
+        max_examples=long_or_short(200, 60),
         stateful_step_count=long_or_short(50, 30),
         phases=[Phase.reuse, Phase.generate, Phase.shrink],
         derandomize=False,

@@ -73,6 +73,8 @@ WISHES = st.fixed_dictionaries(
     }
 )
 
+SOME_WISHES = st.lists(WISHES, min_size=2, max_size=6)
+
 FUNCTIONS: dict[str, Any] = {
     "quick": tasks.echo,
     "fails": tasks.fail_with,
@@ -171,9 +173,13 @@ class WorkerMachine(RuleBasedStateMachine):
         self.run(self.worker.start)
         self.model.start()
 
-    @rule(target=ids, wishes=st.lists(WISHES, min_size=1, max_size=5))
     def add(self, wishes: list[dict[str, Any]]) -> object:
         return multiple(*(task_id for wish in wishes for task_id in self.add_one(**wish)))
+
+    # A rule is as likely as any other: what there should be much of has several.
+    add_some = rule(target=ids, wishes=SOME_WISHES)(add)
+    add_others = rule(target=ids, wishes=SOME_WISHES)(add)
+    add_more = rule(target=ids, wishes=SOME_WISHES)(add)
 
     def add_one(self, kind: str, gate: str, children: int, by_submit: bool, **options: Any) -> list[str]:
         """Add a task, unless it has to be refused; return the ids of it and of those it adds."""
@@ -194,22 +200,20 @@ class WorkerMachine(RuleBasedStateMachine):
         self.model.add(expected)
         return [expected.id, *(child.id for child in expected.children)]
 
-    @rule(known=ids)
-    def add_with_an_id_in_use(self, known: str) -> None:
-        refusal = self.refusal(known)
-        if refusal is None:  # its task is past its retention
+    @rule(known=ids, bad=st.one_of(st.none(), st.sampled_from(BAD_CALLS)))
+    def add_what_is_refused(self, known: str, bad: tuple[type[Exception], dict[str, Any]] | None) -> None:
+        if bad is not None:
+            error, options = bad
+            call: dict[str, Any] = {"func": tasks.echo, "args": (1,), **options}
+            error = error if self.model.is_open else WorkerNotRunningError
+            self.assert_refused(error, lambda: self.worker.submit(**call))
+        elif (refusal := self.refusal(known)) is not None:
+            self.assert_refused(refusal, lambda: self.worker.add_task(tasks.echo, 1, task_id=known))
+        else:  # its task is past its retention
             self.run(lambda: self.worker.add_task(tasks.echo, known, task_id=known))
             self.model.add(Expected(known, "quick", 0, timeout=self.default_timeout))
             self.finals.pop(known, None)
             self.never_start.discard(known)
-        else:
-            self.assert_refused(refusal, lambda: self.worker.add_task(tasks.echo, 1, task_id=known))
-
-    @rule(bad=st.sampled_from(BAD_CALLS))
-    def add_with_bad_input(self, bad: tuple[type[Exception], dict[str, Any]]) -> None:
-        error, options = bad
-        call: dict[str, Any] = {"func": tasks.echo, "args": (1,), **options}
-        self.assert_refused(error if self.model.is_open else WorkerNotRunningError, lambda: self.worker.submit(**call))
 
     @rule(task_id=ids)
     def cancel_any(self, task_id: str) -> None:
@@ -253,8 +257,8 @@ class WorkerMachine(RuleBasedStateMachine):
     def let_time_pass(self, seconds: float) -> None:
         self.run(lambda: asyncio.sleep(self.unique(seconds)))
 
-    @rule(timeout=st.sampled_from([0.0, 0.3, 2.0, 30.0]))
-    def stop(self, timeout: float) -> None:
+    @rule(timeout=st.sampled_from([0.0, 0.3, 2.0, 30.0]), start_again=st.sampled_from([True, True, True, False]))
+    def stop(self, timeout: float, start_again: bool) -> None:
         timeout = self.unique(timeout) if timeout else 0.0
         was_open, begun = self.model.is_open, self.loop.time()
         self.run(lambda: self.worker.stop(timeout), settle=False)
@@ -269,7 +273,10 @@ class WorkerMachine(RuleBasedStateMachine):
                 self.model.advance(ended)
                 self.model.leave_rest_behind()
         self.settle()
+        if start_again:
+            self.start()
 
+    @precondition(lambda self: not self.model.is_open)
     @rule()
     def start(self) -> None:
         self.run(self.worker.start)
@@ -329,15 +336,11 @@ class WorkerMachine(RuleBasedStateMachine):
         assert type(outcome) is (TimeoutError if left else type(None))
         self.settle()
 
-    @precondition(lambda self: self.stop_listening is None)
     @rule()
-    def listen(self) -> None:
-        self.stop_listening = self.worker.events.listen(self.events.append)
-
-    @precondition(lambda self: self.stop_listening is not None)
-    @rule()
-    def listen_no_more(self) -> None:
-        assert self.stop_listening is not None
+    def listen_or_listen_no_more(self) -> None:
+        if self.stop_listening is None:
+            self.stop_listening = self.worker.events.listen(self.events.append)
+            return
         self.stop_listening()
         self.stop_listening = None
         self.check_events()
