@@ -103,7 +103,8 @@ class WorkerPool:
         """Start nothing more, let running tasks finish for *timeout* seconds, then cut them off.
 
         It returns within *timeout* + 1 seconds whatever the tasks do, short of blocking
-        the loop. Called inside a task it does not wait for that task.
+        the loop. Called inside a task it does not wait for that task. What is queued stays
+        queued for the next start.
         """
         self.close()
         own = current_record()

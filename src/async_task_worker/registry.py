@@ -205,6 +205,8 @@ _REGISTRY = TaskRegistry()
 def task(task_type: str) -> Callable[[F], F]:
     """Register the decorated coroutine function under *task_type* and return it unchanged.
 
+    A later function of the same name replaces an earlier one.
+
     Raises:
         TypeError: *task_type* is no string, or the function is no coroutine function.
         ValueError: *task_type* is empty.
@@ -235,7 +237,7 @@ def get_task_function(task_type: str) -> TaskCallable | None:
 
 
 def get_all_task_types() -> list[str]:
-    """Return all registered task types in the order of their registration."""
+    """Return all registered task types in the order in which their names came first."""
     return _REGISTRY.types()
 
 

@@ -48,18 +48,19 @@ class AsyncTaskWorker:
         task_timeout: Seconds each task may run unless it says otherwise; None for any time.
         worker_poll_interval: Accepted and checked, but nothing here polls: a free slot takes
             the next task at once.
-        cache_enabled: Whether results are cached unless a task says otherwise.
-        cache_ttl: Seconds a cached result lives; None for ever.
-        cache_max_size: How many results the cache holds; None for any number.
-        cache_adapter: A cache to use in place of the one in memory.
+        cache_enabled: For the result cache, which is not part of this version: True is refused.
+        cache_ttl: Seconds a cached result is to live; None for ever. Only checked so far, like
+            the three that follow.
+        cache_max_size: How many results the cache is to hold; None for any number.
         cache_cleanup_interval: Seconds between sweeps of stale cache mappings; 0 for none.
         cleanup_interval: The same; *cache_cleanup_interval* wins.
+        cache_adapter: A cache to use in place of the one in memory. Refused so far.
         max_queue_size: How many tasks may wait for a slot; None for any number.
         on_full: What ``add_task`` does at that number: ``"wait"`` for room, or raise an ``"error"``.
         retention: How long a finished task stays known, in seconds or as a timedelta; None for ever.
         max_history: How many finished tasks stay known; None for all.
         backend: Where tasks wait and run: ``"memory://"``, or an object with a Backend's methods.
-        clock: The source of time, for tests.
+        clock: The source of time for what is recorded, for tests. Timeouts follow the event loop's.
 
     Attributes:
         events: Every change of every task: ``events.listen(callback)``, ``events.stream()``.
@@ -195,7 +196,7 @@ class AsyncTaskWorker:
     async def drain(self, timeout: float | None = None) -> None:
         """Wait until nothing is pending or running, tasks added meanwhile included.
 
-        Called inside tasks, it does not wait for those.
+        Called inside tasks, it does not wait for those. On a stopped worker it returns at once.
 
         Args:
             timeout: Seconds to wait; None for any time.
@@ -224,8 +225,9 @@ class AsyncTaskWorker:
     ) -> str:
         """Have ``task_func(*args, **kwargs)`` run in the background and return the task's id.
 
-        The names of the options are ours: call :meth:`submit` for a function with a
-        parameter of such a name. The task runs in a copy of the caller's context variables.
+        With ``max_queue_size`` it waits for room in a full queue. The names of the options are
+        ours: call :meth:`submit` for a function with a parameter of such a name. The task runs
+        in a copy of the caller's context variables.
 
         Args:
             task_func: A coroutine function. If it has a parameter ``progress_callback`` it
@@ -237,6 +239,7 @@ class AsyncTaskWorker:
             timeout: Seconds the task may run, not counting its wait; None means the worker's
                 ``task_timeout``.
             use_cache: Whether this call goes through the result cache; None follows the worker.
+                Without a cache in this version the three are checked and have no effect.
             cache_ttl: Seconds its result stays cached; None means the default.
             cache_key_fn: Makes its cache key.
             kwargs: Its keyword arguments.
@@ -311,8 +314,11 @@ class AsyncTaskWorker:
         behind: recorded as cancelled, its slot passed on.
 
         Returns:
-            True if the task ended cancelled. False if it is unknown, had finished before,
-            or ended in another way because it caught its cancellation.
+            True if the task ended cancelled. False if it is unknown, had finished before, or
+            ended in another way: it caught its cancellation, or its time was up already.
+
+        Raises:
+            WrongEventLoopError: The worker runs on another event loop.
         """
         record = self._ledger.get(task_id)
         if record is None or record.finished:
@@ -355,10 +361,12 @@ class AsyncTaskWorker:
         """Return a new future for the task's result, done already if the task is.
 
         It raises the task's own error if the task fails, and ``asyncio.CancelledError`` if
-        it is cancelled. Cancelling the future does nothing to the task or to other futures.
+        it is cancelled. What no future can carry, such as ``SystemExit``, arrives as the cause
+        of a ``TaskFailedError``. Cancelling the future does nothing to the task or to others.
 
         Raises:
             TaskNotFoundError: The task is unknown to this worker.
+            WrongEventLoopError: The task has not finished and runs on another event loop.
         """
         return self._future_for(self._known(task_id))
 
@@ -382,7 +390,10 @@ class AsyncTaskWorker:
             TaskNotFoundError: An id is unknown to this worker. Nothing is awaited.
             TaskCancelledError: The first task that has no result was cancelled.
             TimeoutError: *timeout* expired first.
-            Exception: The first task that has no result failed; this is its own error.
+            ValueError: The task this is called in is one of them.
+            TypeError: *task_ids* is a single id.
+            Exception: The first task that has no result failed; this is its own error, or a
+                ``TaskFailedError`` because of one such as ``SystemExit``.
         """
         records = self._all_known(task_ids)
         await self._wait(records, _waiting_time(timeout), asyncio.ALL_COMPLETED)
@@ -400,7 +411,8 @@ class AsyncTaskWorker:
             timeout: Seconds to wait; None waits for ever. The tasks keep running when it expires.
 
         Raises:
-            ValueError: There is no task to wait for.
+            ValueError: There is no task to wait for, or the one this is called in is one of them.
+            TypeError: *task_ids* is a single id.
             TaskNotFoundError: An id is unknown to this worker. Nothing is awaited.
             TaskFailedError: That task failed; its own error is the cause, its id the ``task_id``.
             TaskCancelledError: That task was cancelled; ``task_id`` tells which.
