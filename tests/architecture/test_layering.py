@@ -31,7 +31,7 @@ HOUSE: Final = House(
         ("async_task_worker.room",),
         ("async_task_worker.pool",),
         ("async_task_worker.executor",),
-        ("async_task_worker.queue",),
+        ("async_task_worker.eagerness", "async_task_worker.queue"),
         # state
         ("async_task_worker.idleness",),
         ("async_task_worker.futures", "async_task_worker.ledger"),
