@@ -190,8 +190,8 @@ class Ledger:
         self._forget_expired()
         matching: Iterator[TaskRecord] = reversed(self._records.values())
         if older_than is not None:
-            latest = self._monotonic() - older_than
-            matching = (record for record in matching if record.created <= latest)
+            now = self._monotonic()
+            matching = (record for record in matching if now - record.created >= older_than)
         if statuses is not None:
             counts = self.counts()
             there_are = sum(counts[status] for status in statuses)
