@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-from .events import EventBus
 from .ledger import Ledger
 from .record import TaskRecord
 
@@ -12,9 +11,8 @@ from .record import TaskRecord
 class Idleness:
     """Tells when no task is pending or running, but for those that wait for that themselves."""
 
-    def __init__(self, ledger: Ledger, events: EventBus) -> None:
+    def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._events = events
         self._waiting: list[tuple[asyncio.Future[None], TaskRecord | None]] = []
 
     async def wait(self, own: TaskRecord | None, timeout: float | None) -> bool:
@@ -26,18 +24,17 @@ class Idleness:
         """
         waiter = (asyncio.get_running_loop().create_future(), own)
         self._waiting.append(waiter)
-        untap = self._events.tap(self._note)
+        self._keep_watch()
         try:
             self._look()
             await asyncio.wait([waiter[0]], timeout=timeout)
             return waiter[0].done()
         finally:
-            untap()
             self._waiting.remove(waiter)
+            self._keep_watch()
 
-    def _note(self, _kind: str, record: TaskRecord) -> None:
-        if record.ended is not None and self._ledger.unfinished() <= len(self._waiting):
-            self._look()
+    def _keep_watch(self) -> None:
+        self._ledger.watch_low_water(len(self._waiting), self._look if self._waiting else None)
 
     def _look(self) -> None:
         """Let go whoever waits for nothing any more: tasks that wait here do not wait for each other."""

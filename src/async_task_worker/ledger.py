@@ -66,6 +66,8 @@ class Ledger:
         self._finished: deque[TaskRecord] = deque()  # in the order they ended
         self._ended = dict.fromkeys(FINAL, 0)  # known tasks by how they ended; the pending are the rest
         self._running = 0
+        self._low_water = -1
+        self._at_low_water: Callable[[], None] | None = None
         self._epoch = self._wall() - self._monotonic()
         self._epoch_until = self._monotonic() + _EPOCH_CHECK
 
@@ -158,6 +160,8 @@ class Ledger:
         awaited = self._events.awaited
         if awaited and record.id in awaited:
             awaited.pop(record.id)(record)
+        if self._at_low_water is not None and len(self._records) - len(finished) <= self._low_water:
+            self._at_low_water()
         if len(finished) > self._sweep_above:
             self._sweep()
         return True
@@ -208,6 +212,10 @@ class Ledger:
     def unfinished(self) -> int:
         """Return how many tasks are pending or running."""
         return len(self._records) - len(self._finished)
+
+    def watch_low_water(self, unfinished: int, look: Callable[[], None] | None) -> None:
+        """Call *look* at every ending that leaves no more than so many tasks unfinished; None ends it."""
+        self._low_water, self._at_low_water = unfinished, look
 
     def _follow_the_wall_clock(self, now: float) -> None:
         self._epoch_until = now + _EPOCH_CHECK

@@ -113,7 +113,7 @@ class AsyncTaskWorker:
         self._backend.attach(Runtime(self._ledger, TaskExecutor(), self.events, max_workers, max_queue_size, on_full))
         self._max_workers = max_workers
         self._submit = self._backend.submit
-        self._idleness = Idleness(self._ledger, self.events)
+        self._idleness = Idleness(self._ledger)
         self._loop: asyncio.AbstractEventLoop | None = None  # set exactly while tasks are taken
         self._home: asyncio.AbstractEventLoop | None = None  # where it ran last; its tasks end there
         self._stops: set[asyncio.Task[None]] = set()  # under way

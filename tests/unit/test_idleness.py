@@ -20,7 +20,7 @@ class Office:
     def __init__(self) -> None:
         self.events = EventBus(Hands().clock.wall)
         self.ledger = Ledger(self.events)
-        self.idleness = Idleness(self.ledger, self.events)
+        self.idleness = Idleness(self.ledger)
 
     async def wait(self, own: TaskRecord | None = None, timeout: float | None = None) -> asyncio.Task[bool]:
         """Return a task that waits, as if inside the task *own* if there is one."""
@@ -66,7 +66,7 @@ async def test_when_time_is_up_it_says_so(office: Office) -> None:
     begun = asyncio.get_running_loop().time()
     assert await office.idleness.wait(None, 3600) is False
     assert asyncio.get_running_loop().time() - begun == pytest.approx(3600)
-    assert not office.events.watched
+    assert office.ledger._at_low_water is None
 
 
 async def test_a_task_does_not_wait_for_itself(office: Office) -> None:
@@ -110,4 +110,4 @@ async def test_being_called_off_leaves_nobody_listening(office: Office) -> None:
     await asyncio.wait([first])
     office.ledger.settle(record, CUT_SHORT)
     assert await second is True
-    assert not office.events.watched
+    assert office.ledger._at_low_water is None
