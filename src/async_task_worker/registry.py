@@ -51,6 +51,8 @@ class TaskFunction:
         self.name = task_type or _own_name(function)
         self._signature = _bare_signature(function)
         self.required, self.most, self.progress_index = _arity(self._signature)
+        if isinstance(function, partial) and PROGRESS_PARAMETER in function.keywords:
+            self.progress_index = -1  # it has been given one
 
     def check(self, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None) -> None:
         """Raise TypeError unless the function can be called like this."""

@@ -13,7 +13,7 @@ from unittest import mock
 
 import pytest
 
-from async_task_worker import AsyncTaskWorker, TaskFailedError, TaskStatus, TaskTimeoutError
+from async_task_worker import AsyncTaskWorker, ProgressCallback, TaskFailedError, TaskStatus, TaskTimeoutError
 from async_task_worker.clock import Clock
 from tests.conformance.watching import ended, info_of
 from tests.support import tasks
@@ -258,3 +258,14 @@ async def test_a_waiting_task_holds_what_it_needs(worker: AsyncTaskWorker) -> No
     gc.collect()
     gate.set()
     assert (await ended(worker, task_id)).result == [1, 2, 3]
+
+
+async def test_a_partial_keeps_the_progress_callback_it_was_given(worker: AsyncTaskWorker) -> None:
+    """What the user fills in is the user's: ours goes only where nothing stands yet."""
+    reports: list[float] = []
+
+    async def work(progress_callback: ProgressCallback) -> None:
+        progress_callback(0.5)
+
+    await worker.get_task_future(await worker.add_task(partial(work, progress_callback=reports.append)))
+    assert reports == [0.5]

@@ -349,9 +349,14 @@ class WorkerMachine(RuleBasedStateMachine):
     # -- what must hold at any time
 
     @invariant()
-    def both_are_in_the_same_state(self) -> None:
-        if not hasattr(self, "model"):
-            return
+    def everything_holds(self) -> None:
+        if hasattr(self, "model"):
+            self.check_that_both_are_in_the_same_state()
+            self.check_that_final_states_never_change()
+            self.check_that_futures_resolve_with_their_tasks()
+            self.check_that_what_runs_has_an_owner()
+
+    def check_that_both_are_in_the_same_state(self) -> None:
         known = {info.id: info.status for info in reversed(self.worker.get_all_tasks())}
         expected = {task.id: task.status for task in self.model.tasks.values()}
         assert known == expected
@@ -361,16 +366,14 @@ class WorkerMachine(RuleBasedStateMachine):
         assert self.worker.zombies == len(self.model.zombies)
         assert self.worker.is_running is self.model.is_open
 
-    @invariant()
-    def final_states_never_change(self) -> None:
+    def check_that_final_states_never_change(self) -> None:
         for info in self.infos():
             if info.finished:
                 assert self.finals.setdefault(info.id, info) == info
             if info.id in self.never_start:
                 assert info.started_at is None
 
-    @invariant()
-    def futures_resolve_with_their_tasks(self) -> None:
+    def check_that_futures_resolve_with_their_tasks(self) -> None:
         for expected, future in self.waiting:
             assert future.done() is expected.finished
             if expected.status is TaskStatus.CANCELLED:
@@ -380,11 +383,9 @@ class WorkerMachine(RuleBasedStateMachine):
                 assert (error is not None) is (expected.status is TaskStatus.FAILED)
         self.waiting = [pair for pair in self.waiting if not pair[1].done()]
 
-    @invariant()
-    def what_runs_has_an_owner(self) -> None:
-        if hasattr(self, "model"):
-            owners = {task.get_name() for task in asyncio.all_tasks(self.loop)}
-            assert {task.id for task in self.model.of(TaskStatus.RUNNING)} <= owners
+    def check_that_what_runs_has_an_owner(self) -> None:
+        owners = {task.get_name() for task in asyncio.all_tasks(self.loop)}
+        assert {task.id for task in self.model.of(TaskStatus.RUNNING)} <= owners
 
     def check_events(self) -> None:
         """Each event follows from the one before it, and none comes after the last."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
-from collections.abc import Iterator, ValuesView
+from collections.abc import Callable, Iterator, ValuesView
 from datetime import UTC, datetime
 from typing import Any
 
@@ -123,6 +124,28 @@ class TestTransitions:
         assert not record.func
         assert not record.args
         assert not record.kwargs
+
+
+class TestProgressFromElsewhere:
+    async def test_from_a_thread_it_arrives_on_the_loop(self, ledger: Ledger, events: list[TaskEvent]) -> None:
+        record = admitted(ledger, status=RUNNING)
+        await asyncio.to_thread(ledger.reporter(record), 0.5)
+        await asyncio.sleep(0)
+        assert events[-1].task.progress == 0.5
+
+    @pytest.mark.parametrize("progress", [0.5, 1])
+    def test_after_its_loop_has_closed_nobody_is_told(
+        self, ledger: Ledger, events: list[TaskEvent], progress: float
+    ) -> None:
+        record = admitted(ledger, status=RUNNING)
+
+        async def make() -> Callable[[float], None]:
+            return ledger.reporter(record)
+
+        told = len(events)
+        asyncio.run(make())(progress)
+        assert len(events) == told
+        assert record.info().progress == 0.0
 
 
 class TestAdmission:

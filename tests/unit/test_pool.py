@@ -14,6 +14,10 @@ from typing import Any
 import pytest
 
 from async_task_worker import TaskExecutor, TaskQueue, WorkerPool
+from async_task_worker import pool as pool_module
+from async_task_worker.clock import SYSTEM_CLOCK
+from async_task_worker.events import EventBus
+from async_task_worker.outcome import Interruption
 from async_task_worker.record import TaskRecord
 from async_task_worker.status import TaskStatus
 from tests.support.tasks import (
@@ -29,6 +33,7 @@ from tests.support.tasks import (
     sleep_for,
     stubborn,
     swallow_cancel,
+    take_turns,
     wait_at,
     write_request_id,
 )
@@ -320,6 +325,46 @@ class TestLeavingBehind:
         await stopping
 
 
+class TestTurns:
+    async def test_starting_many_tasks_lets_the_loop_turn_in_between(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(pool_module, "_TURN", -1.0)  # every look at the clock finds that time is up
+        trio = Trio(max_workers=100)
+        records = [trio.add(take_turns, number % 3) for number in range(300)]
+        most: list[int] = []
+
+        def look() -> None:
+            most.append(sum(record.started is not None for record in records))
+            if most[-1] < len(records):
+                asyncio.get_running_loop().call_soon(look)
+
+        look()
+        await trio.pool.start()
+        await settled()
+        assert {record.status for record in records} == {COMPLETED}
+        assert any(0 < started < 100 for started in most)
+        await assert_all_slots_alive(trio, 100)
+        await trio.pool.stop()
+
+    async def test_one_told_to_stop_while_it_is_being_started_stops_at_once(self) -> None:
+        """A listener hears of the start before the task has an asyncio Task that could be cancelled."""
+        events = EventBus(SYSTEM_CLOCK.wall)
+        trio = Trio(events=events)
+        await trio.pool.start()
+
+        def interrupt(kind: str, record: TaskRecord) -> None:
+            if kind == "task.started":
+                record.slot.interrupt(Interruption.CANCEL)
+
+        untap = events.tap(interrupt)
+        begun = asyncio.get_running_loop().time()
+        records = [await trio.run(sleep_for, 3600) for _ in range(3)]
+        untap()
+        assert {record.status for record in records} == {CANCELLED}
+        assert asyncio.get_running_loop().time() == begun
+        await assert_all_slots_alive(trio)
+        await trio.pool.stop()
+
+
 class TestStopping:
     async def test_it_waits_for_running_tasks_and_starts_no_other(self, trio: Trio) -> None:
         running = [await trio.run(sleep_for, 3, "done") for _ in range(2)]
@@ -546,6 +591,26 @@ class TestClosedLoop:
             del canceller
             gc.collect()
             loop_errors.clear()  # asyncio complains that the closed loop's tasks are gone
+
+    def test_dropped_together_with_it_tasks_end_cancelled(self, loop_errors: list[str]) -> None:
+        events = EventBus(SYSTEM_CLOCK.wall)
+        ended: list[str] = []
+        events.listen(lambda event: ended.append(event.type))
+
+        async def leave() -> None:
+            trio = Trio(events=events)
+            await trio.pool.start()
+            for _ in range(3):
+                await trio.run(sleep_for, 3600)
+
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(leave())
+        loop.close()
+        del loop
+        gc.collect()
+        assert ended.count("task.cancelled") == 2
+        assert ended.count("task.started") == 2
+        loop_errors.clear()  # asyncio complains that the closed loop's tasks are gone
 
 
 async def deaf() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from async_task_worker import TaskExecutor, TaskQueue, WorkerPool
-from async_task_worker.clock import Clock
+from async_task_worker.events import EventBus
 from async_task_worker.ledger import Ledger
 from async_task_worker.record import TaskRecord
 from tests.support.waiting import settled
@@ -15,8 +15,8 @@ from tests.unit.records import asked_for
 class Trio:
     """The three documented parts, put together as the documents do, and a ledger to look into."""
 
-    def __init__(self, max_workers: int = 2, clock: Clock | None = None) -> None:
-        self.ledger = Ledger() if clock is None else Ledger(clock=clock)
+    def __init__(self, max_workers: int = 2, events: EventBus | None = None) -> None:
+        self.ledger = Ledger(events)
         self.queue = TaskQueue()
         self.pool = WorkerPool(self.queue, TaskExecutor(), max_workers, ledger=self.ledger)
 
