@@ -1,0 +1,52 @@
+"""A cache for the results of coroutines: typed values, safe keys, in memory or in Redis.
+
+It never hands out the object it was given, never unpickles what it did not pickle, and
+never raises or dawdles because its storage does.
+"""
+
+from .adapters import (
+    CacheAdapter,
+    CacheUnavailableError,
+    MemoryCacheAdapter,
+    PrefixRequiredError,
+    RedisCacheAdapter,
+)
+from .cache import AsyncCache
+from .codec import Codec
+from .entry_ids import EntryIds
+from .exceptions import (
+    AsyncCacheError,
+    CorruptError,
+    InvalidCacheKeyError,
+    UncacheableError,
+    UnencodableError,
+)
+from .flight import Flights, Rider, Seat
+from .keys import compose_key_functions, extract_key_component, generate_entry_id, key_component
+from .snapshot import Snapshot
+from .statistics import CacheStatistics
+
+__all__ = [
+    "AsyncCache",
+    "AsyncCacheError",
+    "CacheAdapter",
+    "CacheStatistics",
+    "CacheUnavailableError",
+    "Codec",
+    "CorruptError",
+    "EntryIds",
+    "Flights",
+    "InvalidCacheKeyError",
+    "MemoryCacheAdapter",
+    "PrefixRequiredError",
+    "RedisCacheAdapter",
+    "Rider",
+    "Seat",
+    "Snapshot",
+    "UncacheableError",
+    "UnencodableError",
+    "compose_key_functions",
+    "extract_key_component",
+    "generate_entry_id",
+    "key_component",
+]

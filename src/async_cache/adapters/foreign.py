@@ -1,0 +1,164 @@
+"""Adapters of other people's making, brought into the form the cache works with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, Final
+
+from ..codec import Codec
+from ..entry_ids import EntryIds
+from ..exceptions import CorruptError, UnencodableError
+from ..lifetime import FOR_EVER
+from ..snapshot import Snapshot, snapshot_of
+from ..statistics import StoreTally
+from .base import METHODS, MISS, NO_TERMS, CacheAdapter, Store, Terms
+from .guard import BUDGET, CacheUnavailableError, Guard
+from .memory import MemoryCacheAdapter
+from .redis import RedisCacheAdapter
+
+OWN: Final[tuple[type[Store], ...]] = (MemoryCacheAdapter, RedisCacheAdapter)
+CORRUPT: Final = "corrupt"
+
+
+def store_for(adapter: Any, timeout: float = BUDGET) -> Store:
+    """Return *adapter* in the form the cache works with.
+
+    Args:
+        adapter: One of our own, or any object with the four methods of :class:`CacheAdapter`.
+        timeout: Seconds a call of somebody else's method may take.
+
+    Raises:
+        TypeError: It lacks one of the methods.
+    """
+    if isinstance(adapter, Store) and not _redefined(adapter):
+        return adapter
+    lacking = [name for name in METHODS if not callable(getattr(adapter, name, None))]
+    if lacking or isinstance(adapter, type):
+        raise TypeError(
+            f"a cache adapter is an object with the async methods get, set, delete and clear; {adapter!r} "
+            + (f"lacks {', '.join(lacking)}" if lacking else "is a class: call it")
+        )
+    return ForeignStore(adapter, timeout)
+
+
+def _redefined(adapter: Store) -> bool:
+    """Whether a class derived from ours has a method of its own that a shortcut would pass by."""
+    own = next((base for base in OWN if isinstance(adapter, base)), None)
+    return own is not None and any(getattr(type(adapter), name) is not getattr(own, name) for name in METHODS)
+
+
+class ForeignStore(Store):
+    """An adapter that keeps values by itself and knows nothing of snapshots and ids.
+
+    It gets copies and gives copies: whether it encodes values or keeps them as they are,
+    a hit is nobody else's object.
+
+    Args:
+        adapter: An object with the four methods.
+        timeout: Seconds one of them may take.
+    """
+
+    def __init__(self, adapter: CacheAdapter, timeout: float = BUDGET) -> None:
+        self.adapter = adapter
+        self.tally = StoreTally()
+        self.ids = EntryIds()
+        self._codec = Codec()
+        self._guard = Guard(type(adapter).__name__, self.tally, timeout)
+
+    @property
+    def entry_keys(self) -> Mapping[str, str]:
+        """Entry ids and the keys they stand for: a live, read-only view."""
+        return self.ids.keys
+
+    def snapshot(self, value: object) -> Snapshot:
+        """Return *value* encoded: what the adapter gets is decoded from it."""
+        return snapshot_of(self._codec, value)
+
+    async def fetch(self, key: str, terms: Terms = NO_TERMS) -> tuple[bool, Any]:
+        """Ask the adapter for *key*."""
+        try:
+            hit, value = await self._guard.attempt(partial(self._get, key), terms.timeout)
+        except CacheUnavailableError:
+            return MISS
+        if hit and terms.name is not None:
+            self.ids.link(terms.name.entry_id, key, terms.name.alias)
+        return hit, value
+
+    async def put(self, key: str, snapshot: Snapshot, terms: Terms = NO_TERMS) -> bool:
+        """Give the adapter a copy of the value."""
+        work = partial(self._set, key, snapshot, _plain_ttl(terms.seconds))
+        try:
+            await self._guard.attempt(work, terms.timeout)
+        except CacheUnavailableError:
+            return False
+        if terms.name is not None:
+            self.ids.link(terms.name.entry_id, key, terms.name.alias)
+        return True
+
+    async def delete(self, key: str) -> bool:
+        """Have the adapter drop the entry. False if it could not be asked."""
+        self.ids.forget_key(key)
+        try:
+            return await self._guard.attempt(partial(self._delete, key), insist=True)
+        except CacheUnavailableError:
+            return False
+
+    async def clear(self) -> None:
+        """Have the adapter drop every entry, however long that takes.
+
+        Raises:
+            CacheUnavailableError: It raised something.
+        """
+        self.ids.clear()
+        await self._guard.attempt(self._clear, FOR_EVER, insist=True)
+
+    async def resolve(self, entry_id: str) -> str | None:
+        """Return the key that an id, or an alias, stands for."""
+        return self.ids.key_of(entry_id)
+
+    def forget(self, entry_id: str) -> None:
+        """Drop an id. Its entry stays."""
+        self.ids.forget(entry_id)
+
+    async def sweep(self) -> None:
+        """Drop the ids of entries the adapter has no longer. It is asked for each; a fault ends the round."""
+        for key in self.ids.known_keys():
+            asked_for = self.ids.ids_of(key)  # those linked while we ask stand for a newer entry
+            try:
+                hit, _ = await self._guard.attempt(partial(self._get, key))
+            except CacheUnavailableError:
+                return
+            if not hit:
+                for entry_id in asked_for:
+                    self.ids.forget(entry_id)
+
+    async def aclose(self) -> None:
+        """Wait for what is under way. The adapter belongs to whoever made it."""
+        await self._guard.aclose()
+
+    async def _get(self, key: str) -> tuple[bool, Any]:
+        hit, value = await self.adapter.get(key)
+        if not hit:
+            return MISS
+        try:
+            return True, self.snapshot(value).value()
+        except (UnencodableError, CorruptError) as error:
+            self._guard.note(CORRUPT, error)
+            return MISS
+
+    async def _set(self, key: str, snapshot: Snapshot, ttl: Any) -> None:
+        await self.adapter.set(key, snapshot.value(), ttl)
+
+    async def _delete(self, key: str) -> bool:
+        return bool(await self.adapter.delete(key))
+
+    async def _clear(self) -> None:
+        await self.adapter.clear()
+
+
+def _plain_ttl(seconds: float) -> float | None:
+    """Return what adapters are used to: None for ever, an int wherever it is one."""
+    if seconds == FOR_EVER:
+        return None
+    return int(seconds) if seconds == int(seconds) else seconds

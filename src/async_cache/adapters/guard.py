@@ -1,0 +1,220 @@
+"""Keeping a slow, dead or broken storage from slowing anybody down.
+
+Every operation runs in an asyncio Task of its own and is waited for no longer than its
+budget. The first outage opens the circuit: for a while nothing is asked at all, then one
+operation is let through to see how things stand, and nobody waits for that one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import logging
+import math
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any, Final, TypeVar
+
+from ..complaints import Complaints, described
+from ..exceptions import AsyncCacheError
+from ..statistics import StoreTally
+
+T = TypeVar("T")
+Work = Callable[[], Coroutine[Any, Any, T]]
+
+logger = logging.getLogger(__name__)
+
+BUDGET: Final = 0.2
+"""Seconds an operation may take unless told otherwise."""
+FIRST_PAUSE: Final = 0.25
+"""Seconds from the opening of the circuit to the first try."""
+LONGEST_PAUSE: Final = 5.0
+"""Seconds between tries at most; every failed one doubles the pause up to here."""
+PATIENCE: Final = 0.5
+"""Seconds that what was told to stop gets to do so when the guard is closed."""
+
+TIMEOUT: Final = "timeout"
+CONNECTION: Final = "connection"
+ERROR: Final = "error"
+OUTAGES: Final = frozenset({TIMEOUT, CONNECTION})
+"""The kinds of fault that open the circuit."""
+
+
+class CacheUnavailableError(AsyncCacheError):
+    """The storage behind the cache did not answer. Try again once it does."""
+
+
+class Turn(enum.Enum):
+    """What an operation may do now."""
+
+    GO = enum.auto()
+    TRY = enum.auto()
+    SKIP = enum.auto()
+
+
+class Circuit:
+    """Closed while all is well; open after an outage, with one operation let through now and then."""
+
+    def __init__(self, tally: StoreTally) -> None:
+        self._tally = tally
+        self._pause = FIRST_PAUSE
+        self._retry_at = 0.0
+        self._trying = False
+
+    def turn(self, now: float) -> Turn:
+        """Say what an operation that begins now may do. TRY is followed by :meth:`tried`."""
+        if not self._tally.circuit_open:
+            return Turn.GO
+        if self._trying or now < self._retry_at:
+            return Turn.SKIP
+        self._trying = True
+        return Turn.TRY
+
+    def tried(self, now: float) -> None:
+        """Note that the operation let through is over. If nothing was heard, the next pause is longer."""
+        self._trying = False
+        if self._tally.circuit_open:
+            self._pause = min(self._pause * 2, LONGEST_PAUSE)
+            self._retry_at = now + self._pause
+
+    def heard(self) -> bool:
+        """Close, because the storage answered. Return whether that is news."""
+        was_open = self._tally.circuit_open
+        self._tally.circuit_open = False
+        self._pause = FIRST_PAUSE
+        return was_open
+
+    def lost(self, now: float) -> None:
+        """Open, because the storage did not answer."""
+        if not self._tally.circuit_open:
+            self._tally.circuit_open = True
+            self._tally.circuit_openings += 1
+            self._retry_at = now + self._pause
+
+
+def kind_of(error: Exception) -> str:
+    """Tell an outage from any other error: only the former is worth waiting for the end of."""
+    return CONNECTION if isinstance(error, OSError) else ERROR
+
+
+class Guard:
+    """Runs the operations of one storage within their budget, and leaves it alone while it is out.
+
+    Args:
+        what: What to call the storage in warnings.
+        tally: Where faults are counted.
+        budget: Seconds an operation may take unless told otherwise.
+        kind_of: Says what kind of fault an error is; those in :data:`OUTAGES` open the circuit.
+    """
+
+    def __init__(
+        self, what: str, tally: StoreTally, budget: float = BUDGET, kind_of: Callable[[Exception], str] = kind_of
+    ) -> None:
+        self._what = what
+        self._tally = tally
+        self._budget = budget
+        self._kind_of = kind_of
+        self._circuit = Circuit(tally)
+        self._complaints = Complaints(logger)
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def attempt(self, work: Work[T], timeout: float | None = None, *, insist: bool = False) -> T:
+        """Return what ``await work()`` does.
+
+        Args:
+            work: Makes the coroutine. It runs in a Task of its own, so cancelling the
+                caller cancels it too but never waits for it.
+            timeout: Seconds it may take; None for the guard's budget, infinity for any time.
+                With nothing left (zero or less) it is not tried.
+            insist: Try even if the circuit is open.
+
+        Raises:
+            CacheUnavailableError: It failed, took too long, or was not tried.
+        """
+        budget = self._budget if timeout is None else timeout
+        turn = self._turn(asyncio.get_running_loop().time(), budget, insist=insist)
+        if turn is Turn.GO:
+            return await self._bounded(work, budget)
+        self._tally.skipped += 1
+        if turn is Turn.TRY:
+            _ = self._start(self._try(work, max(budget, self._budget)))
+        raise CacheUnavailableError(f"{self._what}: not tried")
+
+    def note(self, kind: str, error: BaseException) -> None:
+        """Count a fault, and warn about its kind now and then."""
+        self._tally.faults[kind] += 1
+        self._complaints.now_and_then(kind, "cache: %s: %s: %s", self._what, kind, described(error))
+
+    async def aclose(self) -> None:
+        """Wait for what is under way on this loop; each is bounded by its budget."""
+        loop = asyncio.get_running_loop()
+        mine = [task for task in self._tasks if task.get_loop() is loop]
+        if mine:
+            _, late = await asyncio.wait(mine, timeout=self._budget + PATIENCE)
+            for task in late:
+                task.cancel()
+
+    def _turn(self, now: float, budget: float, *, insist: bool) -> Turn:
+        if budget <= 0:
+            return Turn.SKIP
+        return Turn.GO if insist else self._circuit.turn(now)
+
+    async def _try(self, work: Work[Any], budget: float) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            with suppress(CacheUnavailableError):
+                await self._bounded(work, budget)
+        finally:
+            self._circuit.tried(loop.time())
+
+    async def _bounded(self, work: Work[T], budget: float) -> T:
+        task = self._start(work())
+        try:
+            await _ended(task, budget)
+        finally:
+            if not task.done():
+                task.cancel()
+        if not task.done():
+            raise self._fault(TIMEOUT, TimeoutError(f"no answer within {budget:g} seconds"))
+        return self._answer(task)
+
+    def _answer(self, task: asyncio.Task[T]) -> T:
+        try:
+            answer = task.result()
+        except asyncio.CancelledError as error:  # by the storage's own client: nobody else could
+            raise self._fault(CONNECTION, error) from error
+        except Exception as error:
+            raise self._fault(self._kind_of(error), error) from error
+        if self._circuit.heard():
+            self._complaints.now_and_then("recovery", "cache: %s answers again", self._what)
+        return answer
+
+    def _fault(self, kind: str, error: BaseException) -> CacheUnavailableError:
+        self.note(kind, error)
+        if kind in OUTAGES:
+            self._circuit.lost(asyncio.get_running_loop().time())
+        return CacheUnavailableError(f"{self._what}: {described(error)}")
+
+    def _start(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._over)
+        return task
+
+    def _over(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # it counts as seen: the one who waited has been told, or had left
+
+
+async def _ended(task: asyncio.Task[Any], budget: float) -> None:
+    """Wait for *task* within *budget*, not counting time in which the loop stood still."""
+    if budget == math.inf:
+        await asyncio.wait([task])
+        return
+    loop = asyncio.get_running_loop()
+    due = loop.time() + budget
+    await asyncio.wait([task], timeout=budget)
+    late = loop.time() - due
+    if late > 0 and not task.done():  # somebody held up the loop, and the answer may be there already
+        await asyncio.wait([task], timeout=late)

@@ -1,0 +1,211 @@
+"""Entries in this process: the least recently used one makes room, and each has a time to live of its own."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
+
+from ..codec import Codec
+from ..entry_ids import EntryIds
+from ..exceptions import CorruptError
+from ..lifetime import lifetime
+from ..limits import checked_limit
+from ..snapshot import Snapshot, snapshot_of
+from ..statistics import StoreTally
+from .base import MISS, NO_TERMS, Store, Terms
+
+MAX_SIZE: Final = 1000
+"""How many entries are kept unless told otherwise."""
+
+EVICTED: Final = "evicted"
+EXPIRED: Final = "expired"
+DELETED: Final = "deleted"
+
+Gone = Callable[[str, str], None]
+
+
+class Entry(NamedTuple):
+    """What is kept under a key: a snapshot, and the monotonic time at which it is past its time to live."""
+
+    deadline: float
+    payload: Any
+    restore: Callable[[Any], Any] | None
+    size: int
+
+
+class MemoryCacheAdapter(Store):
+    """A cache in memory, for one process and one event loop.
+
+    Values are kept as snapshots: a hit is a fresh copy each time, except for values that
+    can never change, and nobody can alter what is stored. Every operation takes the
+    same time however many entries there are.
+
+    Args:
+        max_size: How many entries to keep; the least recently used one goes first. None
+            for any number, 0 to store nothing.
+        max_bytes: How many bytes their values may take in all, as they are stored. None
+            for any number. A value larger than that is not stored.
+        clock: Tells monotonic time in seconds.
+        on_gone: Called with the key of an entry that has left, and why: ``"evicted"``,
+            ``"expired"`` or ``"deleted"``. It should be quick, and must not raise.
+
+    Raises:
+        TypeError: A limit is no int.
+        ValueError: A limit is negative.
+    """
+
+    def __init__(
+        self,
+        max_size: int | None = MAX_SIZE,
+        max_bytes: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        on_gone: Gone | None = None,
+    ) -> None:
+        self.max_size = checked_limit("max_size", max_size)
+        self.max_bytes = checked_limit("max_bytes", max_bytes)
+        self.tally = StoreTally()
+        self.ids = EntryIds()
+        self._entries: OrderedDict[str, Entry] = OrderedDict()
+        self._bytes = 0
+        self._clock = clock
+        self._codec = Codec()
+        self._on_gone = on_gone
+
+    @property
+    def size(self) -> int:
+        """Entries held, those past their time included until they are asked for or swept."""
+        return len(self._entries)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes the values of the entries take as they are stored."""
+        return self._bytes
+
+    @property
+    def entry_keys(self) -> Mapping[str, str]:
+        """Entry ids and the keys they stand for: a live, read-only view."""
+        return self.ids.keys
+
+    def snapshot(self, value: object) -> Snapshot:
+        """Return *value* as it would be stored.
+
+        Raises:
+            UnencodableError: It cannot be copied faithfully.
+        """
+        return snapshot_of(self._codec, value)
+
+    def get_now(self, key: str) -> tuple[bool, Any]:
+        """Return ``(True, value)`` for the entry under *key*, or ``(False, None)``, at once."""
+        entry = self._entries.get(key)
+        if entry is None:
+            return MISS
+        deadline, payload, restore, _ = entry
+        if deadline <= self._clock():
+            self._drop(key, EXPIRED)
+            return MISS
+        self._entries.move_to_end(key)
+        if restore is None:
+            return True, payload
+        try:
+            return True, restore(payload)
+        except CorruptError:  # its class has changed or gone since
+            self.tally.faults["corrupt"] += 1
+            self._drop(key, DELETED)
+            return MISS
+
+    def set_now(self, key: str, value: Any, ttl: float | None = None) -> bool:
+        """Store a snapshot of *value* at once, and say whether that was done.
+
+        Args:
+            key: Any text.
+            value: Anything that can be copied faithfully.
+            ttl: Seconds to live. None and infinity for ever; zero and less: do not store.
+
+        Raises:
+            UnencodableError: It cannot be copied faithfully.
+            TypeError: *ttl* is no number.
+            ValueError: *ttl* is NaN.
+        """
+        seconds = lifetime(ttl)
+        return seconds > 0 and self.put_now(key, self.snapshot(value), Terms(seconds))
+
+    def put_now(self, key: str, snapshot: Snapshot, terms: Terms = NO_TERMS) -> bool:
+        """Store a snapshot at once, and say whether that was done."""
+        if self.max_size == 0 or (self.max_bytes is not None and snapshot.size > self.max_bytes):
+            self.delete_now(key)  # what it was to replace is out of date
+            return False
+        replaced = self._entries.pop(key, None)
+        self._entries[key] = Entry(self._clock() + terms.seconds, *snapshot)
+        self._bytes += snapshot.size - (0 if replaced is None else replaced.size)
+        if terms.name is not None:
+            self.ids.link(terms.name.entry_id, key, terms.name.alias)
+        self._make_room()
+        return True
+
+    def delete_now(self, key: str) -> bool:
+        """Drop the entry under *key* at once, and say whether there was one to be read."""
+        entry = self._entries.get(key)
+        if entry is None:
+            return False
+        expired = entry.deadline <= self._clock()
+        self._drop(key, EXPIRED if expired else DELETED)
+        return not expired
+
+    async def fetch(self, key: str, terms: Terms = NO_TERMS) -> tuple[bool, Any]:
+        """Look *key* up; on a hit *name* stands for it too."""
+        found = self.get_now(key)
+        if found[0] and terms.name is not None:
+            self.ids.link(terms.name.entry_id, key, terms.name.alias)
+        return found
+
+    async def put(self, key: str, snapshot: Snapshot, terms: Terms = NO_TERMS) -> bool:
+        """Store a snapshot."""
+        return self.put_now(key, snapshot, terms)
+
+    async def delete(self, key: str) -> bool:
+        """Drop the entry under *key*, and say whether there was one to be read."""
+        return self.delete_now(key)
+
+    async def clear(self) -> None:
+        """Drop every entry."""
+        keys = list(self._entries) if self._on_gone is not None else []
+        self._entries.clear()
+        self.ids.clear()
+        self._bytes = 0
+        if self._on_gone is not None:
+            for key in keys:
+                self._on_gone(key, DELETED)
+
+    async def resolve(self, entry_id: str) -> str | None:
+        """Return the key that an id, or an alias, stands for."""
+        return self.ids.key_of(entry_id)
+
+    def forget(self, entry_id: str) -> None:
+        """Drop an id. Its entry stays."""
+        self.ids.forget(entry_id)
+
+    async def sweep(self) -> None:
+        """Drop the entries past their time."""
+        now = self._clock()
+        for key in [key for key, entry in self._entries.items() if entry.deadline <= now]:
+            self._drop(key, EXPIRED)
+
+    def _make_room(self) -> None:
+        if self.max_size is not None and len(self._entries) > self.max_size:
+            self._drop(next(iter(self._entries)), EVICTED)
+        if self.max_bytes is not None:
+            while self._bytes > self.max_bytes:
+                self._drop(next(iter(self._entries)), EVICTED)
+
+    def _drop(self, key: str, why: str) -> None:
+        self._bytes -= self._entries.pop(key).size
+        self.ids.forget_key(key)
+        if why is EVICTED:
+            self.tally.evictions += 1
+        elif why is EXPIRED:
+            self.tally.expirations += 1
+        if self._on_gone is not None:
+            self._on_gone(key, why)

@@ -1,0 +1,125 @@
+"""How a value becomes the bytes that leave the process, and back: chosen by name, or of your own making."""
+
+from __future__ import annotations
+
+import json
+import math
+import pickle
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from ..codec import Codec
+from ..complaints import described
+from ..exceptions import CorruptError, UnencodableError
+
+CAN_RUN_CODE: Final = frozenset({"pickle", "_pickle", "cPickle", "cloudpickle", "dill", "marshal", "jsonpickle"})
+"""Modules whose decoding runs whatever the bytes say."""
+
+
+class Serializer(Protocol):
+    """What the Redis adapter needs of a serializer."""
+
+    def encode(self, value: Any) -> bytes:
+        """Return *value* as bytes; raise UnencodableError if it would not come back as it is."""
+        ...
+
+    def decode(self, data: bytes) -> Any:
+        """Return the value; raise CorruptError, and nothing else, if the bytes make none."""
+        ...
+
+
+def serializer_for(choice: Any, *, signed: bool) -> Serializer:
+    """Return the serializer meant by a name or an object.
+
+    Args:
+        choice: ``"msgpack"``, ``"json"``, ``"pickle"``, or an object with ``encode`` and
+            ``decode`` or with ``dumps`` and ``loads``.
+        signed: Whether only bytes signed with a secret will be decoded.
+
+    Raises:
+        ValueError: The name is unknown, or decoding could run code and nothing is signed.
+        TypeError: The object lacks the methods.
+    """
+    runs_code = choice == "pickle" or getattr(choice, "__name__", None) in CAN_RUN_CODE
+    if runs_code and not signed:
+        raise ValueError(
+            "whoever can write to Redis could run code here through a pickle: "
+            "give secret=, which signs what is stored, or use serializer='msgpack'"
+        )
+    if isinstance(choice, str):
+        return _named(choice)
+    for encode, decode in (("encode", "decode"), ("dumps", "loads")):
+        if callable(getattr(choice, encode, None)) and callable(getattr(choice, decode, None)):
+            return _Adapted(getattr(choice, encode), getattr(choice, decode))
+    raise TypeError(f"a serializer has encode and decode, or dumps and loads; {choice!r} has neither")
+
+
+def _named(name: str) -> Serializer:
+    match name:
+        case "msgpack":
+            return Codec()
+        case "json":
+            return JsonSerializer()
+        case "pickle":
+            return _Adapted(pickle.dumps, pickle.loads)
+        case _:
+            raise ValueError(f"serializer must be 'msgpack', 'json', 'pickle' or an object, not {name!r}")
+
+
+class JsonSerializer:
+    """Values that JSON gives back as they are; everything else is refused, a tuple too."""
+
+    def encode(self, value: Any) -> bytes:
+        """Return *value* as UTF-8 JSON, or raise UnencodableError."""
+        try:
+            stranger = _not_json(value)
+            if stranger is None:
+                return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+        except (ValueError, RecursionError) as error:  # lone surrogates, thousands of digits, a list in itself
+            raise UnencodableError(type(value), described(error)) from error
+        raise UnencodableError(stranger, "which JSON does not give back as it is")
+
+    def decode(self, data: bytes) -> Any:
+        """Return the value, or raise CorruptError."""
+        try:
+            return json.loads(data)
+        except (ValueError, RecursionError) as error:
+            raise CorruptError(described(error)) from error
+
+
+def _not_json(value: Any) -> type | None:
+    """Return the first type in *value* that JSON would change, or None."""
+    kind = type(value)
+    if kind is dict:
+        strangers = (type(key) if type(key) is not str else _not_json(item) for key, item in value.items())
+        return next((found for found in strangers if found is not None), None)
+    if kind is list:
+        return next((found for found in map(_not_json, value) if found is not None), None)
+    if value is None or kind in (bool, int, str) or (kind is float and math.isfinite(value)):
+        return None
+    return kind
+
+
+class _Adapted:
+    """Somebody else's serializer: whatever it raises, the value is refused or the bytes are."""
+
+    def __init__(self, encode: Callable[[Any], Any], decode: Callable[[bytes], Any]) -> None:
+        self._encode = encode
+        self._decode = decode
+
+    def encode(self, value: Any) -> bytes:
+        try:
+            data = self._encode(value)
+            return data.encode() if isinstance(data, str) else bytes(memoryview(data))
+        except UnencodableError:
+            raise
+        except Exception as error:
+            raise UnencodableError(type(value), described(error)) from error
+
+    def decode(self, data: bytes) -> Any:
+        try:
+            return self._decode(data)
+        except CorruptError:
+            raise
+        except Exception as error:
+            raise CorruptError(described(error)) from error

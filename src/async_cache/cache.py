@@ -1,0 +1,258 @@
+"""The front of the cache: keys, ids, switches, sharing and upkeep, whatever stores the entries."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any, Final
+
+from .adapters.base import MISS
+from .adapters.memory import MAX_SIZE
+from .entries import MAX_SERIALIZED_SIZE, Entries
+from .flight import Flights
+from .key_making import KeyFunction, KeyMaker
+from .lifetime import checked_ttl
+from .limits import checked_seconds
+from .pause import Pause
+from .sharing import Landing, shared
+from .snapshot import Snapshot
+from .sweeper import Sweeper
+
+CLEANUP_INTERVAL: Final = 900.0
+"""Seconds between two sweeps unless told otherwise."""
+
+
+class AsyncCache(Entries):
+    """Results by key, and by the ids of those who computed them.
+
+    ``get``, ``set`` and ``get_or_compute`` obey the switches (*enabled*,
+    :meth:`temporarily_disabled`); ``lookup`` and ``store`` are for a caller who has
+    decided already; deleting always works. None of them raises, or takes longer than
+    *timeout*, because of the storage: its faults are misses, counted and warned about.
+
+    Args:
+        adapter: Where entries are kept: one of :mod:`async_cache.adapters`, or any object with the
+            four methods of :class:`~async_cache.CacheAdapter`. None for one in memory.
+        default_ttl: Seconds an entry lives whose ttl is None; None for ever.
+        enabled: Whether ``get`` finds and ``set`` stores anything.
+        max_serialized_size: Bytes a value may take, encoded; a larger one is not stored. None for any.
+        validate_keys: Whether :meth:`key_for` refuses keys that are no str of 1 to 512
+            bytes without control characters.
+        cleanup_interval: Seconds between the sweeps that :meth:`start_cleanup_task` begins; 0 for none.
+        max_size: Entries kept in memory, where no adapter is given; None for any number.
+        timeout: Seconds an operation of the adapter may take; None for 0.2, or for what a
+            Redis adapter was made with.
+        clock: Tells monotonic time in seconds, where no adapter is given.
+
+    Raises:
+        TypeError: *adapter* lacks a method, or a number is none.
+        ValueError: A number is negative or NaN.
+    """
+
+    def __init__(  # noqa: PLR0913 - the documented options, by keyword
+        self,
+        adapter: Any = None,
+        *,
+        default_ttl: float | None = None,
+        enabled: bool = True,
+        max_serialized_size: int | None = MAX_SERIALIZED_SIZE,
+        validate_keys: bool = False,
+        cleanup_interval: float = CLEANUP_INTERVAL,
+        max_size: int | None = MAX_SIZE,
+        timeout: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(
+            adapter,
+            default_ttl=default_ttl,
+            max_serialized_size=max_serialized_size,
+            max_size=max_size,
+            timeout=timeout,
+            clock=clock,
+        )
+        self.enabled = enabled
+        self._keys = KeyMaker(self._tally, validate=validate_keys)
+        self._pause = Pause()
+        self._sweeper = Sweeper(self.sweep, checked_seconds("cleanup_interval", cleanup_interval))
+        self.flights: Flights[Landing] = Flights(self.count_coalesced)
+
+    @property
+    def cleanup_interval(self) -> float:
+        """Seconds between two sweeps; 0 for none. A change counts from the moment it is made."""
+        return self._sweeper.interval
+
+    @cleanup_interval.setter
+    def cleanup_interval(self, seconds: float) -> None:
+        self._sweeper.interval = checked_seconds("cleanup_interval", seconds)
+
+    @property
+    def validate_keys(self) -> bool:
+        """Whether keys nobody should make are refused."""
+        return self._keys.validate
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether a block of :meth:`temporarily_disabled` is being run."""
+        return self._pause.holds
+
+    @property
+    def is_active(self) -> bool:
+        """Whether ``get`` and ``set`` do anything: enabled, and not paused."""
+        return self.enabled and not self._pause.holds
+
+    @property
+    def task_key_map(self) -> Mapping[str, str]:
+        """Entry ids and the keys they stand for: a live, read-only view. Redis keeps its own."""
+        return self._store.entry_keys
+
+    @property
+    def entry_key_map(self) -> Mapping[str, str]:
+        """Another name of :attr:`task_key_map`."""
+        return self.task_key_map
+
+    def key_for(
+        self,
+        func: Callable[..., Any] | str,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        key_fn: KeyFunction | None = None,
+        entry_id: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> str | None:
+        """Return the key of a call, or None, counted and once warned about, if it is to go uncached.
+
+        Args:
+            func: The function, or its name.
+            args: Its positional arguments.
+            kwargs: Its keyword arguments.
+            key_fn: Makes the key from the context of the call; what it returns is the key, to
+                the letter. If it raises or returns no str, there is no key. None for
+                the default key, which distinguishes functions, types and values.
+            entry_id: For the context.
+            metadata: For the context.
+
+        Raises:
+            InvalidCacheKeyError: Keys are validated, and this one is none to be used.
+        """
+        return self._keys.key_for(func, args, kwargs or {}, key_fn, entry_id, metadata)
+
+    async def get(self, key: str, *, entry_id: str | None = None, alias: str | None = None) -> tuple[bool, Any]:
+        """Return ``(True, value)`` or ``(False, None)``; the latter too while the cache is switched off.
+
+        Args:
+            key: What :meth:`key_for` returned, or any text.
+            entry_id: On a hit this id stands for the entry from now on.
+            alias: A second id that means the same.
+        """
+        return await self.lookup(key, entry_id=entry_id, alias=alias) if self.is_active else MISS
+
+    async def set(
+        self,
+        key: str,
+        value: Any,
+        ttl: float | None = None,
+        *,
+        entry_id: str | None = None,
+        alias: str | None = None,
+    ) -> bool:
+        """Store a copy of *value*, unless the cache is switched off, and say whether that was done.
+
+        Args:
+            key: What :meth:`key_for` returned, or any text.
+            value: Any value. One that has no faithful copy, or is too large, is not stored.
+            ttl: Seconds to live, fractions too; None for the default, infinity for ever, zero
+                and less: do not store.
+            entry_id: This id stands for the entry from now on.
+            alias: A second id that means the same.
+
+        Raises:
+            TypeError: *ttl* is no number.
+            ValueError: *ttl* is NaN.
+        """
+        checked_ttl(ttl)
+        if not self.is_active:
+            return False
+        return await self.store(key, self.snapshot(value), ttl, entry_id=entry_id, alias=alias)
+
+    async def get_or_compute(self, key: str, compute: Callable[[], Awaitable[Any]], ttl: float | None = None) -> Any:
+        """Return the entry under *key*; without one, what ``await compute()`` returns, which is then stored.
+
+        However many ask for one key at the same time, *compute* is called once: the others
+        wait for it and get a copy of its value, or its error. If its caller is
+        cancelled, one of the others calls its own. While the cache is switched off,
+        everybody computes.
+
+        Args:
+            key: Any text.
+            compute: Does the work.
+            ttl: As for :meth:`set`.
+        """
+        checked_ttl(ttl)
+        if not self.is_active:
+            return await compute()
+        hit, value = await self.lookup(key)
+        return value if hit else await shared(self.flights, key, compute, partial(self._keep, key, ttl))
+
+    async def delete(self, key: str) -> bool:
+        """Drop the entry under *key*, and say whether there was one. False if the storage did not answer."""
+        return await self._store.delete(key)
+
+    async def clear(self) -> None:
+        """Drop every entry.
+
+        Raises:
+            CacheUnavailableError: The storage did not answer; some entries may be left.
+            PrefixRequiredError: It is Redis without a prefix, where other people's keys would go too.
+        """
+        await self._store.clear()
+
+    async def get_by_entry_id(self, entry_id: str) -> tuple[bool, Any]:
+        """Return ``(True, value)`` for the entry that an id, or an alias, stands for, else ``(False, None)``."""
+        if not self.is_active:
+            return MISS
+        key = await self._store.resolve(entry_id)
+        return MISS if key is None else await self.lookup(key)
+
+    async def delete_by_entry_id(self, entry_id: str) -> bool:
+        """Drop the entry that an id, or an alias, stands for, and say whether there was one."""
+        key = await self._store.resolve(entry_id)
+        return key is not None and await self.delete(key)
+
+    def forget(self, entry_id: str) -> None:
+        """Drop an id, or an alias, whose owner is gone. The entry stays; Redis drops ids by itself in time."""
+        self._store.forget(entry_id)
+
+    def temporarily_disabled(self) -> Pause:
+        """Return a context manager (``with`` or ``async with``) inside which nothing is found or stored.
+
+        It counts for everybody who uses this cache meanwhile. Blocks may be nested and overlap.
+        """
+        return self._pause
+
+    async def start_cleanup_task(self) -> None:
+        """Begin to :meth:`sweep` every *cleanup_interval* seconds. With 0, or twice, nothing happens."""
+        self._sweeper.start()
+
+    async def stop_cleanup_task(self) -> None:
+        """End that, and wait until it has ended."""
+        await self._sweeper.stop()
+
+    async def sweep(self) -> None:
+        """Drop expired entries, and ids whose entries are gone."""
+        await self._store.sweep()
+
+    async def aclose(self) -> None:
+        """End the sweeps and wait for what is under way. The cache may be used again afterwards."""
+        await self.stop_cleanup_task()
+        await self._store.aclose()
+
+    def count_coalesced(self) -> None:
+        """Count a call that shares the result of another, for flights of one's own."""
+        self._tally.coalesced += 1
+
+    async def _keep(self, key: str, ttl: float | None, value: Any) -> Snapshot | None:
+        snapshot = self.snapshot(value)
+        await self.store(key, snapshot, ttl)
+        return snapshot

@@ -1,0 +1,193 @@
+"""Values as bytes and back: what is decoded is equal to what was encoded, and of the same type.
+
+The bytes are one msgpack array ``[format, payload]``, so anybody's msgpack can look in.
+Format 1 is plain data. In format 2 there are typed values as well, see :mod:`.typed`.
+Other data, and any other program's bytes, are corrupt.
+
+Both directions are one pass of msgpack in C, which calls back only for what it has no
+type for (and, reading format 2, for each list).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, datetime, time, timedelta, timezone
+from decimal import Decimal
+from enum import Enum
+from fractions import Fraction
+from types import EllipsisType, NoneType
+from typing import Any, Final
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from .canonical import canonical_form
+from .exceptions import CorruptError, UnencodableError
+from .typed import marker_or_data, put_together, taken_apart
+from .values import TAKE
+from .wire import ExtType, Packer, unpackb
+
+_PLAIN: Final = b"\x92\x01"  # an array of two, the first of them the format
+_TYPED: Final = b"\x92\x02"
+_MARK: Final = b"\xc7\x00\x2a"
+
+_SCALARS: Final = frozenset({NoneType, bool, int, float, str, bytes})
+_ZONES: Final = frozenset({NoneType, timezone, ZoneInfo})
+_IMMUTABLE: Final = _SCALARS | {
+    complex, Decimal, Fraction, UUID, date, timedelta, timezone, ZoneInfo, range, EllipsisType
+}  # fmt: skip
+
+
+class Codec:
+    """Encodes values for storing and for keys; keeps no state and may be shared."""
+
+    def encode(self, value: object) -> bytes:
+        """Return bytes from which :meth:`decode` makes an equal value of the same type.
+
+        Raises:
+            UnencodableError: Some part of *value* would not come back as it was, or it
+                contains itself, or is nested more than 500 levels deep.
+        """
+        try:
+            return _Encoding().encode(value)
+        except (ArithmeticError, AttributeError, RuntimeError, TypeError, ValueError) as error:
+            raise UnencodableError(type(value), str(error)) from None
+
+    def decode(self, data: bytes) -> Any:
+        """Return the value *data* was encoded from, as a new object.
+
+        Classes are looked up among what is loaded; none is imported, called or trusted.
+
+        Raises:
+            CorruptError: *data* is not ours, or names a class that is not what it was.
+        """
+        try:
+            head = data[:2]
+            if head == _PLAIN:
+                return unpackb(data, strict_map_key=False, unicode_errors="surrogatepass")[1]
+            if head == _TYPED:
+                return _decode_typed(data)
+        except Exception as error:  # noqa: BLE001 - garbage can offend any constructor, or a class's own __hash__
+            raise CorruptError(f"{type(error).__name__}: {error}") from None
+        raise CorruptError("neither format 1 nor 2")
+
+    def canonical(self, value: object) -> bytes:
+        """Return bytes that are the same for equal values of the same types, and for no others.
+
+        Dicts and sets are sorted. Classes and functions stand for themselves if their
+        module and name lead back to them. A class may offer ``__cache_key__()``, which
+        returns a value to stand for the instance.
+
+        Raises:
+            UnencodableError: Some part of *value* has no such form.
+        """
+        return canonical_form(value)
+
+    def is_immutable(self, value: object) -> bool:
+        """Whether *value* is a scalar that can be handed to several callers as it is."""
+        kind = type(value)
+        if kind is datetime or kind is time:
+            return type(value.tzinfo) in _ZONES  # type: ignore[attr-defined]
+        return kind in _IMMUTABLE or issubclass(kind, Enum)
+
+
+def _decode_typed(data: bytes) -> Any:
+    return unpackb(
+        data,
+        strict_map_key=False,
+        unicode_errors="surrogatepass",
+        ext_hook=marker_or_data,
+        list_hook=put_together,
+    )[1]
+
+
+class _Encoding:
+    """One value on its way to bytes.
+
+    msgpack asks for what it does not know, but two things it takes for its own: a
+    bytearray or memoryview becomes bytes, and a user's own ExtType may look like our
+    marker. The bytes show when either is possible. Only then everything is encoded
+    once more with a careful look at each container.
+    """
+
+    def __init__(self) -> None:
+        self._marks = 0
+
+    def encode(self, value: object) -> bytes:
+        payload = self._pack(value, self._typed)
+        if _may_hold_binary(payload) or self._marks_differ(payload):
+            payload = self._pack(_guarded(value), self._typed_guarded)
+        return (_TYPED if self._marks else _PLAIN) + payload
+
+    def _marks_differ(self, payload: bytes) -> bool:
+        return self._marks != 0 and payload.count(_MARK) != self._marks
+
+    def _pack(self, value: object, default: Callable[[object], list[Any]]) -> bytes:
+        try:
+            return self._packed(value, default=default)
+        except UnicodeEncodeError:  # lone surrogates: slower for all strings, so only when needed
+            return self._packed(value, default=default, unicode_errors="surrogatepass")
+
+    def _packed(self, value: object, **options: Any) -> bytes:
+        self._marks = 0
+        return Packer(strict_types=True, **options).pack(value)
+
+    def _typed(self, value: object) -> list[Any]:
+        self._marks += 1
+        take = TAKE.get(type(value))
+        return take(value) if take else taken_apart(value)
+
+    def _typed_guarded(self, value: object) -> list[Any]:
+        self._marks += 1
+        items = taken_apart(value.content if type(value) is _Guarded else value)
+        items[2:] = map(_guarded, items[2:])
+        return items
+
+
+def _may_hold_binary(payload: bytes) -> bool:
+    if b"\xc4" not in payload and b"\xc5" not in payload and b"\xc6" not in payload:
+        return False  # the usual case, told by three searches
+    return _holds_filled_binary(payload) or b"\xc4\x00" in payload
+
+
+_no_codes: Final[dict[int, bytes]] = {}
+_ext_data: Final = _no_codes.get  # code and data to data
+
+
+def _holds_filled_binary(payload: bytes) -> bool:
+    """Walk through the payload in C, making nothing of it."""
+    try:
+        unpackb(payload, raw=True, max_bin_len=0, list_hook=len, object_pairs_hook=len, ext_hook=_ext_data)
+    except ValueError:
+        return True
+    return False
+
+
+class _Guarded:
+    """Keeps msgpack from taking its content for something it knows."""
+
+    __slots__ = ("content",)
+
+    def __init__(self, content: object) -> None:
+        self.content = content
+
+
+def _guarded(value: object) -> object:
+    kind = type(value)
+    return _GUARDS[kind](value) if kind in _GUARDS else value
+
+
+def _guarded_list(value: list[object]) -> list[object]:
+    return value if _SCALARS.issuperset(map(type, value)) else [_guarded(item) for item in value]
+
+
+def _guarded_dict(value: dict[object, object]) -> dict[object, object]:
+    return {_guarded(key): _guarded(item) for key, item in value.items()}
+
+
+_GUARDS: Final[dict[type, Callable[[Any], object]]] = {
+    list: _guarded_list,
+    dict: _guarded_dict,
+    bytearray: _Guarded,
+    memoryview: _Guarded,
+    ExtType: _Guarded,
+}

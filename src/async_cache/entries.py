@@ -1,0 +1,201 @@
+"""Entries without the switches: for a caller who has decided that the cache is to be asked."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from .adapters.base import CacheAdapter, Terms
+from .adapters.foreign import store_for
+from .adapters.guard import BUDGET
+from .adapters.memory import MAX_SIZE, MemoryCacheAdapter
+from .complaints import Complaints
+from .entry_ids import EntryName
+from .exceptions import UnencodableError
+from .lifetime import checked_ttl, lifetime
+from .limits import checked_limit, checked_seconds
+from .snapshot import Snapshot
+from .statistics import CacheStatistics, Tally, statistics_of
+
+logger = logging.getLogger(__name__)
+
+MAX_SERIALIZED_SIZE: Final = 10 * 1024 * 1024
+"""Bytes a value may take unless told otherwise."""
+
+
+class Entries:
+    """Snapshots of values under keys, with a default ttl, a limit on their size, and figures.
+
+    Nothing here raises, or takes longer than its timeout, because of the storage: faults
+    are misses.
+
+    Args:
+        adapter: Where entries are kept; None for memory.
+        default_ttl: Seconds an entry lives whose ttl is None; None for ever.
+        max_serialized_size: Bytes a value may take, encoded; None for any number.
+        max_size: Entries kept in memory, where no adapter is given.
+        timeout: Seconds an operation may take; None for 0.2, or what the adapter was made with.
+        clock: Tells monotonic time in seconds, where no adapter is given.
+    """
+
+    def __init__(
+        self,
+        adapter: Any = None,
+        *,
+        default_ttl: float | None = None,
+        max_serialized_size: int | None = MAX_SERIALIZED_SIZE,
+        max_size: int | None = MAX_SIZE,
+        timeout: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.adapter: CacheAdapter = MemoryCacheAdapter(max_size, clock=clock) if adapter is None else adapter
+        self.max_serialized_size = checked_limit("max_serialized_size", max_serialized_size)
+        self._default_ttl = checked_ttl(default_ttl)
+        self._timeout = None if timeout is None else checked_seconds("timeout", timeout)
+        self._store = store_for(self.adapter, BUDGET if timeout is None else timeout)
+        self._memory = self._store if isinstance(self._store, MemoryCacheAdapter) else None
+        self._tally = Tally()
+        self._complaints = Complaints(logger)
+
+    @property
+    def default_ttl(self) -> float | None:
+        """Seconds an entry lives whose ttl is None; None for ever."""
+        return self._default_ttl
+
+    @default_ttl.setter
+    def default_ttl(self, ttl: float | None) -> None:
+        self._default_ttl = checked_ttl(ttl)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether entries are in this process, so that ``lookup_now`` and ``store_now`` work."""
+        return self._memory is not None
+
+    async def lookup(
+        self,
+        key: str,
+        *,
+        entry_id: str | None = None,
+        alias: str | None = None,
+        ttl: float | None = None,
+        again: bool = False,
+        timeout: float | None = None,
+    ) -> tuple[bool, Any]:
+        """Return ``(True, value)`` or ``(False, None)``, whatever the switches say.
+
+        Args:
+            key: Any text.
+            entry_id: On a hit this id stands for the entry from now on.
+            alias: A second id that means the same.
+            ttl: Seconds that the ids last at most, for a storage that keeps them; None for the default.
+            again: Whether this caller has asked before, and was counted as a miss.
+            timeout: Seconds it may take; None for the cache's own.
+        """
+        found = await self._store.fetch(key, self._terms(ttl, entry_id, alias, timeout))
+        self._count(hit=found[0], again=again)
+        return found
+
+    def lookup_now(
+        self, key: str, *, entry_id: str | None = None, alias: str | None = None, again: bool = False
+    ) -> tuple[bool, Any]:
+        """Do what :meth:`lookup` does, without waiting. Only where :attr:`is_local`."""
+        memory = self._local()
+        found = memory.get_now(key)
+        if entry_id is not None and found[0]:
+            memory.ids.link(entry_id, key, alias)
+        self._count(hit=found[0], again=again)
+        return found
+
+    def snapshot(self, value: object) -> Snapshot | None:
+        """Return *value* held still, in the form it is stored in; None, and counted, if there is none.
+
+        Its ``value()`` makes a copy for whoever is to share it without going through the storage.
+        """
+        try:
+            return self._store.snapshot(value)
+        except UnencodableError as error:
+            self._tally.refused["unencodable"] += 1
+            self._complaints.once(error.kind.__qualname__, "cache: a result is not stored: %s", error)
+            return None
+
+    async def store(
+        self,
+        key: str,
+        snapshot: Snapshot | None,
+        ttl: float | None = None,
+        *,
+        entry_id: str | None = None,
+        alias: str | None = None,
+        timeout: float | None = None,
+    ) -> bool:
+        """Store what :meth:`snapshot` returned, whatever the switches say, and say whether that was done.
+
+        Args:
+            key: Any text.
+            snapshot: The value; None is not stored.
+            ttl: Seconds to live, fractions too; None for the default, infinity for ever, zero
+                and less: do not store.
+            entry_id: This id stands for the entry from now on.
+            alias: A second id that means the same.
+            timeout: Seconds it may take; None for the cache's own.
+
+        Raises:
+            TypeError: *ttl* is no number.
+            ValueError: *ttl* is NaN.
+        """
+        terms = self._terms(ttl, entry_id, alias, timeout)
+        if snapshot is None or self._refuses(snapshot, terms):
+            return False
+        return self._stored(done=await self._store.put(key, snapshot, terms))
+
+    def store_now(
+        self,
+        key: str,
+        snapshot: Snapshot | None,
+        ttl: float | None = None,
+        *,
+        entry_id: str | None = None,
+        alias: str | None = None,
+    ) -> bool:
+        """Do what :meth:`store` does, without waiting. Only where :attr:`is_local`."""
+        terms = self._terms(ttl, entry_id, alias, None)
+        if snapshot is None or self._refuses(snapshot, terms):
+            return False
+        return self._stored(done=self._local().put_now(key, snapshot, terms))
+
+    def statistics(self) -> CacheStatistics:
+        """Return what the cache did so far, and how it stands."""
+        return statistics_of(self._tally, self._store.tally, self._store.size, self._store.bytes)
+
+    def _terms(self, ttl: float | None, entry_id: str | None, alias: str | None, timeout: float | None) -> Terms:
+        seconds = lifetime(self._default_ttl if ttl is None else ttl)
+        name = None if entry_id is None or seconds <= 0 else EntryName(entry_id, alias)
+        return Terms(seconds, name, self._timeout if timeout is None else timeout)
+
+    def _refuses(self, snapshot: Snapshot, terms: Terms) -> bool:
+        if terms.seconds <= 0:
+            reason = "ttl"
+        elif self.max_serialized_size is not None and snapshot.size > self.max_serialized_size:
+            reason = "too large"
+        else:
+            return False
+        self._tally.refused[reason] += 1
+        return True
+
+    def _stored(self, *, done: bool) -> bool:
+        self._tally.sets += done
+        return done
+
+    def _count(self, *, hit: bool, again: bool) -> None:
+        if hit:
+            self._tally.hits += 1
+            self._tally.misses -= again
+        elif not again:
+            self._tally.misses += 1
+
+    def _local(self) -> MemoryCacheAdapter:
+        if self._memory is None:
+            raise RuntimeError("the entries are not in this process: await lookup() and store()")
+        return self._memory

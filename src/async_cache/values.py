@@ -1,0 +1,264 @@
+"""Values of the standard library's types, taken apart into lists and put together again."""
+
+from __future__ import annotations
+
+import re
+import sys
+import zoneinfo
+from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Callable
+from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
+from decimal import Decimal
+from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path, PosixPath, PurePath, PurePosixPath, PureWindowsPath, WindowsPath
+from types import EllipsisType, SimpleNamespace
+from typing import Any, Final, TypeVar
+from uuid import UUID, SafeUUID
+from zoneinfo import ZoneInfo
+
+from .exceptions import UnencodableError
+from .wire import ExtType
+
+MARK: Final = ExtType(42, b"")
+"""Heads the list of a typed value."""
+
+T = TypeVar("T")
+_Dict: type[dict[Any, Any]] = dict
+_plain_dict: Any = dict
+_PATHS: Final = {cls.__name__: cls for cls in (PosixPath, WindowsPath, PurePosixPath, PureWindowsPath)}
+_FACTORIES: Final = {cls.__name__: cls for cls in (bool, bytes, dict, float, int, list, set, str, tuple)}
+
+
+def exactly(kind: type[T], part: object) -> T:
+    """Return *part* if it is of this very type, else raise TypeError.
+
+    Constructors call ``__index__``, ``__fspath__`` and the like on what they are given;
+    a payload must not choose whose.
+    """
+    if type(part) is not kind:
+        raise TypeError(f"expected {kind.__name__}, got {type(part).__name__}")
+    return part
+
+
+def _take_datetime(value: datetime) -> list[Any]:
+    if not value.fold and _told_by_offset(value.tzinfo):
+        return [MARK, "dt", value.isoformat()]
+    return [MARK, "dt", value.replace(tzinfo=None).isoformat(), value.fold, value.tzinfo]
+
+
+def _take_time(value: time) -> list[Any]:
+    if not value.fold and _told_by_offset(value.tzinfo):
+        return [MARK, "tm", value.isoformat()]
+    return [MARK, "tm", value.replace(tzinfo=None).isoformat(), value.fold, value.tzinfo]
+
+
+def _told_by_offset(zone: tzinfo | None) -> bool:
+    """Whether ISO 8601's notation says all there is to the zone."""
+    if zone is None or zone is UTC:
+        return True
+    return type(zone) is timezone and zone.tzname(None) == timezone(zone.utcoffset(None)).tzname(None)
+
+
+def _build_datetime(items: list[Any]) -> datetime:
+    built = datetime.fromisoformat(exactly(str, items[2]))
+    return _placed(built, *items[3:]) if len(items) > 3 else built  # noqa: PLR2004 - marker, tag, text
+
+
+def _build_time(items: list[Any]) -> time:
+    built = time.fromisoformat(exactly(str, items[2]))
+    return _placed(built, *items[3:]) if len(items) > 3 else built  # noqa: PLR2004 - marker, tag, text
+
+
+Clock = TypeVar("Clock", datetime, time)
+
+
+def _placed(naive: Clock, fold: object, zone: object) -> Clock:
+    if zone is not None and type(zone) not in {timezone, ZoneInfo}:
+        raise TypeError(f"expected a time zone, got {type(zone).__name__}")
+    return naive.replace(fold=exactly(int, fold), tzinfo=zone)  # type: ignore[arg-type]
+
+
+def _build_timezone(items: list[Any]) -> timezone:
+    _, _, offset, name = items
+    offset = exactly(timedelta, offset)
+    return timezone(offset) if name is None else timezone(offset, exactly(str, name))
+
+
+def _take_timezone(value: timezone) -> list[Any]:
+    return [MARK, "tz", value.utcoffset(None), None if _told_by_offset(value) else value.tzname(None)]
+
+
+def _take_zone(value: ZoneInfo) -> list[Any]:
+    if not value.key or ZoneInfo(value.key) is not value:  # read from a file, or made past the cache
+        raise UnencodableError(ZoneInfo, "not the one its key stands for")
+    return [MARK, "zi", value.key]
+
+
+def _build_zone(items: list[Any]) -> ZoneInfo:
+    _, _, key = items
+    if not _on_disk(exactly(str, key)) and _package_of(key) not in sys.modules:
+        raise LookupError(f"no time zone {key!r}, unless it is to be imported")
+    return ZoneInfo(key)
+
+
+@lru_cache(maxsize=1024)
+def _on_disk(key: str) -> bool:
+    """Whether the system has this zone. If not, ``ZoneInfo`` would import a package to look for it."""
+    return _ZONE_KEY.fullmatch(key) is not None and any(Path(place, key).is_file() for place in zoneinfo.TZPATH)
+
+
+def _package_of(key: str) -> str:
+    return ".".join(["tzdata", "zoneinfo", *key.split("/")[:-1]])
+
+
+_ZONE_KEY: Final = re.compile(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*")
+
+
+def _take_path(value: PurePath) -> list[Any]:
+    text = str(value)
+    if type(value)(text).parts != value.parts:
+        raise UnencodableError(type(value), "its text stands for another path")
+    return [MARK, "pa", type(value).__name__, text]
+
+
+def _take_uuid(value: UUID) -> list[Any]:
+    return [MARK, "id", value.hex, None if value.is_safe is SafeUUID.unknown else value.is_safe.value]
+
+
+def _build_uuid(items: list[Any]) -> UUID:
+    _, _, digits, safe = items
+    number = int(exactly(str, digits), 16)
+    return UUID(int=number) if safe is None else UUID(int=number, is_safe=SafeUUID(exactly(int, safe)))
+
+
+def _take_defaultdict(value: defaultdict[Any, Any]) -> list[Any]:
+    factory = value.default_factory
+    name = getattr(factory, "__name__", None)
+    if factory is not None and _FACTORIES.get(name) is not factory:  # type: ignore[arg-type]
+        raise UnencodableError(defaultdict, "its factory is none of the builtin types")
+    return [MARK, "dd", name, dict(value)]
+
+
+def _build_defaultdict(items: list[Any]) -> defaultdict[Any, Any]:
+    _, _, factory, content = items
+    return defaultdict(None if factory is None else _FACTORIES[factory], exactly(_Dict, content))
+
+
+def _take_counter(value: Counter[Any]) -> list[Any]:
+    _refuse_attributes(value)
+    return [MARK, "co", dict(value)]
+
+
+def _build_counter(items: list[Any]) -> Counter[Any]:
+    _, _, content = items
+    counter: Counter[Any] = Counter()
+    _plain_dict.update(counter, exactly(_Dict, content))  # the counter's own would add up
+    return counter
+
+
+def _take_ordered(value: OrderedDict[Any, Any]) -> list[Any]:
+    _refuse_attributes(value)
+    return [MARK, "od", *(part for pair in value.items() for part in pair)]
+
+
+def _refuse_attributes(value: object) -> None:
+    if vars(value):
+        raise UnencodableError(type(value), "it has attributes beside its items")
+
+
+def _build_ordered(items: list[Any]) -> OrderedDict[Any, Any]:
+    return OrderedDict(zip(items[2::2], items[3::2], strict=True))
+
+
+def _build_deque(items: list[Any]) -> deque[Any]:
+    return deque(items[3:], None if items[2] is None else exactly(int, items[2]))
+
+
+def _build_complex(items: list[Any]) -> complex:
+    _, _, real, imaginary = items
+    return complex(exactly(float, real), exactly(float, imaginary))
+
+
+def _build_path(items: list[Any]) -> PurePath:
+    _, _, kind, text = items
+    return _PATHS[kind](exactly(str, text))
+
+
+def _build_namespace(items: list[Any]) -> SimpleNamespace:
+    _, _, content = items
+    return SimpleNamespace(**exactly(_Dict, content))
+
+
+def _from_one(kind: type[T], make: Callable[[Any], Any]) -> Callable[[list[Any]], Any]:
+    def build(items: list[Any]) -> Any:
+        _, _, part = items
+        return make(exactly(kind, part))
+
+    return build
+
+
+def _from_ints(make: Callable[..., Any]) -> Callable[[list[Any]], Any]:
+    def build(items: list[Any]) -> Any:
+        return make(*(exactly(int, part) for part in items[2:]))
+
+    return build
+
+
+TAKE: Final[dict[type, Callable[[Any], list[Any]]]] = {
+    tuple: lambda value: [MARK, "t", *value],
+    set: lambda value: [MARK, "s", *value],
+    frozenset: lambda value: [MARK, "fs", *value],
+    int: lambda value: [MARK, "i", f"{value:x}"],  # hexadecimal: linear in time, and no limit of digits
+    bytearray: lambda value: [MARK, "ba", bytes(value)],
+    complex: lambda value: [MARK, "c", value.real, value.imag],
+    EllipsisType: lambda _: [MARK, "..."],
+    range: lambda value: [MARK, "ra", value.start, value.stop, value.step],
+    slice: lambda value: [MARK, "sl", value.start, value.stop, value.step],
+    Decimal: lambda value: [MARK, "de", str(value)],
+    Fraction: lambda value: [MARK, "fr", value.numerator, value.denominator],
+    datetime: _take_datetime,
+    date: lambda value: [MARK, "da", value.isoformat()],
+    time: _take_time,
+    timedelta: lambda value: [MARK, "td", value.days, value.seconds, value.microseconds],
+    timezone: _take_timezone,
+    ZoneInfo: _take_zone,
+    UUID: _take_uuid,
+    **dict.fromkeys(_PATHS.values(), _take_path),
+    OrderedDict: _take_ordered,
+    defaultdict: _take_defaultdict,
+    Counter: _take_counter,
+    deque: lambda value: [MARK, "dq", value.maxlen, *value],
+    SimpleNamespace: lambda value: [MARK, "ns", vars(value)],
+    ExtType: lambda value: [MARK, "x", value.code, value.data],
+}
+"""By exact type: how a value becomes a list of marker, tag and parts."""
+
+BUILD: Final[dict[str, Callable[[list[Any]], Any]]] = {
+    "t": lambda items: tuple(items[2:]),
+    "s": lambda items: set(items[2:]),
+    "fs": lambda items: frozenset(items[2:]),
+    "i": _from_one(str, lambda digits: int(digits, 16)),
+    "ba": _from_one(bytes, bytearray),
+    "c": _build_complex,
+    "...": lambda _: ...,
+    "ra": _from_ints(range),
+    "sl": lambda items: slice(*items[2:]),
+    "de": _from_one(str, Decimal),
+    "fr": _from_ints(Fraction),
+    "dt": _build_datetime,
+    "da": _from_one(str, date.fromisoformat),
+    "tm": _build_time,
+    "td": _from_ints(timedelta),
+    "tz": _build_timezone,
+    "zi": _build_zone,
+    "id": _build_uuid,
+    "pa": _build_path,
+    "od": _build_ordered,
+    "dd": _build_defaultdict,
+    "co": _build_counter,
+    "dq": _build_deque,
+    "ns": _build_namespace,
+    "x": lambda items: ExtType(items[2], items[3]),
+}
+"""By tag: how the list becomes the value again. Raises, whatever it likes, for a list we did not write."""
