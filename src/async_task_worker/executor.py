@@ -100,7 +100,7 @@ class Slot:
 class TaskExecutor:
     """Runs task functions. What they return or raise comes back as a value."""
 
-    async def run(self, slot: Slot, record: TaskRecord, reporter: Reporter, end: End, *, by_hand: bool) -> None:
+    async def run(self, slot: Slot, record: TaskRecord, reporter: Reporter, end: End, by_hand: bool) -> None:
         """Run the task to its end and hand *end* its outcome, whatever user code does.
 
         This is the whole of the task's own asyncio Task.

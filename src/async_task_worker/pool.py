@@ -54,10 +54,11 @@ class WorkerPool:
         ledger: Ledger | None = None,
     ) -> None:
         self._queue = task_queue
-        self._executor = task_executor
+        self._run = task_executor.run
         self._max_workers = max_workers
         self._ledger = Ledger() if ledger is None else ledger
         self._reporter = self._ledger.reporter
+        self._over = self._end  # bound once, not for every task
         self._loop: asyncio.AbstractEventLoop
         self._start = start
         self._by_hand = not EAGER
@@ -180,7 +181,7 @@ class WorkerPool:
         slot.record = record
         record.slot = slot
         self._ledger.start(record)
-        job = self._executor.run(slot, record, self._reporter, self._end, by_hand=self._by_hand)
+        job = self._run(slot, record, self._reporter, self._over, self._by_hand)
         slot.task = self._start(job, self._loop, record.id, record.context.copy())
         if slot.interruption is not None and slot.record is record:  # in its first step, by its own doing
             slot.task.cancel()
