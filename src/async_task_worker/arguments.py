@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from .status import TaskStatus
 
+_MOST_LEVELS: Final = 100
 LOWEST_PRIORITY: Final = -(2**63)
 HIGHEST_PRIORITY: Final = 2**63 - 1
 LEAST_SMALL: Final = -(2**29)
@@ -58,9 +59,9 @@ def checked_metadata(metadata: Any) -> dict[Any, Any]:
     if not isinstance(metadata, Mapping):
         raise TypeError(f"metadata must be a mapping such as a dict, not {metadata!r}")
     try:
-        return {key: copied(value) for key, value in metadata.items()}
+        return {key: copied(value, _MOST_LEVELS) for key, value in metadata.items()}
     except RecursionError:
-        raise ValueError("metadata must not contain itself, nor be nested hundreds of levels deep") from None
+        raise ValueError(f"metadata must not contain itself, nor be over {_MOST_LEVELS} levels deep") from None
 
 
 def checked_task_id(task_id: object) -> str:
@@ -69,7 +70,7 @@ def checked_task_id(task_id: object) -> str:
         raise TypeError(f"task_id must be a str, not {task_id!r}; leave it out to have one made")
     if not task_id:
         raise ValueError("task_id must not be empty; leave it out to have one made")
-    return task_id
+    return str.__str__(task_id)  # a plain one, whatever a subclass says of itself
 
 
 def checked_statuses(status: object) -> frozenset[TaskStatus]:
@@ -93,17 +94,20 @@ def checked_arguments(args: Any, kwargs: Any) -> tuple[tuple[Any, ...], dict[str
     return tuple(args), dict(kwargs) or None
 
 
-def copied(value: Any) -> Any:
+def copied(value: Any, levels: int = _MOST_LEVELS) -> Any:
     """Copy the plain containers in *value*, all the way down, and share the leaves.
 
     ``copy.deepcopy`` would also copy the leaves, and fail on those that cannot be.
     """
-    cls: Any = type(value)
-    if cls is dict:
-        return {key: copied(item) for key, item in value.items()}
-    if cls is list or cls is tuple:
-        return cls(map(copied, value))
-    return set(value) if cls is set else value
+    if not levels:
+        raise RecursionError
+    if isinstance(value, dict):
+        return {key: copied(item, levels - 1) for key, item in value.items()}
+    if isinstance(value, list):
+        return [copied(item, levels - 1) for item in value]
+    if type(value) is tuple:
+        return tuple(copied(item, levels - 1) for item in value)
+    return value.copy() if isinstance(value, set | bytearray) else value
 
 
 def checked_count(name: str, value: object, *, least: int = 1) -> int:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Final, Self
 
-from .exceptions import hand_to_loop
+from .loops import hand_to_loop, still_awaited
 from .record import TaskRecord
 from .status import TaskInfo
 
@@ -150,8 +150,9 @@ class EventBus:
                 event = self._undelivered.popleft()
                 for stream in self._live_streams():
                     stream.put(event)
-                for listener, context in tuple(self._listeners):
-                    context.run(self._call, listener, event)
+                for entry in tuple(self._listeners):
+                    if entry in self._listeners:  # it may have been stopped by one before it
+                        entry[1].run(self._call, entry[0], event)
         finally:
             self._delivering = False
 
@@ -229,5 +230,5 @@ class EventStream:
         self.close()
 
     def _wake(self) -> None:
-        if self._reader is not None and not self._reader.done():
+        if self._reader is not None and still_awaited(self._reader):
             self._reader.set_result(None)

@@ -6,8 +6,6 @@ Mistakes in an argument's type or value raise the builtin ``TypeError`` or
 
 from __future__ import annotations
 
-import asyncio
-
 
 class TaskWorkerError(Exception):
     """Base class of every error of this package's own.
@@ -62,12 +60,3 @@ class TaskTimeoutError(TaskWorkerError, TimeoutError):
     def __str__(self) -> str:
         """Say how long the task was allowed."""
         return str(self.args[0]) if self.args else super().__str__()
-
-
-def hand_to_loop(interrupt: KeyboardInterrupt) -> None:
-    """Let *interrupt* end the event loop, as it would have outside of user code we guard."""
-
-    def end_loop() -> None:
-        raise interrupt
-
-    asyncio.get_running_loop().call_soon(end_loop)

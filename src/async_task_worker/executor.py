@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from asyncio import CancelledError
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, Final
 
 from .eagerness import entered
-from .exceptions import TaskTimeoutError, hand_to_loop
+from .exceptions import TaskTimeoutError
 from .ledger import ProgressCallback
+from .loops import hand_to_loop
 from .outcome import CUT_SHORT, Interruption, Outcome, completed, failed
 from .record import TaskRecord
 from .registry import PROGRESS_PARAMETER
-from .status import COMPLETED
+from .status import COMPLETED, traceback_of
+
+logger = logging.getLogger(__name__)
 
 Reporter = Callable[[TaskRecord], ProgressCallback]
 End = Callable[["Slot", TaskRecord, Outcome], None]
@@ -63,8 +67,15 @@ class Slot:
             self.interruption = reason
             self.watched = True
             self._told(self, self.record)
+            self.cancel()
+
+    def cancel(self) -> None:
+        """Throw the cancellation in. A future of the user's may refuse that: then its time runs out."""
+        try:
             if self.task is not None:
                 self.task.cancel()
+        except BaseException:
+            logger.exception("What a task waits for could not be cancelled")
 
     def limit(self, seconds: float) -> None:
         """Interrupt the task in so many seconds from now."""
@@ -138,8 +149,9 @@ def _returned(slot: Slot, record: TaskRecord, result: Any) -> Outcome:
 def _raised(slot: Slot, record: TaskRecord, error: BaseException) -> Outcome:
     if isinstance(error, CancelledError) or asyncio._get_running_loop() is None:
         return slot.cut_short(record)  # without a loop it was closed with it, by nobody's wish
-    if error.__traceback__ is not None:
-        error.__traceback__ = error.__traceback__.tb_next  # our own frame tells the user nothing
+    traceback = traceback_of(error)
+    if traceback is not None:
+        BaseException.with_traceback(error, traceback.tb_next)  # our own frame tells the user nothing
     if isinstance(error, KeyboardInterrupt):
         hand_to_loop(error)
     if slot.interruption is Interruption.TIMEOUT:

@@ -11,6 +11,7 @@ from typing import Any
 
 from .events import EventBus
 from .exceptions import TaskFailedError
+from .loops import still_awaited
 from .record import TaskRecord
 from .status import CANCELLED, FAILED, error_text
 
@@ -45,7 +46,7 @@ class TaskFutures:
 
     def _settled(self, record: TaskRecord) -> None:
         for future in self._waiting.pop(record.id):
-            if not future.done():
+            if still_awaited(future):
                 resolve(future, record)
 
 
@@ -64,6 +65,7 @@ def failure(record: TaskRecord) -> Exception:
     """Return what to raise for a failed task: its own error wherever a future can carry it."""
     error = record.error
     if isinstance(error, Exception) and not isinstance(error, StopIteration):
+        BaseException.with_traceback(error, record.traceback)  # without the frames of earlier waiters
         return error
     return failed_because(record)
 

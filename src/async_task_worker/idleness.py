@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from .ledger import Ledger
+from .loops import still_awaited
 from .record import TaskRecord
 
 
@@ -41,7 +42,7 @@ class Idleness:
         inside = len({own for _, own in self._waiting if self._is_busy(own)})
         unfinished = self._ledger.unfinished()
         for future, own in self._waiting:
-            if not future.done() and unfinished <= (inside if self._is_busy(own) else 0):
+            if still_awaited(future) and unfinished <= (inside if self._is_busy(own) else 0):
                 future.set_result(None)
 
     def _is_busy(self, own: TaskRecord | None) -> bool:

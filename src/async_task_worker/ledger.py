@@ -20,7 +20,7 @@ from .events import CREATED, PROGRESS, STARTED, EventBus
 from .exceptions import DuplicateTaskError
 from .outcome import Outcome
 from .record import TaskRecord
-from .status import NEXT, PENDING, RUNNING, TaskStatus
+from .status import NEXT, PENDING, RUNNING, TaskStatus, traceback_of
 
 ProgressCallback = Callable[[float], None]
 """What a task function gets as ``progress_callback``: call it with a number from 0.0 to 1.0."""
@@ -148,18 +148,20 @@ class Ledger:
         record.status = status
         record.ended = self._monotonic()
         record.result = result
-        record.error = error
+        if error is not None:
+            record.error = error
+            record.traceback = traceback_of(error)
         record.func = record.args = record.kwargs = record.context = record.slot = None  # only running it needs these
         if before is RUNNING:
             self._running -= 1
         self._ended[status] += 1
         finished = self._finished
         finished.append(record)
-        if self._events.watched:
-            self._events.publish(ENDINGS[status], record)
         awaited = self._events.awaited
         if awaited and record.id in awaited:
             awaited.pop(record.id)(record)
+        if self._events.watched:
+            self._events.publish(ENDINGS[status], record)
         if self._at_low_water is not None and len(self._records) - len(finished) <= self._low_water:
             self._at_low_water()
         if len(finished) > self._sweep_above:

@@ -12,10 +12,11 @@ import logging
 from time import perf_counter as _now
 from typing import Final
 
-from .eagerness import EAGER, start, start_by_factory
+from .eagerness import EAGER, Job, start, start_by_factory
 from .executor import Slot, TaskExecutor, current_record
 from .ledger import Ledger
-from .outcome import CUT_SHORT, Interruption, Outcome
+from .loops import still_awaited
+from .outcome import CUT_SHORT, Interruption, Outcome, failed
 from .queue import TaskQueue
 from .record import TaskRecord
 from .status import CANCELLED
@@ -135,9 +136,9 @@ class WorkerPool:
             True if it ended cancelled, False if it does not run or ended in another way.
         """
         record = self._ledger.get(task_id)
-        if record is None or record.slot is None:
+        slot = None if record is None else record.slot
+        if record is None or not isinstance(slot, Slot):
             return False
-        slot: Slot = record.slot
         slot.interrupt(Interruption.CANCEL)
         await slot.gone()
         return record.status is CANCELLED
@@ -182,9 +183,21 @@ class WorkerPool:
         record.slot = slot
         self._ledger.start(record)
         job = self._run(slot, record, self._reporter, self._over, self._by_hand)
-        slot.task = self._start(job, self._loop, record.id, record.context.copy())
+        try:
+            slot.task = self._start(job, self._loop, record.id, record.context.copy())
+        except BaseException as error:  # noqa: BLE001 - the user's task factory may raise anything at all
+            self._give_up(slot, record, job, error)
+            return
         if slot.interruption is not None and slot.record is record:  # in its first step, by its own doing
-            slot.task.cancel()
+            slot.cancel()
+
+    def _give_up(self, slot: Slot, record: TaskRecord, job: Job, error: BaseException) -> None:
+        """Fail a task that could not be started; others follow from the loop of :meth:`_fill`."""
+        filling, self._filling = self._filling, True
+        self._disown(slot, record, failed(error))
+        job.close()
+        self._filling = filling
+        self.wake()
 
     def _end(self, slot: Slot, record: TaskRecord, outcome: Outcome) -> None:
         """Free the slot, record how its task ended and start the next one."""
@@ -201,7 +214,8 @@ class WorkerPool:
         if not self._filling:
             self._follow_up(outcome)
         if outcome[2] is not None:
-            logger.error("Task %s (%s) failed", record.id, record.function.name, exc_info=outcome[2])
+            error = (type(outcome[2]), outcome[2], record.traceback)
+            logger.error("Task %s (%s) failed", record.id, record.function.name, exc_info=error)
 
     def _follow_up(self, outcome: Outcome) -> None:
         if outcome is CUT_SHORT and asyncio._get_running_loop() is None:
@@ -248,6 +262,6 @@ class WorkerPool:
     def _tell_idlers(self) -> None:
         running = self.running
         for future, spare in self._idlers:
-            if running <= spare and not future.done():
+            if running <= spare and still_awaited(future):
                 future.set_result(None)
-        self._idlers = [idler for idler in self._idlers if not idler[0].done()]
+        self._idlers = [idler for idler in self._idlers if still_awaited(idler[0])]

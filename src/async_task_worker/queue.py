@@ -39,6 +39,9 @@ class TaskQueue:
 
     def put(self, record: TaskRecord) -> None:
         """Add a pending task."""
+        if record.status is not PENDING:
+            return  # a listener ended it before it came here
+        record.slot = self
         self._size += 1
         if record.priority == self._best:
             self._lane.append(record)
@@ -60,7 +63,9 @@ class TaskQueue:
         return None
 
     def discard(self, record: TaskRecord) -> None:
-        """Count a queued task as dead; its caller is about to end it, and it will be passed over."""
+        """Count a task as dead if it is queued: its caller is about to end it, and it will be passed over."""
+        if record.slot is not self:
+            return
         self._dead += 1
         if self._dead > _WORTH_CLEARING and self._dead * 2 > self._size:
             self._refill([live for live in self if live is not record])
@@ -68,6 +73,8 @@ class TaskQueue:
     def clear(self) -> list[TaskRecord]:
         """Take out all live tasks, in the order of their turns."""
         live = list(self)
+        for record in live:
+            record.slot = None
         self._refill([])
         return live
 

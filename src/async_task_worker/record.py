@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextvars import Context, copy_context
 from datetime import UTC, datetime
+from types import TracebackType
 from typing import Any, Final
 
 from .arguments import copied
@@ -48,10 +49,12 @@ class TaskRecord:
         "started",
         "status",
         "timeout",
+        "traceback",
     )
 
     created: float  # set at its admission, like the epoch
     epoch: float
+    traceback: TracebackType | None  # set with an error: where it was raised
 
     def __init__(
         self,
@@ -81,7 +84,7 @@ class TaskRecord:
         self.progress = 0.0
         self.result: Any = None
         self.error: BaseException | None = None
-        self.slot: Any = None  # what it runs in, while it does
+        self.slot: Any = None  # the queue it waits in, then what it runs in
         self.attempt = 0
         self.changes = 0  # beside its starts and its end
 
@@ -105,7 +108,7 @@ class TaskRecord:
             progress_detail=None,
             result=self.result,
             error=None if error is None else error_text(error),
-            error_detail=None if error is None else ErrorDetail(error),
+            error_detail=None if error is None else ErrorDetail(error, self.traceback),
             metadata=copied(self.metadata) if self.metadata else {},
             priority=self.priority,
             attempt=self.attempt,

@@ -10,6 +10,7 @@ from typing import Literal
 from .events import CREATED, EventBus
 from .exceptions import QueueFullError, WorkerNotRunningError
 from .executor import current_record
+from .loops import still_awaited
 from .pool import WorkerPool
 from .queue import TaskQueue
 from .record import TaskRecord
@@ -39,6 +40,7 @@ class Room:
         )  # with the running task they are in
         self._open = True
         self._granted = 0  # let in, but not back from waiting yet
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._untap: Callable[[], None] | None = None
 
     async def enter(self) -> None:
@@ -60,22 +62,26 @@ class Room:
         """Let in whoever there is room for now."""
         while self._waiting and not self._full():
             future, _ = self._waiting.popleft()
-            if not future.done():
+            if still_awaited(future):
                 self._granted += 1
                 future.set_result(None)
         if not self._waiting:
             self._stop_watching()
 
     def open(self) -> None:
-        """Let callers in, from now on: the worker starts."""
+        """Let callers in, from now on: the worker starts. Those of a loop that is gone do not count."""
         self._open = True
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._loop, self._granted = loop, 0
+            self._waiting.clear()
 
     def close(self) -> None:
         """Turn away everybody who waits, or was let in and is not back from waiting: the worker stops."""
         self._open = False
         while self._waiting:
             future, _ = self._waiting.popleft()
-            if not future.done():
+            if still_awaited(future):
                 future.set_exception(_turned_away())
         self._stop_watching()
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from types import TracebackType
 from typing import Any, Final
 
 
@@ -46,6 +47,7 @@ class ErrorDetail:
     """
 
     exception: BaseException
+    _traceback: TracebackType | None
 
     @property
     def type(self) -> str:
@@ -61,7 +63,13 @@ class ErrorDetail:
     @property
     def traceback(self) -> str:
         """The formatted traceback. Not for the public: it shows file names and source lines."""
-        return "".join(traceback.format_exception(self.exception))
+        return "".join(traceback.format_exception(type(self.exception), self.exception, self._traceback))
+
+
+def traceback_of(error: BaseException) -> TracebackType | None:
+    """Return where *error* was raised, past whatever its own class may have put in front of that."""
+    found: TracebackType | None = BaseException.__dict__["__traceback__"].__get__(error)
+    return found
 
 
 def error_text(error: BaseException) -> str:

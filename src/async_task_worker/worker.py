@@ -140,8 +140,9 @@ class AsyncTaskWorker:
         Raises:
             WrongEventLoopError: The worker runs on another event loop.
         """
-        while self._stops:
-            await asyncio.wait(self._stops)
+        while stops := self._stops_under_way():
+            self._require_home()
+            await asyncio.wait(stops)
         if self.is_running:
             self._require_own_loop()
             return
@@ -161,26 +162,33 @@ class AsyncTaskWorker:
         """
         if timeout is not None:
             timeout = checked_seconds("timeout", timeout, zero=True)
-        if not self._stops:
-            if not self.is_running:
-                return
-            self._require_own_loop()
+        under_way = bool(self._stops_under_way())
+        if not (under_way or self.is_running or self._left_running()):
+            return
+        self._require_home()
         self._loop = None
         if (own := current_record()) is not None:
             self._spared.add(own)
-        stop = asyncio.get_running_loop().create_task(self._shut_down(timeout), name="async_task_worker.stop")
+        stopping = self._backend.stop(timeout, self._spared)
+        stop = asyncio.get_running_loop().create_task(stopping, name="async_task_worker.stop")
         self._stops.add(stop)
+        stop.add_done_callback(self._stopped)
         await asyncio.wait([stop])
         stop.result()
 
-    async def _shut_down(self, timeout: float | None) -> None:
-        try:
-            await self._backend.stop(timeout, self._spared)
-        finally:
-            self._stops = {stop for stop in self._stops if stop is not asyncio.current_task()}
-            if not self._stops:
-                self._spared = set()
-                self.events.close_streams()
+    def _stopped(self, stop: asyncio.Task[None]) -> None:
+        self._stops.discard(stop)
+        if not self._stops:
+            self._spared = set()
+            self.events.close_streams()
+
+    def _stops_under_way(self) -> set[asyncio.Task[None]]:
+        self._stops = {stop for stop in self._stops if not stop.get_loop().is_closed()}
+        return self._stops
+
+    def _left_running(self) -> bool:
+        """Whether a task goes on that called stop() itself; the next stop() is for it."""
+        return self._ledger.unfinished() > 0 and self._home is not None and not self._home.is_closed()
 
     async def __aenter__(self) -> Self:
         """Start the worker and return it."""
@@ -254,7 +262,7 @@ class AsyncTaskWorker:
             QueueFullError: The queue is full, and ``on_full`` is ``"error"`` or waiting would
                 never end.
         """
-        if asyncio._get_running_loop() is not self._loop:
+        if self._loop is None or asyncio._get_running_loop() is not self._loop:
             self._require_own_loop()
         if use_cache is not None or cache_ttl is not None or cache_key_fn is not None:
             checked_cache_options(use_cache, cache_ttl, cache_key_fn)

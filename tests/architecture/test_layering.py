@@ -43,7 +43,7 @@ HOUSE: Final = House(
         ("async_task_worker.arguments", "async_task_worker.outcome"),
         ("async_task_worker.policy", "async_task_worker.registry"),
         ("async_task_worker.status",),
-        ("async_task_worker.clock", "async_task_worker.exceptions"),
+        ("async_task_worker.clock", "async_task_worker.exceptions", "async_task_worker.loops"),
         # the cache, a library of its own: everything above may use it, and it knows nothing of that
         ("async_cache",),
         ("async_cache.cache",),

@@ -1,0 +1,20 @@
+"""What to mind where an event loop may be gone, or must hear of an interrupt."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+
+def still_awaited(future: asyncio.Future[Any]) -> bool:
+    """Whether a future waits for its result on a loop that can still hear of it."""
+    return not future.done() and not future.get_loop().is_closed()
+
+
+def hand_to_loop(interrupt: KeyboardInterrupt) -> None:
+    """Let *interrupt* end the event loop, as it would have outside of user code we guard."""
+
+    def end_loop() -> None:
+        raise interrupt
+
+    asyncio.get_running_loop().call_soon(end_loop)
