@@ -47,7 +47,7 @@ class ErrorDetail:
     """
 
     exception: BaseException
-    _traceback: TracebackType | None
+    _traceback: TracebackType | None = None
 
     @property
     def type(self) -> str:
@@ -63,7 +63,8 @@ class ErrorDetail:
     @property
     def traceback(self) -> str:
         """The formatted traceback. Not for the public: it shows file names and source lines."""
-        return "".join(traceback.format_exception(type(self.exception), self.exception, self._traceback))
+        error, raised = self.exception, self._traceback or traceback_of(self.exception)
+        return "".join(traceback.format_exception(type(error), error, raised))
 
 
 def traceback_of(error: BaseException) -> TracebackType | None:
