@@ -184,11 +184,14 @@ class WorkerPool:
         self._ledger.start(record)
         job = self._run(slot, record, self._reporter, self._over, self._by_hand)
         try:
-            slot.task = self._start(job, self._loop, record.id, record.context.copy())
+            task = self._start(job, self._loop, record.id, record.context.copy())
         except BaseException as error:  # noqa: BLE001 - the user's task factory may raise anything at all
             self._give_up(slot, record, job, error)
             return
-        if slot.interruption is not None and slot.record is record:  # in its first step, by its own doing
+        if slot.record is not record:
+            return  # it took its first step eagerly, and that was all
+        slot.task = task
+        if slot.interruption is not None:  # in its first step, by its own doing
             slot.cancel()
 
     def _give_up(self, slot: Slot, record: TaskRecord, job: Job, error: BaseException) -> None:
