@@ -35,9 +35,8 @@ class Room:
         self._queue = queue
         self._pool = pool
         self._events = events
-        self._waiting: deque[tuple[asyncio.Future[None], TaskRecord | None]] = (
-            deque()
-        )  # with the running task they are in
+        # Who waits, each with the running task that the call was made in.
+        self._waiting: deque[tuple[asyncio.Future[None], TaskRecord | None]] = deque()
         self._open = True
         self._granted = 0  # let in, but not back from waiting yet
         self._loop: asyncio.AbstractEventLoop | None = None

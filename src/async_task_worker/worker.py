@@ -154,11 +154,15 @@ class AsyncTaskWorker:
 
         What had not started ends cancelled. It returns within *timeout* + 1 seconds whatever
         the tasks do, short of blocking the event loop. Called inside a task, it does not wait
-        for that task, which goes on. Cancelling this call does not call off the stop; a second
-        call with less time shortens it. ``start()`` works again afterwards.
+        for that task, which goes on until it ends or somebody else stops the worker once more.
+        Cancelling this call does not call off the stop; a second call with less time shortens
+        it. ``start()`` works again afterwards.
 
         Args:
             timeout: Seconds running tasks may still take; None for any time.
+
+        Raises:
+            WrongEventLoopError: The worker runs on another event loop.
         """
         if timeout is not None:
             timeout = checked_seconds("timeout", timeout, zero=True)
