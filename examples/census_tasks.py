@@ -62,7 +62,7 @@ def not_utf8(folder: Path) -> SourceFile:
 
 def oversized(folder: Path) -> SourceFile:
     """Make a file that takes seconds to count: time enough to think better of it."""
-    return write_source(folder / "oversized.py", b"rows.append(('one', 'of', 'many'))\n" * 100_000)
+    return write_source(folder / "oversized.py", b"rows.append(('one', 'of', 'many'))\n" * 400_000)
 
 
 def write_source(path: Path, content: bytes) -> SourceFile:
