@@ -21,6 +21,8 @@ from typing import NamedTuple
 from async_task_worker import ProgressCallback, task
 
 LINES_PER_REPORT = 100
+REPORTS = 50
+"""No more than so many of one file: the event loop has to keep up with the threads that make them."""
 
 
 class SourceFile(NamedTuple):
@@ -62,7 +64,7 @@ def not_utf8(folder: Path) -> SourceFile:
 
 def oversized(folder: Path) -> SourceFile:
     """Make a file that takes seconds to count: time enough to think better of it."""
-    return write_source(folder / "oversized.py", b"rows.append(('one', 'of', 'many'))\n" * 400_000)
+    return write_source(folder / "oversized.py", b"rows.append(('one', 'of', 'many'))\n" * 200_000)
 
 
 def write_source(path: Path, content: bytes) -> SourceFile:
@@ -73,7 +75,7 @@ def write_source(path: Path, content: bytes) -> SourceFile:
 
 @task("census.file")
 async def census_file(path: Path, progress_callback: ProgressCallback) -> FileCensus:
-    """Count what is in the file at *path*, reporting progress every hundred lines.
+    """Count what is in the file at *path*, reporting progress as it goes.
 
     Raises:
         OSError: The file cannot be read.
@@ -113,8 +115,9 @@ def _decoded_lines(data: bytes) -> list[str]:
 
 def _observed(lines: list[str], report: ProgressCallback, unwanted: threading.Event) -> Iterator[str]:
     """Yield *lines* and report how many have been read; end early once nobody wants the result."""
+    step = max(LINES_PER_REPORT, len(lines) // REPORTS)
     for number, line in enumerate(lines, 1):
-        if number % LINES_PER_REPORT == 0:
+        if number % step == 0:
             if unwanted.is_set():
                 return
             report(number / len(lines))  # may be called from any thread
