@@ -13,12 +13,13 @@ from .status import TaskStatus
 _MOST_LEVELS: Final = 100
 LOWEST_PRIORITY: Final = -(2**63)
 HIGHEST_PRIORITY: Final = 2**63 - 1
-LEAST_SMALL: Final = -(2**29)
-MOST_SMALL: Final = 2**29  # integers the interpreter compares fastest
+NORMAL_PRIORITY: Final = 0
 
 
 def checked_priority(priority: object) -> int:
     """Return an integer of at most 64 bits, else raise."""
+    if type(priority) is int and -(2**29) < priority < 2**29:  # what the interpreter compares fastest
+        return priority
     if isinstance(priority, bool) or not isinstance(priority, int):
         raise TypeError(f"priority must be an int (lower numbers run first), not {priority!r}")
     if not LOWEST_PRIORITY <= priority <= HIGHEST_PRIORITY:

@@ -43,7 +43,8 @@ class Slot:
         task: Its asyncio Task; None while that takes an eager first step.
         interruption: Why it was told to stop, or None.
         lost: Whether its task was left behind: the slot is never used again.
-        watched: Whether a timer or a waiter is to be told when the task ends.
+        watched: Whether there is anything to do when the task ends: a timer to call off, a
+            waiter to tell, or the slot is lost.
         deadline: When the pool gives up waiting for it to stop.
         timer: When its timeout is over.
     """

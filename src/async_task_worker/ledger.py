@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 from itertools import islice
 from math import inf
-from typing import Any, Final
+from typing import Final
 
 from .arguments import checked_progress
 from .clock import SYSTEM_CLOCK, Clock
@@ -20,7 +20,7 @@ from .events import CREATED, PROGRESS, STARTED, EventBus
 from .exceptions import DuplicateTaskError
 from .outcome import Outcome
 from .record import TaskRecord
-from .status import NEXT, PENDING, RUNNING, TaskStatus, traceback_of
+from .status import CANCELLED, COMPLETED, FAILED, NEXT, PENDING, RUNNING, TaskStatus, traceback_of
 
 ProgressCallback = Callable[[float], None]
 """What a task function gets as ``progress_callback``: call it with a number from 0.0 to 1.0."""
@@ -58,13 +58,15 @@ class Ledger:
         max_history: int | None = None,
     ) -> None:
         self._events = EventBus(clock.wall) if events is None else events
+        self._awaited = self._events.awaited
         self._wall, self._monotonic = clock
         self._retention = retention
         self._max_history = inf if max_history is None else max_history
         self._sweep_above = self._max_history if retention is None else min(self._max_history, _SWEEP_LEAST)
         self._records: dict[str, TaskRecord] = {}
         self._finished: deque[TaskRecord] = deque()  # in the order they ended
-        self._ended = dict.fromkeys(FINAL, 0)  # known tasks by how they ended; the pending are the rest
+        # Of the known tasks: how many run, and how many ended otherwise than completed. The rest follows.
+        self._unsuccessful = {FAILED: 0, CANCELLED: 0}
         self._running = 0
         self._low_water = -1
         self._at_low_water: Callable[[], None] | None = None
@@ -77,15 +79,13 @@ class Ledger:
         Raises:
             DuplicateTaskError: A task of this id is known; it is left alone.
         """
-        records = self._records
-        if record.id in records:
-            self.refuse_duplicate(record.id)
-        now = self._monotonic()
+        record.created = now = self._monotonic()
         if now > self._epoch_until:
             self._follow_the_wall_clock(now)
-        record.created = now
         record.epoch = self._epoch
-        records[record.id] = record
+        if self._records.setdefault(record.id, record) is not record:
+            self.refuse_duplicate(record.id)
+            self._records[record.id] = record  # the other had expired
         if self._events.watched:
             self._events.publish(CREATED, record)
 
@@ -143,23 +143,21 @@ class Ledger:
         """End a task; return False, and change nothing, if somebody already did."""
         status, result, error = outcome
         before = record.status
-        if status not in NEXT[before]:
+        if before is RUNNING:  # whatever ends a task may end a running one
+            self._running -= 1
+        elif status not in NEXT[before]:
             return False
         record.status = status
         record.ended = self._monotonic()
-        record.result = result
-        if error is not None:
-            record.error = error
-            record.traceback = traceback_of(error)
+        if status is COMPLETED:
+            record.result = result
+        else:
+            self._fall_short(record, status, error)
         record.func = record.args = record.kwargs = record.context = record.slot = None  # only running it needs these
-        if before is RUNNING:
-            self._running -= 1
-        self._ended[status] += 1
         finished = self._finished
         finished.append(record)
-        awaited = self._events.awaited
-        if awaited and record.id in awaited:
-            awaited.pop(record.id)(record)
+        if self._awaited and record.id in self._awaited:
+            self._awaited.pop(record.id)(record)
         if self._events.watched:
             self._events.publish(ENDINGS[status], record)
         if self._at_low_water is not None and len(self._records) - len(finished) <= self._low_water:
@@ -175,7 +173,7 @@ class Ledger:
     def get(self, task_id: str) -> TaskRecord | None:
         """Return the record of this id, or None."""
         record = self._records.get(task_id)
-        if record is not None and record.ended is not None:
+        if record is not None and record.finished:
             self._forget_expired()
             return self._records.get(task_id)
         return record
@@ -208,8 +206,9 @@ class Ledger:
     def counts(self) -> dict[TaskStatus, int]:
         """Return how many known tasks are in each status."""
         self._forget_expired()
-        running = self._running
-        return {PENDING: self.unfinished() - running, RUNNING: running, **self._ended}
+        running, unsuccessful = self._running, self._unsuccessful
+        completed = len(self._finished) - sum(unsuccessful.values())
+        return {PENDING: self.unfinished() - running, RUNNING: running, COMPLETED: completed, **unsuccessful}
 
     def unfinished(self) -> int:
         """Return how many tasks are pending or running."""
@@ -218,6 +217,13 @@ class Ledger:
     def watch_low_water(self, unfinished: int, look: Callable[[], None] | None) -> None:
         """Call *look* at every ending that leaves no more than so many tasks unfinished; None ends it."""
         self._low_water, self._at_low_water = unfinished, look
+
+    def _fall_short(self, record: TaskRecord, status: TaskStatus, error: BaseException | None) -> None:
+        """Note what kept a task from completing."""
+        self._unsuccessful[status] += 1
+        if error is not None:
+            record.error = error
+            record.traceback = traceback_of(error)
 
     def _follow_the_wall_clock(self, now: float) -> None:
         self._epoch_until = now + _EPOCH_CHECK
@@ -238,14 +244,10 @@ class Ledger:
         if self._retention is None:
             return
         finished, latest = self._finished, self._monotonic() - self._retention
-        while finished and _ended(finished[0]) <= latest:
+        while finished and finished[0].ended <= latest:
             self._forget(finished.popleft())
 
     def _forget(self, record: TaskRecord) -> None:
         del self._records[record.id]
-        self._ended[record.status] -= 1
-
-
-def _ended(record: TaskRecord) -> float:
-    ended: Any = record.ended
-    return float(ended)
+        if record.status is not COMPLETED:
+            self._unsuccessful[record.status] -= 1

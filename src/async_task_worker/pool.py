@@ -64,6 +64,8 @@ class WorkerPool:
         self._start = start
         self._by_hand = not EAGER
         self._open = False
+        self.hungry = False
+        """Whether to :meth:`wake` it: open, with a free slot, and nothing under way to fill that."""
         self._slots: list[Slot] = []  # made when first needed
         self._free: list[Slot] = []
         self._zombies: set[Slot] = set()  # left behind, still going; the loop alone holds Tasks weakly
@@ -97,7 +99,7 @@ class WorkerPool:
         by_factory = self._loop.get_task_factory() is not None
         self._start = start_by_factory if by_factory else start
         self._by_hand = by_factory or not EAGER
-        self._open = True
+        self._open = self.hungry = True
         self._filling = False
         self.wake()
 
@@ -114,7 +116,7 @@ class WorkerPool:
 
     def close(self) -> None:
         """Start nothing more."""
-        self._open = False
+        self._open = self.hungry = False
 
     async def finish(self, timeout: float | None, spare: set[TaskRecord]) -> None:
         """Wait until no task runs but those in *spare*, cutting the rest off after *timeout* seconds."""
@@ -145,10 +147,9 @@ class WorkerPool:
 
     def wake(self) -> None:
         """Have the free slots filled, if there is anything to run. No user code runs in here."""
-        if self._filling or not (self._free or len(self._slots) < self._max_workers):
-            return  # asked at every task added, so it says no first where it is cheap
-        if not self._open or not self._queue:
+        if not self.hungry or not self._queue:
             return
+        self.hungry = False
         if EAGER:
             self._filling = True
             self._loop.call_soon(self._fill)
@@ -158,6 +159,7 @@ class WorkerPool:
     def _fill(self) -> None:
         """Start tasks while there are slots; after a millisecond of it, let the loop turn first."""
         self._filling = True
+        self.hungry = False
         free, slots, pop = self._free, self._slots, self._queue.pop
         turn_ends = _now() + _TURN
         launched = 0
@@ -171,6 +173,7 @@ class WorkerPool:
                 self._loop.call_soon(self._fill)
                 return
         self._filling = False
+        self.hungry = self._open and bool(free or len(slots) < self._max_workers)
 
     def _new_slot(self) -> Slot:
         slot = Slot(self._told)
@@ -200,14 +203,15 @@ class WorkerPool:
         self._disown(slot, record, failed(error))
         job.close()
         self._filling = filling
+        self.hungry = self._open and not filling
         self.wake()
 
     def _end(self, slot: Slot, record: TaskRecord, outcome: Outcome) -> None:
         """Free the slot, record how its task ended and start the next one."""
-        if slot.lost:
-            self._zombies.discard(slot)
-            return
         if slot.watched:
+            if slot.lost:
+                self._zombies.discard(slot)
+                return
             slot.tell()
         slot.record = slot.task = None
         self._free.append(slot)
@@ -224,9 +228,14 @@ class WorkerPool:
         if outcome is CUT_SHORT and asyncio._get_running_loop() is None:
             return  # it was closed together with its loop: nothing can follow
         if EAGER:  # not from within this Task: its first steps would nest
+            self.hungry = self._open
             self.wake()
-        elif self._open and (following := self._queue.pop()) is not None:
-            self._launch(following)
+        elif self._open:
+            following = self._queue.pop()
+            if following is None:
+                self.hungry = True
+            else:
+                self._launch(following)
 
     def _told(self, slot: Slot, record: TaskRecord) -> None:
         self._ledger.enter(record, "cancelling")
@@ -250,8 +259,8 @@ class WorkerPool:
         """End the task here and now; a new slot takes the place of the one it still sits in."""
         heir = Slot(self._told)
         self._slots[self._slots.index(slot)] = heir
-        slot.lost = True
         slot.tell()
+        slot.lost = slot.watched = True
         self._end(heir, record, outcome)
 
     def _bury(self) -> None:

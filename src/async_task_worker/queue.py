@@ -22,7 +22,7 @@ class TaskQueue:
     stays in place, dead, until it comes up or until half of the queue is dead.
     """
 
-    __slots__ = ("_best", "_dead", "_heap", "_lane", "_lanes", "_size")
+    __slots__ = ("_aside", "_best", "_dead", "_heap", "_lane", "_lanes")
 
     def __init__(self) -> None:
         self._best = HIGHEST_PRIORITY  # the priority whose turn it is; no other is lower
@@ -30,33 +30,31 @@ class TaskQueue:
         # The other priorities. A FIFO of one is the record itself: a deque costs more than the task.
         self._lanes: dict[int, TaskRecord | deque[TaskRecord]] = {}
         self._heap: list[int] = []
-        self._size = 0
+        self._aside = 0  # how many entries wait in them
         self._dead = 0
 
     def __len__(self) -> int:
         """Return how many live tasks wait."""
-        return self._size - self._dead
+        return len(self._lane) + self._aside - self._dead
 
     def put(self, record: TaskRecord) -> None:
         """Add a pending task."""
         if record.status is not PENDING:
             return  # a listener ended it before it came here
         record.slot = self
-        self._size += 1
         if record.priority == self._best:
             self._lane.append(record)
-        elif record.priority < self._best or self._size == 1:  # it is the only one
+        elif record.priority < self._best or not (self._lane or self._aside):  # it is the only one
             self._overtake(record)
         else:
             self._put_aside(record)
 
     def pop(self) -> TaskRecord | None:
         """Take out the task whose turn it is, or return None."""
-        while self._size:
+        while self._lane or self._aside:
             if not self._lane:
                 self._advance()
             record = self._lane.popleft()
-            self._size -= 1
             if record.status is PENDING:
                 return record
             self._dead -= 1
@@ -67,7 +65,7 @@ class TaskQueue:
         if record.slot is not self:
             return
         self._dead += 1
-        if self._dead > _WORTH_CLEARING and self._dead * 2 > self._size:
+        if self._dead > _WORTH_CLEARING and self._dead * 2 > len(self._lane) + self._aside:
             self._refill([live for live in self if live is not record])
 
     def clear(self) -> list[TaskRecord]:
@@ -89,6 +87,7 @@ class TaskQueue:
 
     def _put_aside(self, record: TaskRecord) -> None:
         priority = record.priority
+        self._aside += 1
         lane = self._lanes.get(priority)
         if lane is None:
             self._lanes[priority] = record
@@ -101,6 +100,7 @@ class TaskQueue:
     def _overtake(self, record: TaskRecord) -> None:
         """Start the FIFO of a priority whose turn comes before all others."""
         if self._lane:
+            self._aside += len(self._lane)
             self._lanes[self._best] = self._lane
             heapq.heappush(self._heap, self._best)
             self._lane = deque()
@@ -115,9 +115,10 @@ class TaskQueue:
             self._lane.append(lane)
         else:
             self._lane = lane
+        self._aside -= len(self._lane)
 
     def _refill(self, records: list[TaskRecord]) -> None:
         self._lane, self._lanes, self._heap = deque(), {}, []
-        self._size = self._dead = 0
+        self._aside = self._dead = 0
         for record in records:
             self.put(record)

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from .arguments import copied
 from .registry import TaskCallable, TaskFunction
-from .status import COMPLETED, NEXT, PENDING, ErrorDetail, TaskInfo, TaskStatus, error_text
+from .status import COMPLETED, FAILED, NEXT, PENDING, ErrorDetail, TaskInfo, TaskInfoDraft, TaskStatus, error_text
 
 NO_CONTEXT: Final = Context()
 """Stands for every empty context, so that a million pending tasks need not hold one each."""
@@ -52,9 +52,14 @@ class TaskRecord:
         "traceback",
     )
 
-    created: float  # set at its admission, like the epoch
+    # Set when there is something to say, so that adding a task writes none of them:
+    created: float  # at its admission, like the epoch
     epoch: float
-    traceback: TracebackType | None  # set with an error: where it was raised
+    started: float  # at each start
+    ended: float  # at its end, like what follows
+    result: Any  # of a completed task
+    error: BaseException  # of a failed one, and where it was raised
+    traceback: TracebackType | None
 
     def __init__(
         self,
@@ -79,11 +84,7 @@ class TaskRecord:
         self.context: Any = context or NO_CONTEXT
         self.status: TaskStatus = PENDING
         self.phase: str | None = None
-        self.started: float | None = None
-        self.ended: float | None = None
         self.progress = 0.0
-        self.result: Any = None
-        self.error: BaseException | None = None
         self.slot: Any = None  # the queue it waits in, then what it runs in
         self.attempt = 0
         self.changes = 0  # beside its starts and its end
@@ -95,26 +96,29 @@ class TaskRecord:
 
     def info(self) -> TaskInfo:
         """Return the snapshot of this moment."""
-        error = self.error
-        return TaskInfo(
-            id=self.id,
-            name=self.function.name,
-            status=self.status,
-            phase=None if self.finished else self.phase,
-            created_at=self._fact(self.created),
-            started_at=None if self.started is None else self._fact(self.started),
-            completed_at=None if self.ended is None else self._fact(self.ended),
-            progress=1.0 if self.status is COMPLETED else self.progress,
-            progress_detail=None,
-            result=self.result,
-            error=None if error is None else error_text(error),
-            error_detail=None if error is None else ErrorDetail(error, self.traceback),
-            metadata=copied(self.metadata) if self.metadata else {},
-            priority=self.priority,
-            attempt=self.attempt,
-            from_cache=False,
-            revision=self.changes + self.attempt + (self.ended is not None),
-        )
+        status, finished = self.status, self.finished
+        error = self.error if status is FAILED else None
+        info: Any = TaskInfoDraft()
+        info.id = self.id
+        info.name = self.function.name
+        info.status = status
+        info.phase = None if finished else self.phase
+        info.created_at = self._fact(self.created)
+        info.started_at = self._fact(self.started) if self.attempt else None
+        info.completed_at = self._fact(self.ended) if finished else None
+        info.progress = 1.0 if status is COMPLETED else self.progress
+        info.progress_detail = None
+        info.result = self.result if status is COMPLETED else None
+        info.error = None if error is None else error_text(error)
+        info.error_detail = None if error is None else ErrorDetail(error, self.traceback)
+        info.metadata = copied(self.metadata) if self.metadata else {}
+        info.priority = self.priority
+        info.attempt = self.attempt
+        info.from_cache = False
+        info.revision = self.changes + self.attempt + finished
+        info.__class__ = TaskInfo
+        done: TaskInfo = info
+        return done
 
     def _fact(self, monotonic: float) -> datetime:
         return datetime.fromtimestamp(monotonic + self.epoch, UTC)

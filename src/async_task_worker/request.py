@@ -8,8 +8,7 @@ from typing import Any
 from uuid_utils import uuid4
 
 from .arguments import (
-    LEAST_SMALL,
-    MOST_SMALL,
+    NORMAL_PRIORITY,
     checked_metadata,
     checked_priority,
     checked_seconds,
@@ -32,7 +31,7 @@ def requested(
     function = known_functions.get(id(func)) or function_of(func)
     if kwargs is not None or not function.required <= len(args) <= function.most:
         function.check(args, kwargs)
-    if type(priority) is not int or not LEAST_SMALL <= priority <= MOST_SMALL:
+    if priority is not NORMAL_PRIORITY:
         priority = checked_priority(priority)
     if timeout is not None:
         timeout = checked_seconds("timeout", timeout)

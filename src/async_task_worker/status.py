@@ -139,3 +139,13 @@ class TaskInfo:
         if self.started_at is None or self.completed_at is None:
             return None
         return (self.completed_at - self.started_at).total_seconds()
+
+
+class TaskInfoDraft:
+    """A TaskInfo that can still be written to. Its maker fills it in and changes its ``__class__``.
+
+    A frozen dataclass sets each of its fields by a call; for a whole page of tasks that would
+    be most of the work.
+    """
+
+    __slots__ = TaskInfo.__slots__

@@ -437,7 +437,7 @@ class AsyncTaskWorker:
         finished = [record for record in records if record.finished]
         if not finished:
             raise TimeoutError(f"None of {len(records)} tasks had finished after {timeout:g} seconds; they go on")
-        first = min(finished, key=lambda record: record.ended or 0.0)
+        first = min(finished, key=lambda record: record.ended)
         if first.status is FAILED:
             raise failed_because(first)
         return _result(first), first.id

@@ -333,7 +333,7 @@ class TestTurns:
         most: list[int] = []
 
         def look() -> None:
-            most.append(sum(record.started is not None for record in records))
+            most.append(sum(record.attempt for record in records))
             if most[-1] < len(records):
                 asyncio.get_running_loop().call_soon(look)
 

@@ -57,6 +57,15 @@ def test_a_snapshot_never_changes() -> None:
         info.progress = 1.0  # type: ignore[misc]
 
 
+@pytest.mark.parametrize("status", TaskStatus)
+def test_a_snapshot_lacks_none_of_its_fields(status: TaskStatus) -> None:
+    info = admitted(Ledger(), status=status).info()
+
+    assert type(info) is TaskInfo
+    assert all(hasattr(info, field.name) for field in dataclasses.fields(TaskInfo))
+    assert dataclasses.replace(info) == info
+
+
 def test_writing_into_its_metadata_changes_nothing_else() -> None:
     record = admitted(Ledger(), metadata={"a": [1]})
     info = record.info()

@@ -52,7 +52,8 @@ class LocalBackend:
             return self._submit_into(self._room, record)
         self._ledger.admit(record)
         self._queue.put(record)
-        self._pool.wake()
+        if self._pool.hungry:
+            self._pool.wake()
         return None
 
     async def cancel(self, task_id: str) -> bool:
