@@ -20,6 +20,8 @@ from .events import CREATED, PROGRESS, STARTED, EventBus
 from .exceptions import DuplicateTaskError
 from .outcome import Outcome
 from .record import TaskRecord
+from .search import TaskQuery
+from .sifting import sifted
 from .status import CANCELLED, COMPLETED, FAILED, NEXT, PENDING, RUNNING, TaskStatus, traceback_of
 
 ProgressCallback = Callable[[float], None]
@@ -202,6 +204,11 @@ class Ledger:
             limit = there_are if limit is None else min(limit, there_are)  # the search ends with the last of them
             matching = (record for record in matching if record.status in statuses)
         return list(islice(matching, limit))
+
+    def search(self, query: TaskQuery) -> tuple[list[TaskRecord], str | None]:
+        """Return a page of records that match, newest first, and the cursor of the next one."""
+        self._forget_expired()
+        return sifted(self._records, query)
 
     def counts(self) -> dict[TaskStatus, int]:
         """Return how many known tasks are in each status."""

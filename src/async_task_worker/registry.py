@@ -131,18 +131,22 @@ class TaskRegistry:
 
     def __init__(self) -> None:
         self._functions: dict[str, TaskCallable] = {}
+        self._hidden: set[str] = set()
         self.known: dict[int, TaskFunction] = {}  # by the id() of functions that live
         self._methods: dict[int, TaskFunction] = {}  # by that of the function behind a bound method
         self._references: dict[tuple[int, bool], object] = {}  # what tells when they live no more
 
-    def register(self, task_type: str, function: TaskCallable) -> None:
+    def register(self, task_type: str, function: TaskCallable, expose: bool = True) -> None:
         """Make *function* the one for *task_type*; a later one replaces an earlier one."""
+        if not isinstance(expose, bool):
+            raise TypeError(f"expose must be True or False, not {expose!r}")
         if not isinstance(task_type, str):
             raise TypeError(f'task type must be a str, not {task_type!r}. Use it like this: @task("resize")')
         if not task_type:
             raise ValueError("task type must not be empty")
         self._learn(function, task_type)
         self._functions[task_type] = function
+        (self._hidden.discard if expose else self._hidden.add)(task_type)
 
     def get(self, task_type: str) -> TaskCallable | None:
         """Return the function registered last under *task_type*, or None."""
@@ -151,6 +155,10 @@ class TaskRegistry:
     def types(self) -> list[str]:
         """Return the registered task types in the order in which their names came first."""
         return list(self._functions)
+
+    def exposed(self) -> dict[str, TaskCallable]:
+        """Return the functions that may be offered to other programs, by task type."""
+        return {name: function for name, function in self._functions.items() if name not in self._hidden}
 
     def function_of(self, function: TaskCallable) -> TaskFunction:
         """Return what is known of *function*; raise TypeError if it is no coroutine function."""
@@ -204,10 +212,14 @@ _REGISTRY = TaskRegistry()
 """The registry of this process, which the functions below and every worker share."""
 
 
-def task(task_type: str) -> Callable[[F], F]:
+def task(task_type: str, *, expose: bool = True) -> Callable[[F], F]:
     """Register the decorated coroutine function under *task_type* and return it unchanged.
 
     A later function of the same name replaces an earlier one.
+
+    Args:
+        task_type: The name it goes by.
+        expose: Whether other programs may have it run, as over HTTP. This one always can.
 
     Raises:
         TypeError: *task_type* is no string, or the function is no coroutine function.
@@ -215,7 +227,7 @@ def task(task_type: str) -> Callable[[F], F]:
     """
 
     def register(function: F) -> F:
-        _REGISTRY.register(task_type, function)
+        _REGISTRY.register(task_type, function, expose)
         return function
 
     if callable(task_type):
@@ -223,14 +235,19 @@ def task(task_type: str) -> Callable[[F], F]:
     return register
 
 
-def register_task(task_type: str, task_func: TaskCallable) -> None:
+def register_task(task_type: str, task_func: TaskCallable, *, expose: bool = True) -> None:
     """Register *task_func* under *task_type*; a later one replaces an earlier one.
+
+    Args:
+        task_type: The name it goes by.
+        task_func: A coroutine function.
+        expose: Whether other programs may have it run, as over HTTP.
 
     Raises:
         TypeError: *task_type* is no string, or the function is no coroutine function.
         ValueError: *task_type* is empty.
     """
-    _REGISTRY.register(task_type, task_func)
+    _REGISTRY.register(task_type, task_func, expose)
 
 
 def get_task_function(task_type: str) -> TaskCallable | None:
@@ -244,4 +261,5 @@ def get_all_task_types() -> list[str]:
 
 
 function_of = _REGISTRY.function_of
+exposed_functions = _REGISTRY.exposed
 known_functions: Final = _REGISTRY.known

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
-from datetime import timedelta
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -34,6 +35,7 @@ from .ledger import Ledger
 from .record import TaskRecord
 from .registry import TaskCallable
 from .request import requested
+from .search import TaskPage, TaskQuery, moment_of
 from .status import COMPLETED, FAILED, TaskInfo, TaskStatus
 
 CacheKeyFunction = Callable[[dict[str, Any]], str]
@@ -205,6 +207,16 @@ class AsyncTaskWorker:
         """Stop the worker."""
         await self.stop()
 
+    @asynccontextmanager
+    async def lifespan(self, app: object = None) -> AsyncIterator[None]:  # noqa: ARG002 - frameworks pass it
+        """Run the worker for as long as a web application does: ``FastAPI(lifespan=worker.lifespan)``.
+
+        Args:
+            app: The application, which is not looked at.
+        """
+        async with self:
+            yield
+
     async def drain(self, timeout: float | None = None) -> None:
         """Wait until nothing is pending or running, tasks added meanwhile included.
 
@@ -364,6 +376,58 @@ class AsyncTaskWorker:
         limit = checked_optional_count("limit", limit, least=0)
         age = checked_optional_seconds("older_than", older_than, zero=True)
         return [record.info() for record in self._ledger.select(statuses, limit, age)]
+
+    async def fetch_task_info(self, task_id: str) -> TaskInfo | None:
+        """Return what the backend knows of a task, or None.
+
+        In memory that is what :meth:`get_task_info` tells. A backend that keeps tasks
+        elsewhere also finds those this worker no longer remembers, or never had.
+        """
+        return await self._backend.fetch(task_id)
+
+    async def search_tasks(
+        self,
+        status: TaskStatus | str | Iterable[TaskStatus | str] | None = None,
+        task_type: str | None = None,
+        before: datetime | None = None,
+        after: datetime | None = None,
+        text: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> TaskPage:
+        """Return a page of the tasks the backend knows, newest first.
+
+        A page can be short, even empty, and still have a next one: a search stops looking
+        where it would hold up everybody else.
+
+        Args:
+            status: Only tasks of this status, or of one of several; also as text.
+            task_type: Only tasks of this name.
+            before: Only tasks added earlier than this moment (an aware datetime).
+            after: Only tasks added at this moment or later.
+            text: Only tasks in whose id, name, error or metadata values it occurs, in
+                upper or lower case.
+            limit: At most this many, at least 1.
+            cursor: The ``next_cursor`` of the page before. It stays good while tasks come and go.
+
+        Raises:
+            TypeError: An argument is of the wrong type.
+            ValueError: There is no such status, a moment has no time zone, or the cursor or the
+                limit is none.
+        """
+        for name, value in (("task_type", task_type), ("text", text), ("cursor", cursor)):
+            if value is not None and not isinstance(value, str):
+                raise TypeError(f"{name} must be a str, not {value!r}")
+        query = TaskQuery(
+            statuses=None if status is None else checked_statuses(status),
+            task_type=task_type,
+            before=moment_of("before", before),
+            after=moment_of("after", after),
+            text=text.casefold() if text else None,
+            limit=checked_count("limit", limit),
+            cursor=cursor,
+        )
+        return await self._backend.search(query)
 
     def counts(self) -> dict[TaskStatus, int]:
         """Return how many of the known tasks are in each status."""

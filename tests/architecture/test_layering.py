@@ -38,10 +38,10 @@ HOUSE: Final = House(
         # durability and cache
         ("async_task_worker.cache", "async_task_worker.journal"),
         # nouns
-        ("async_task_worker.events", "async_task_worker.request"),
+        ("async_task_worker.events", "async_task_worker.request", "async_task_worker.sifting"),
         ("async_task_worker.record",),
         ("async_task_worker.arguments", "async_task_worker.outcome"),
-        ("async_task_worker.policy", "async_task_worker.registry"),
+        ("async_task_worker.policy", "async_task_worker.registry", "async_task_worker.search"),
         ("async_task_worker.status",),
         ("async_task_worker.clock", "async_task_worker.exceptions", "async_task_worker.loops"),
         # the cache, a library of its own: everything above may use it, and it knows nothing of that

@@ -11,6 +11,8 @@ from ..executor import TaskExecutor
 from ..ledger import Ledger
 from ..record import TaskRecord
 from ..room import OnFull
+from ..search import TaskPage, TaskQuery
+from ..status import TaskInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,4 +66,12 @@ class Backend(Protocol):
 
     async def cancel(self, task_id: str) -> bool:
         """Cancel a task; return whether it ended cancelled because of it."""
+        ...
+
+    async def fetch(self, task_id: str) -> TaskInfo | None:
+        """Return what is known of a task, wherever that is kept, or None."""
+        ...
+
+    async def search(self, query: TaskQuery) -> TaskPage:
+        """Return the newest tasks that match, from the cursor on; ValueError if that is none."""
         ...

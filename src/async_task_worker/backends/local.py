@@ -10,7 +10,8 @@ from ..pool import WorkerPool
 from ..queue import TaskQueue
 from ..record import TaskRecord
 from ..room import Room
-from ..status import PENDING
+from ..search import TaskPage, TaskQuery
+from ..status import PENDING, TaskInfo
 from .base import Runtime
 
 
@@ -63,6 +64,16 @@ class LocalBackend:
             return await self._pool.cancel_running_task(task_id)
         self._queue.discard(record)
         return self._ledger.settle(record, CUT_SHORT)
+
+    async def fetch(self, task_id: str) -> TaskInfo | None:
+        """Return what is known of a task, or None."""
+        record = self._ledger.get(task_id)
+        return None if record is None else record.info()
+
+    async def search(self, query: TaskQuery) -> TaskPage:
+        """Return the newest of the known tasks that match, from the cursor on."""
+        records, cursor = self._ledger.search(query)
+        return TaskPage([record.info() for record in records], cursor)
 
     async def _submit_into(self, room: Room, record: TaskRecord) -> None:
         self._ledger.refuse_duplicate(record.id)
