@@ -14,14 +14,20 @@ BARE = "bare"
 BEFORE = "before"
 """The subject that ``--against`` adds: the same adapter on another commit's tree."""
 
+TASKS = "Tasks"
+CACHE = "Cache"
+CHAPTERS = (TASKS, CACHE)
+"""The parts that the results are shown in, in this order."""
+
 
 @dataclass(frozen=True)
 class Subject:
-    """Something that runs jobs.
+    """Something that runs jobs, keeps results, or both.
 
-    ``adapter`` names a module of :mod:`benchmarks.subjects`, ``packages`` what to install for it.
-    A ``from_tree`` subject runs from a source tree, with the dependencies that tree declares. A
-    ``slow`` one takes the scenarios with a million tasks once only.
+    ``adapter`` names a module of :mod:`benchmarks.subjects` for the one and of
+    :mod:`benchmarks.caches` for the other; ``packages`` is what to install for it. A ``from_tree``
+    subject runs from a source tree, with the dependencies that tree declares. A ``slow`` one takes
+    the scenarios with a million tasks once only.
     """
 
     name: str
@@ -42,6 +48,11 @@ SUBJECTS: Mapping[str, Subject] = {
         Subject("semaphore", "create_task + Semaphore", "semaphore"),
         Subject("taskiq", "taskiq in-memory", "taskiq", ("taskiq==0.13.0",), slow=True),
         Subject("published", "published 0.4.4", "published", ("async-task-worker==0.4.4",), slow=True),
+        Subject("lru_cache", "functools.lru_cache", "lru_cache"),
+        Subject("cachetools", "cachetools", "cachetools", ("cachetools==8.0.1",)),
+        Subject("cashews", "cashews", "cashews", ("cashews==7.6.0",)),
+        Subject("aiocache", "aiocache", "aiocache", ("aiocache==0.12.3",)),
+        Subject("deepcopy", "copy.deepcopy", "deepcopy"),
     )
 }
 
@@ -72,6 +83,10 @@ class Scenario:
     quick: Mapping[str, object]
     extra: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     """Sizes or options for some subjects only."""
+    chapter: str = TASKS
+    """Under which heading the figures are shown."""
+    adapters: str = "subjects"
+    """The subpackage whose adapters take it: ``subjects`` run jobs, ``caches`` keep results."""
     most_rounds: int | None = None
     """For what takes long and varies little. A slow subject takes such a scenario once."""
 
@@ -88,10 +103,12 @@ class Scenario:
 
 
 MILLION = 1_000_000
-EVERYBODY = tuple(SUBJECTS)
+EVERYBODY = (BARE, OURS, "taskgroup", "aiojobs", "semaphore", "taskiq", "published")
 TRACKING = (OURS, "published")
 FLOOR_AND_TRACKING = (BARE, *TRACKING)
 LIBRARIES = (BARE, OURS, "aiojobs", "semaphore", "published")
+LIMITED_CACHES = (OURS, "lru_cache", "cachetools", "cashews", "published")
+CACHES = (*LIMITED_CACHES, "aiocache")
 
 
 def _cpu(title: str, unit: str = "µs") -> tuple[Metric, ...]:
@@ -122,6 +139,19 @@ def _growth(name: str, priorities: str, suffix: str) -> Scenario:
         full={"few": 1_000, "many": MILLION, "repeats": 30, "priorities": priorities},
         quick={"few": 1_000, "many": 30_000, "repeats": 5, "priorities": priorities},
         most_rounds=3,
+    )
+
+
+def _eviction(name: str, entries: int) -> Scenario:
+    return Scenario(
+        name,
+        "caching:evicting_sets",
+        LIMITED_CACHES,
+        _cpu(f"set with eviction, {entries:,} entries"),
+        full={"entries": entries, "count": 500, "repeats": 10},
+        quick={"entries": entries, "count": 200, "repeats": 5},
+        chapter=CACHE,
+        adapters="caches",
     )
 
 
@@ -251,6 +281,67 @@ SCENARIOS: Mapping[str, Scenario] = {
             full={"windows": 8},
             quick={"windows": 2},
             most_rounds=3,
+        ),
+        Scenario(
+            "cache-hit",
+            "caching:hits",
+            CACHES,
+            (
+                Metric("number", "memory hit, a number", "µs"),
+                Metric("record", "memory hit, a small record", "µs"),
+            ),
+            full={"entries": 1_000, "repeats": 50},
+            quick={"entries": 1_000, "repeats": 10},
+            chapter=CACHE,
+            adapters="caches",
+        ),
+        _eviction("cache-evict", 1_000),
+        _eviction("cache-evict-10k", 10_000),
+        Scenario(
+            "cache-call",
+            "caching:calls",
+            CACHES,
+            (
+                Metric("new", "call through the cache, new arguments", "µs"),
+                Metric("known", "call through the cache, known arguments", "µs"),
+            ),
+            full={"entries": 1_000, "repeats": 15},
+            quick={"entries": 1_000, "repeats": 5},
+            chapter=CACHE,
+            adapters="caches",
+        ),
+        Scenario(
+            "cache-call-full",
+            "caching:calls_when_full",
+            LIMITED_CACHES,
+            (Metric("new", "call with new arguments, cache full at 1,000", "µs"),),
+            full={"entries": 1_000, "count": 1_000, "repeats": 10},
+            quick={"entries": 1_000, "count": 500, "repeats": 5},
+            chapter=CACHE,
+            adapters="caches",
+        ),
+        Scenario(
+            "cache-copy",
+            "caching:copies",
+            (OURS, "deepcopy"),
+            (
+                Metric("record", "copy of a small record", "µs"),
+                Metric("rows", "copy of 100 small records", "µs"),
+                Metric("typed", "copy of a record with dates, Decimal, tuples, sets", "µs"),
+            ),
+            full={"count": 10_000, "repeats": 10},
+            quick={"count": 2_000, "repeats": 5},
+            chapter=CACHE,
+            adapters="caches",
+        ),
+        Scenario(
+            "cache-task",
+            "caching:tasks",
+            TRACKING,
+            _cpu("cached add_task → await result"),
+            full={"known": 100, "count": 3_000, "repeats": 10},
+            quick={"known": 100, "count": 1_000, "repeats": 5},
+            chapter=CACHE,
         ),
     )
 }

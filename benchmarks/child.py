@@ -1,7 +1,7 @@
 """Take one measurement in this process and print it as one line of JSON.
 
 Started by :mod:`benchmarks.runner` with the interpreter of the subject's environment:
-``python -m benchmarks.child '{"subject": "bare", "scenario": "throughput:noop_tasks", "sizes": {…}}'``.
+``python -m benchmarks.child '{"adapter": "subjects.bare", "scenario": "throughput:noop_tasks", "sizes": {…}}'``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MARK = "benchmark-figures:"
 
 async def measure(order: dict[str, Any]) -> None:
     """Run the scenario on the subject, print its figures and leave."""
-    subject = importlib.import_module(f"benchmarks.subjects.{order['subject']}").Subject()
+    subject = importlib.import_module(f"benchmarks.{order['adapter']}").Subject()
     module, function = order["scenario"].split(":")
     scenario = getattr(importlib.import_module(f"benchmarks.scenarios.{module}"), function)
     figures = await scenario(subject, **order["sizes"])

@@ -46,8 +46,8 @@ class Goal:
         return value >= limit if self.at_least else value <= limit
 
 
-def _faster_than_published(scenario: str, limits: Limits, since: Since = ()) -> Goal:
-    return Goal(scenario, "cpu", limits, PUBLISHED, OURS, at_least=True, since=since)
+def _faster_than_published(scenario: str, limits: Limits, metric: str = "cpu", since: Since = ()) -> Goal:
+    return Goal(scenario, metric, limits, PUBLISHED, OURS, at_least=True, since=since)
 
 
 def _close_to_bare(scenario: str, limits: Limits, metric: str = "cpu", since: Since = ()) -> Goal:
@@ -77,4 +77,8 @@ GOALS = (
     _close_to_bare("progress", (1.5, None)),
     Goal("idle", "cpu", (0.1, None)),
     Goal("idle", "wakeups", (0.0, 0.0)),
+    _faster_than_published("cache-hit", (2, None), "number"),
+    _faster_than_published("cache-evict-10k", (50, None)),
+    _faster_than_published("cache-call-full", (5, None), "new"),
+    _faster_than_published("cache-task", (12, 20)),
 )

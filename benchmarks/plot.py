@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -17,7 +19,7 @@ from matplotlib.figure import Figure, FigureBase
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from benchmarks.catalogue import BARE, BEFORE, OURS
+from benchmarks.catalogue import BARE, BEFORE, CACHE, CHAPTERS, OURS, TASKS
 from benchmarks.report import number
 
 NOOP = ("noop", "cpu")
@@ -29,8 +31,15 @@ COLOURS = {
     "aiojobs": "#e0a030",
     "taskiq": "#9b5094",
     "published": "#c8443c",
+    "lru_cache": "#8a8f98",
+    "cachetools": "#6fa8dc",
+    "cashews": "#e0a030",
+    "aiocache": "#9b5094",
+    "deepcopy": "#2f5597",
     BEFORE: "#5ac8ae",
 }
+"""One for each subject of a chapter; the floors of both chapters are grey."""
+HEADINGS = {TASKS: "Everything else", CACHE: "The cache"}
 SHADES = (1.0, 0.6, 0.4, 0.3)
 """Opacity of the bars, one for each interpreter."""
 STYLE: dict[Any, Any] = {
@@ -87,36 +96,60 @@ class Results:
         costs = {subject: self.relative(self.interpreters[0], NOOP, subject) for subject in self.titles}
         return sorted((s for s, cost in costs.items() if cost), key=lambda subject: costs[subject] or 0)
 
-    def compared_metrics(self) -> dict[Metric, str]:
-        """Return the metrics besides the no-op that can be compared between subjects, with their titles."""
+    def compared_metrics(self, chapter: str) -> dict[Metric, str]:
+        """Return a chapter's metrics besides the no-op that can be compared between subjects, with their titles."""
         return {
             metric: figure["title"]
             for (interpreter, metric, subject), figure in self._figures.items()
-            if metric != NOOP and subject != self.reference and self.relative(interpreter, metric, subject)
+            if figure["chapter"] == chapter
+            and metric != NOOP
+            and subject != self.reference
+            and self.relative(interpreter, metric, subject)
         }
+
+    def compared_subjects(self, metrics: dict[Metric, str]) -> dict[str, str]:
+        """Return the subjects, besides the reference, that have any of these metrics, with their titles."""
+        having = {subject for _, metric, subject in self._figures if metric in metrics} - {self.reference}
+        return {subject: title for subject, title in self.titles.items() if subject in having}
 
 
 def draw(results: Results, path: Path) -> None:
     """Write the plot as PNG and SVG."""
     with mpl.rc_context(STYLE):
-        metrics, columns = results.compared_metrics(), len(results.interpreters)
-        bars = len(results.subjects_by_cost()) * (0.3 * columns + 0.2) + 0.9
-        dots = 0.36 * len(metrics) + 1.1 if metrics else 0.0
-        figure = Figure(figsize=(11.5, bars + dots + 0.8), layout="constrained")
+        panels = list(_panels(results))
+        heights = [panel.height for panel in panels]
+        figure = Figure(figsize=(11.5, sum(heights) + 0.8), layout="constrained")
         FigureCanvasAgg(figure)
-        upper: FigureBase = figure
-        if metrics:
-            upper, lower = figure.subfigures(2, 1, squeeze=False, height_ratios=[bars, dots])[:, 0]
-            _draw_others(lower.subplots(1, columns, sharex=True, sharey=True, squeeze=False)[0], results, metrics)
-            _add_legend(lower, results)
-        _draw_noop(upper.subplots(), results)
+        if panels:
+            parts = figure.subfigures(len(panels), 1, squeeze=False, height_ratios=heights)[:, 0]
+            for part, panel in zip(parts, panels, strict=True):
+                panel.draw(part)
         figure.supxlabel(results.circumstances, fontsize=9, color="#555555")
         figure.savefig(path.with_suffix(".png"), dpi=144)
         figure.savefig(path.with_suffix(".svg"), metadata={"Date": None, "Creator": None})
 
 
-def _draw_noop(axes: Axes, results: Results) -> None:
+class _Panel(NamedTuple):
+    """A part of the plot: its height in inches, and what draws it."""
+
+    height: float
+    draw: Callable[[FigureBase], None]
+
+
+def _panels(results: Results) -> Iterator[_Panel]:
+    """Return the parts there are figures for: the no-op as bars, then each chapter as dots."""
+    bars = len(results.subjects_by_cost())
+    if bars:
+        yield _Panel(bars * (0.3 * len(results.interpreters) + 0.2) + 0.9, partial(_draw_noop, results=results))
+    for chapter in CHAPTERS:
+        dots = len(results.compared_metrics(chapter))
+        if dots:
+            yield _Panel(0.36 * dots + 1.1, partial(_draw_chapter, results=results, chapter=chapter))
+
+
+def _draw_noop(part: FigureBase, results: Results) -> None:
     """Draw the cost of a task that does nothing, one bar for each subject and interpreter."""
+    axes: Axes = part.subplots()
     subjects, interpreters = results.subjects_by_cost(), results.interpreters
     height = 0.84 / len(interpreters)
     for place, subject in enumerate(subjects):
@@ -136,26 +169,29 @@ def _draw_noop(axes: Axes, results: Results) -> None:
     axes.set_xlim(low, high * (high / low) ** 0.35)  # room for the words behind the longest bar
 
 
-def _draw_others(all_axes: list[Axes], results: Results, metrics: dict[Metric, str]) -> None:
-    """Draw the cost of everything else, a dot for each subject, the interpreters side by side."""
-    for axes, interpreter in zip(all_axes, results.interpreters, strict=True):
+def _draw_chapter(part: FigureBase, results: Results, chapter: str) -> None:
+    """Draw the costs in a chapter, a dot for each subject, the interpreters side by side."""
+    metrics = results.compared_metrics(chapter)
+    subjects = results.compared_subjects(metrics)
+    columns = part.subplots(1, len(results.interpreters), sharex=True, sharey=True, squeeze=False)[0]
+    for axes, interpreter in zip(columns, results.interpreters, strict=True):
         for place, metric in enumerate(metrics):
-            for subject in results.titles:
+            for subject in subjects:
                 cost = results.relative(interpreter, metric, subject)
-                if cost is not None and subject != results.reference:
+                if cost is not None:
                     axes.plot(cost, place, "o", color=COLOURS[subject], markersize=8, alpha=0.9)
         axes.set_yticks(range(len(metrics)), list(metrics.values()))
         axes.set_ylim(len(metrics) - 0.5, -0.5)
         axes.grid(visible=True, axis="y", linewidth=0.6)
-        axes.set_title(f"Everything else on {interpreter}", loc="left")
+        axes.set_title(f"{HEADINGS[chapter]} on {interpreter}", loc="left")
         _set_scale(axes, results)
+    _add_legend(part, subjects)
 
 
-def _add_legend(figure: Any, results: Results) -> None:
+def _add_legend(figure: Any, subjects: dict[str, str]) -> None:
     handles = [
         Line2D([], [], marker="o", linestyle="", markersize=8, color=COLOURS[subject], label=title)
-        for subject, title in results.titles.items()
-        if subject != results.reference
+        for subject, title in subjects.items()
     ]
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), frameon=False, fontsize=9.5)
 

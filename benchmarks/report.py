@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from benchmarks import machine
-from benchmarks.catalogue import BARE, BEFORE, OURS, Metric, Scenario
+from benchmarks.catalogue import BARE, BEFORE, CHAPTERS, OURS, Metric, Scenario, Subject
 from benchmarks.figures import Figures, Judgement, Spread, title
 from benchmarks.runner import Plan, Sample
 
@@ -19,9 +19,9 @@ PLOT = "results"
 """The plot's name before ``.png`` and ``.svg``."""
 
 LEGEND = """\
-CPU time per task unless a unit says otherwise; less is better everywhere. A figure is the median of
-its rounds, ± half the range between the least and the greatest; *n*× is the cost relative to ours,
-the median of the ratios taken within each round.
+CPU time per task, or per use of a cache, unless a unit says otherwise; less is better everywhere. A
+figure is the median of its rounds, ± half the range between the least and the greatest; *n*× is the
+cost relative to ours, the median of the ratios taken within each round.
 """
 
 
@@ -70,7 +70,9 @@ class Report:
         if any(subject.name == BEFORE for subject in self._contenders):
             parts += ["## Before and after", self.comparison_table()]
         for interpreter in self.interpreters:
-            parts += [f"## Figures on {interpreter}", LEGEND, self.figures_table(interpreter)]
+            parts += [f"## Figures on {interpreter}", LEGEND]
+            for chapter in self._chapters():
+                parts += [f"### {chapter}", self.figures_table(interpreter, chapter)]
         failures = dict.fromkeys(_failure(sample) for sample in self.samples if sample.error)
         if failures:
             parts += ["## Failed", "\n".join(failures)]
@@ -102,14 +104,23 @@ class Report:
                 rows.append([metric.title, *(_range(ratio) for ratio in ratios)])
         return _table(rows)
 
-    def figures_table(self, interpreter: str) -> str:
-        """Return the figures of all subjects on one interpreter."""
-        rows = [["", "unit", *(subject.title for subject in self._contenders)]]
-        for scenario, metric in self._metrics():
-            cells = [self._cell(interpreter, scenario, metric, subject.name) for subject in self._contenders]
+    def figures_table(self, interpreter: str, chapter: str) -> str:
+        """Return a chapter's figures on one interpreter, of all subjects that have any."""
+        metrics = [(scenario, metric) for scenario, metric in self._metrics() if scenario.chapter == chapter]
+        subjects = [subject for subject in self._contenders if self._has_any(interpreter, metrics, subject)]
+        rows = [["", "unit", *(subject.title for subject in subjects)]]
+        for scenario, metric in metrics:
+            cells = [self._cell(interpreter, scenario, metric, subject.name) for subject in subjects]
             if any(cells):
                 rows.append([metric.title, metric.unit, *cells])
         return _table(rows)
+
+    def _has_any(self, interpreter: str, metrics: Iterable[tuple[Scenario, Metric]], subject: Subject) -> bool:
+        return any(self._cell(interpreter, scenario, metric, subject.name) for scenario, metric in metrics)
+
+    def _chapters(self) -> list[str]:
+        planned = {scenario.chapter for scenario in self.plan.scenarios}
+        return [chapter for chapter in CHAPTERS if chapter in planned]
 
     def _cell(self, interpreter: str, scenario: Scenario, metric: Metric, subject: str) -> str:
         value = self._figures.value(interpreter, scenario.name, metric.key, subject)
@@ -151,6 +162,7 @@ class Report:
                         yield {
                             "interpreter": interpreter,
                             "scenario": scenario.name,
+                            "chapter": scenario.chapter,
                             **asdict(metric),
                             "subject": subject.name,
                             **asdict(value),

@@ -111,7 +111,7 @@ class Plan:
     def _measure(self, scenario: Scenario, contender: Contender, interpreter: Interpreter, number: int) -> Sample:
         sample = Sample(interpreter.name, scenario.name, contender.subject.name, number)
         order = {
-            "subject": contender.subject.adapter,
+            "adapter": f"{scenario.adapters}.{contender.subject.adapter}",
             "scenario": scenario.function,
             "sizes": scenario.sizes(contender.subject.name, quick=self.quick),
         }

@@ -15,8 +15,33 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.parametrize("subject", ["bare", "ours", "semaphore", "taskgroup"])
 def test_a_subject_that_needs_nothing_installed_can_be_measured(subject: str) -> None:
-    order = {"subject": subject, "scenario": "throughput:noop_tasks", "sizes": {"burst": 100, "bursts": 1}}
-    measured = subprocess.run(
+    figures = measured(f"subjects.{subject}", "throughput:noop_tasks", burst=100, bursts=1)
+
+    assert figures["cpu"] > 0
+
+
+@pytest.mark.parametrize("cache", ["ours", "lru_cache"])
+@pytest.mark.parametrize(
+    ("scenario", "sizes"),
+    [
+        ("hits", {"entries": 20, "repeats": 1}),
+        ("evicting_sets", {"entries": 20, "count": 30, "repeats": 1}),
+        ("calls", {"entries": 20, "repeats": 1}),
+        ("calls_when_full", {"entries": 20, "count": 30, "repeats": 1}),
+    ],
+)
+def test_a_cache_that_needs_nothing_installed_can_be_measured(cache: str, scenario: str, sizes: dict[str, int]) -> None:
+    assert measured(f"caches.{cache}", f"caching:{scenario}", **sizes)
+
+
+@pytest.mark.parametrize("way", ["ours", "deepcopy"])
+def test_what_a_copy_costs_can_be_measured(way: str) -> None:
+    assert set(measured(f"caches.{way}", "caching:copies", count=100, repeats=1)) == {"record", "rows", "typed"}
+
+
+def measured(adapter: str, scenario: str, **sizes: int) -> dict[str, float]:
+    order = {"adapter": adapter, "scenario": scenario, "sizes": sizes}
+    child = subprocess.run(
         [sys.executable, "-m", "benchmarks.child", json.dumps(order)],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
@@ -25,5 +50,6 @@ def test_a_subject_that_needs_nothing_installed_can_be_measured(subject: str) ->
         check=False,
         timeout=50,
     )
-    assert measured.returncode == 0, measured.stderr
-    assert json.loads(measured.stdout.partition(": ")[2])["cpu"] > 0
+    assert child.returncode == 0, child.stderr
+    figures: dict[str, float] = json.loads(child.stdout.partition("benchmark-figures: ")[2])
+    return figures
