@@ -270,6 +270,7 @@ class WorkerPool:
             for slot in tuple(self._slots):
                 if slot.record is not None:
                     self._disown(slot, slot.record, CUT_SHORT)
+            self._zombies.clear()
 
     def _tell_idlers(self) -> None:
         running = self.running

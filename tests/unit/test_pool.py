@@ -592,6 +592,30 @@ class TestClosedLoop:
             gc.collect()
             loop_errors.clear()  # asyncio complains that the closed loop's tasks are gone
 
+    @pytest.mark.real_time
+    def test_what_was_left_behind_on_it_counts_no_more(self, loop_errors: list[str]) -> None:
+        trio = Trio()
+        loop = asyncio.new_event_loop()
+
+        async def first() -> None:
+            await trio.pool.start()
+            record = await trio.run(deaf)
+            await trio.pool.cancel_running_task(record.id)
+            assert trio.pool.zombies == 1
+
+        async def second() -> None:
+            await trio.pool.start()
+            assert trio.pool.zombies == 0
+            await trio.pool.stop()
+
+        loop.run_until_complete(first())
+        loop.close()
+        try:
+            asyncio.run(second())
+        finally:
+            gc.collect()
+            loop_errors.clear()  # asyncio complains that the closed loop's tasks are gone
+
     def test_dropped_together_with_it_tasks_end_cancelled(self, loop_errors: list[str]) -> None:
         events = EventBus(SYSTEM_CLOCK.wall)
         ended: list[str] = []
