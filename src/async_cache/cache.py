@@ -209,8 +209,11 @@ class AsyncCache(Entries):
         await self._store.clear()
 
     async def get_by_entry_id(self, entry_id: str) -> tuple[bool, Any]:
-        """Return ``(True, value)`` for the entry that an id, or an alias, stands for, else ``(False, None)``."""
-        if not self.is_active:
+        """Return ``(True, value)`` for the entry that an id, or an alias, stands for, else ``(False, None)``.
+
+        Who has an id was meant to find the entry, so *enabled* does not matter here; a pause does.
+        """
+        if self._pause.holds:
             return MISS
         key = await self._store.resolve(entry_id)
         return MISS if key is None else await self.lookup(key)

@@ -205,6 +205,10 @@ class Flights(Generic[Outcome]):
         """How many flights are under way."""
         return len(self._flights)
 
+    def __contains__(self, key: str) -> bool:
+        """Whether there is one of that key to be joined."""
+        return key in self._flights
+
     def join(self, key: str, rider: Rider[Outcome]) -> Seat[Outcome]:
         """Give *rider* a seat in the flight of that key; the first one leads.
 

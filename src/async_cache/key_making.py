@@ -48,11 +48,8 @@ class KeyMaker:
             InvalidCacheKeyError: Keys are validated, and this one is none to be used.
         """
         if key_fn is None:
-            key = self._default_key(func, args, kwargs)
-        else:
-            context = context_of(name_of(func), args, kwargs, entry_id, metadata)
-            key = self._custom_key(key_fn, context)
-        return validated_key(key) if self.validate and key is not None else key
+            return self._default_key(func, args, kwargs)
+        return self._custom_key(key_fn, context_of(name_of(func), args, kwargs, entry_id, metadata))
 
     def _default_key(
         self, func: Callable[..., Any] | str, args: tuple[Any, ...], kwargs: Mapping[str, Any]
@@ -64,13 +61,15 @@ class KeyMaker:
             self._bypass(kind, "cache: %s is called uncached: %s", name_of(func), error)
             return None
 
-    def _custom_key(self, key_fn: KeyFunction, context: dict[str, Any]) -> Any:
+    def _custom_key(self, key_fn: KeyFunction, context: dict[str, Any]) -> str | None:
         try:
             key: object = key_fn(context)
         except Exception as error:  # noqa: BLE001 - user code; its call is to run all the same
             self._complain(key_fn, context, described(error))
             return None
-        if isinstance(key, str) or self.validate:
+        if self.validate:
+            return validated_key(key)
+        if isinstance(key, str):
             return key
         self._complain(key_fn, context, f"returned {type(key).__name__} instead of str")
         return None

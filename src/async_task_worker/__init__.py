@@ -1,6 +1,7 @@
 """Background tasks for asyncio programs: priorities, progress, cancellation, events."""
 
 import logging
+from typing import TYPE_CHECKING, Any
 
 from .events import EventStream, TaskEvent
 from .exceptions import (
@@ -22,8 +23,15 @@ from .registry import get_all_task_types, get_task_function, register_task, task
 from .status import TaskInfo, TaskStatus
 from .worker import AsyncTaskWorker
 
+if TYPE_CHECKING:
+    from async_cache import CacheAdapter
+
+    from .cache import AsyncCacheAdapter
+
 __all__ = [
+    "AsyncCacheAdapter",
     "AsyncTaskWorker",
+    "CacheAdapter",
     "DuplicateTaskError",
     "EventStream",
     "ProgressCallback",
@@ -48,3 +56,15 @@ __all__ = [
 ]
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())  # a library's log is its user's to switch on
+
+
+def __getattr__(name: str) -> Any:
+    """Bring in the cache once somebody asks for a part of it: many programs never do."""
+    if name == "AsyncCacheAdapter":
+        from .cache import AsyncCacheAdapter as found  # noqa: N813, PLC0415
+    elif name == "CacheAdapter":
+        from async_cache import CacheAdapter as found  # type: ignore[assignment]  # noqa: N813, PLC0415
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = found
+    return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from asyncio import CancelledError
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from .outcome import CUT_SHORT, Interruption, Outcome, completed, failed
 from .record import TaskRecord
 from .registry import PROGRESS_PARAMETER
 from .status import COMPLETED, traceback_of
+from .ticket import Ticket
 
 logger = logging.getLogger(__name__)
 
@@ -129,16 +130,53 @@ class TaskExecutor:
             if by_hand:
                 await entered()
             _current.set(record)
-            if record.timeout is not None:
-                slot.limit(record.timeout)
-            kwargs = record.kwargs
-            if record.function.progress_index >= 0:
-                kwargs = _with_progress(record, reporter)
-            result = await (record.func(*record.args) if kwargs is None else record.func(*record.args, **kwargs))
-            outcome = (COMPLETED, result, None) if slot.interruption is None else _returned(slot, record, result)
+            if record.ticket is not None:
+                outcome = await _through_cache(slot, record, record.ticket, reporter)
+            else:
+                if record.timeout is not None:
+                    slot.limit(record.timeout)
+                kwargs = record.kwargs
+                if record.function.progress_index >= 0:
+                    kwargs = _with_progress(record, reporter)
+                result = await (record.func(*record.args) if kwargs is None else record.func(*record.args, **kwargs))
+                outcome = (COMPLETED, result, None) if slot.interruption is None else _returned(slot, record, result)
         except BaseException as error:  # noqa: BLE001 - user code may raise anything at all
             outcome = _raised(slot, record, error)
         end(slot, record, outcome)
+
+
+async def _through_cache(slot: Slot, record: TaskRecord, ticket: Ticket, reporter: Reporter) -> Outcome:
+    """Return the result the cache knows; without one, run the task and have its result stored.
+
+    Neither counts as running: the timeout is for the function alone, and once that has
+    returned, its result stands.
+    """
+    hit, result = await ticket.look()
+    if hit:
+        return completed(result)
+    try:
+        ticket.board()
+        result = await _called(slot, record, reporter)
+    except BaseException as error:  # noqa: BLE001 - user code again
+        ticket.interrupted = slot.interruption is not None
+        return _raised(slot, record, error)
+    if slot.interruption is not None:
+        ticket.interrupted = True
+        return _returned(slot, record, result)
+    if slot.timer is not None:
+        slot.timer.cancel()
+    await ticket.keep(result)
+    return completed(result)
+
+
+def _called(slot: Slot, record: TaskRecord, reporter: Reporter) -> Awaitable[Any]:
+    if record.timeout is not None:
+        slot.limit(record.timeout)
+    kwargs = record.kwargs
+    if record.function.progress_index >= 0:
+        kwargs = _with_progress(record, reporter)
+    result: Awaitable[Any] = record.func(*record.args, **(kwargs or {}))
+    return result
 
 
 def _returned(slot: Slot, record: TaskRecord, result: Any) -> Outcome:

@@ -162,6 +162,8 @@ class Ledger:
             self._awaited.pop(record.id)(record)
         if self._events.watched:
             self._events.publish(ENDINGS[status], record)
+        if record.ticket is not None:
+            record.ticket.ended(outcome)
         if self._at_low_water is not None and len(self._records) - len(finished) <= self._low_water:
             self._at_low_water()
         if len(finished) > self._sweep_above:
@@ -258,3 +260,5 @@ class Ledger:
         del self._records[record.id]
         if record.status is not COMPLETED:
             self._unsuccessful[record.status] -= 1
+        if record.ticket is not None:
+            record.ticket.forget()

@@ -68,6 +68,12 @@ class TaskQueue:
         if self._dead > _WORTH_CLEARING and self._dead * 2 > len(self._lane) + self._aside:
             self._refill([live for live in self if live is not record])
 
+    def hurry(self, record: TaskRecord, priority: int) -> None:
+        """Move a queued task to a better priority. Its old place stays, dead, and is never looked at before the new."""
+        self.discard(record)
+        record.priority = priority
+        self.put(record)
+
     def clear(self) -> list[TaskRecord]:
         """Take out all live tasks, in the order of their turns."""
         live = list(self)
@@ -82,7 +88,7 @@ class TaskQueue:
         for priority in sorted(lanes):
             lane = lanes[priority]
             for record in (lane,) if isinstance(lane, TaskRecord) else lane:
-                if record.status is PENDING:
+                if record.status is PENDING and record.priority == priority:
                     yield record
 
     def _put_aside(self, record: TaskRecord) -> None:

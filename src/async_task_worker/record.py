@@ -10,6 +10,7 @@ from typing import Any, Final
 from .arguments import copied
 from .registry import TaskCallable, TaskFunction
 from .status import COMPLETED, FAILED, NEXT, PENDING, ErrorDetail, TaskInfo, TaskInfoDraft, TaskStatus, error_text
+from .ticket import Ticket
 
 NO_CONTEXT: Final = Context()
 """Stands for every empty context, so that a million pending tasks need not hold one each."""
@@ -48,6 +49,7 @@ class TaskRecord:
         "slot",
         "started",
         "status",
+        "ticket",
         "timeout",
         "traceback",
     )
@@ -85,6 +87,7 @@ class TaskRecord:
         self.status: TaskStatus = PENDING
         self.phase: str | None = None
         self.progress = 0.0
+        self.ticket: Ticket | None = None  # for the cache, if it is to be asked
         self.slot: Any = None  # the queue it waits in, then what it runs in
         self.attempt = 0
         self.changes = 0  # beside its starts and its end
@@ -114,7 +117,7 @@ class TaskRecord:
         info.metadata = copied(self.metadata) if self.metadata else {}
         info.priority = self.priority
         info.attempt = self.attempt
-        info.from_cache = False
+        info.from_cache = self.ticket is not None and self.ticket.from_cache
         info.revision = self.changes + self.attempt + finished
         info.__class__ = TaskInfo
         done: TaskInfo = info

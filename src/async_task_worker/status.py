@@ -29,7 +29,7 @@ FAILED: Final = TaskStatus.FAILED
 CANCELLED: Final = TaskStatus.CANCELLED
 
 NEXT: Final[Mapping[TaskStatus, frozenset[TaskStatus]]] = {
-    PENDING: frozenset({RUNNING, COMPLETED, CANCELLED}),  # COMPLETED: its result was known already
+    PENDING: frozenset({RUNNING, COMPLETED, FAILED, CANCELLED}),  # the middle two: it shares another's outcome
     RUNNING: frozenset({PENDING, COMPLETED, FAILED, CANCELLED}),  # PENDING: to be run again
     COMPLETED: frozenset(),
     FAILED: frozenset(),
@@ -89,19 +89,21 @@ class TaskInfo:
         id: The task's id.
         name: The task type its function is registered under, else the function's name.
         status: One of the five of :class:`TaskStatus`; compares equal to its text.
-        phase: What happens within the status ("cancelling"), or None.
+        phase: What happens within the status, or None: "cancelling"; "coalesced" while it waits
+            for the result of a task that does the same.
         created_at: When it was added (aware, UTC), like the other two.
         started_at: When its function was started last, or None.
         completed_at: When it ended, in whichever way, or None.
         progress: 0.0 to 1.0, as reported by the task; 1.0 once completed.
         progress_detail: What the task said beside the number, or None.
-        result: What the task returned, the same object; None unless completed.
+        result: What the task returned, the same object, or a copy from the cache; None unless completed.
         error: ``str()`` of what the task raised, or why it was ended; None unless it has one.
         error_detail: Its type and traceback, or None.
         metadata: What was given to ``add_task``: a copy of its own.
-        priority: Lower numbers run first.
+        priority: Lower numbers run first. The best of those who wait for its result counts.
         attempt: How often it has been started.
-        from_cache: Whether the result came from the cache.
+        from_cache: Whether its function was not called: the result was in the cache, or another
+            task was about to have it.
         revision: Grows with every change of the task.
     """
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from .arguments import (
     checked_arguments,
@@ -20,6 +20,7 @@ from .arguments import (
     checked_switch,
 )
 from .backends import Backend, Runtime, open_backend
+from .caching import CacheKeyFunction, Caching
 from .clock import SYSTEM_CLOCK, Clock
 from .events import EventBus
 from .exceptions import (
@@ -38,8 +39,8 @@ from .request import requested
 from .search import TaskPage, TaskQuery, moment_of
 from .status import COMPLETED, FAILED, TaskInfo, TaskStatus
 
-CacheKeyFunction = Callable[[dict[str, Any]], str]
-_NO_CACHE_YET = "the result cache is not part of this version yet: leave out cache_enabled and cache_adapter"
+if TYPE_CHECKING:
+    from .cache import AsyncCacheAdapter
 
 
 class AsyncTaskWorker:
@@ -50,13 +51,20 @@ class AsyncTaskWorker:
         task_timeout: Seconds each task may run unless it says otherwise; None for any time.
         worker_poll_interval: Accepted and checked, but nothing here polls: a free slot takes
             the next task at once.
-        cache_enabled: For the result cache, which is not part of this version: True is refused.
-        cache_ttl: Seconds a cached result is to live; None for ever. Only checked so far, like
-            the three that follow.
-        cache_max_size: How many results the cache is to hold; None for any number.
-        cache_cleanup_interval: Seconds between sweeps of stale cache mappings; 0 for none.
+        cache_enabled: Whether results are cached, and cached ones used, for tasks that do not
+            say themselves with ``use_cache``.
+        cache_ttl: Seconds a cached result lives; None for ever. A *cache_adapter* with a
+            ``default_ttl`` of its own goes by that.
+        cache_max_size: How many results to keep in memory, without a *cache_adapter*; the
+            least recently used one goes first. None for any number.
+        cache_adapter: Where results are kept in place of memory: an ``AsyncCacheAdapter``, which
+            several workers may share, or any ``CacheAdapter``.
+        cache_timeout: Seconds a cache may take of one task, in all. What takes longer is a miss.
+        cache_cleanup_interval: Seconds between sweeps of stale cache mappings; 0 for none, None
+            for 900. An ``AsyncCacheAdapter`` goes by its own, unless this is 0.
         cleanup_interval: The same; *cache_cleanup_interval* wins.
-        cache_adapter: A cache to use in place of the one in memory. Refused so far.
+        coalesce: Whether tasks that are cached under one key are run once if they are under way
+            at the same time: the others wait for the first one's result.
         max_queue_size: How many tasks may wait for a slot; None for any number.
         on_full: What ``add_task`` does at that number: ``"wait"`` for room, or raise an ``"error"``.
         retention: How long a finished task stays known, in seconds or as a timedelta; None for ever.
@@ -82,8 +90,10 @@ class AsyncTaskWorker:
         cache_ttl: float | None = 3600,
         cache_max_size: int | None = 1000,
         cache_adapter: object = None,
+        cache_timeout: float = 0.2,
         cache_cleanup_interval: float | None = None,
         cleanup_interval: float | None = None,
+        coalesce: bool = True,
         max_queue_size: int | None = None,
         on_full: Literal["wait", "error"] = "wait",
         retention: float | timedelta | None = timedelta(days=7),
@@ -94,12 +104,19 @@ class AsyncTaskWorker:
         max_workers = checked_count("max_workers", max_workers)
         self._task_timeout = None if task_timeout is None else checked_seconds("task_timeout", task_timeout)
         checked_seconds("worker_poll_interval", worker_poll_interval)
-        if checked_switch("cache_enabled", cache_enabled) or cache_adapter is not None:
-            raise ValueError(_NO_CACHE_YET)
-        checked_cache_options(None, cache_ttl, None)
-        checked_optional_count("cache_max_size", cache_max_size, least=0)
-        checked_optional_seconds("cache_cleanup_interval", cache_cleanup_interval, zero=True)
-        checked_optional_seconds("cleanup_interval", cleanup_interval, zero=True)
+        cache_interval = checked_optional_seconds("cache_cleanup_interval", cache_cleanup_interval, zero=True)
+        interval = checked_optional_seconds("cleanup_interval", cleanup_interval, zero=True)
+        self._caching = Caching(
+            enabled=checked_switch("cache_enabled", cache_enabled),
+            ttl=checked_cache_options(None, cache_ttl, None).ttl,
+            max_size=checked_optional_count("cache_max_size", cache_max_size, least=0),
+            adapter=cache_adapter,
+            cleanup_interval=interval if cache_interval is None else cache_interval,
+            timeout=checked_seconds("cache_timeout", cache_timeout),
+            coalesce=checked_switch("coalesce", coalesce),
+            clock=clock.monotonic,
+        )
+        self._asks_cache = self._caching.exists  # False while only a task of use_cache=True would
         max_queue_size = checked_optional_count("max_queue_size", max_queue_size)
         if on_full not in ("wait", "error"):
             raise ValueError(f"on_full must be 'wait' or 'error', not {on_full!r}")
@@ -132,6 +149,12 @@ class AsyncTaskWorker:
         return self._max_workers
 
     @property
+    def cache(self) -> AsyncCacheAdapter:
+        """The result cache. Without ``cache_enabled`` it is made when it is first looked at."""
+        self._asks_cache = True
+        return self._caching.cache
+
+    @property
     def zombies(self) -> int:
         """How many tasks were told to stop, did not within their grace, and still go on."""
         return self._backend.zombies
@@ -149,6 +172,7 @@ class AsyncTaskWorker:
             self._require_own_loop()
             return
         await self._backend.start()
+        await self._caching.start()
         self._loop = self._home = asyncio.get_running_loop()
 
     async def stop(self, timeout: float | None = 5.0) -> None:
@@ -175,12 +199,15 @@ class AsyncTaskWorker:
         self._loop = None
         if (own := current_record()) is not None:
             self._spared.add(own)
-        stopping = self._backend.stop(timeout, self._spared)
-        stop = asyncio.get_running_loop().create_task(stopping, name="async_task_worker.stop")
+        stop = asyncio.get_running_loop().create_task(self._wind_up(timeout), name="async_task_worker.stop")
         self._stops.add(stop)
         stop.add_done_callback(self._stopped)
         await asyncio.wait([stop])
         stop.result()
+
+    async def _wind_up(self, timeout: float | None) -> None:
+        await self._backend.stop(timeout, self._spared)
+        await self._caching.stop()
 
     def _stopped(self, stop: asyncio.Task[None]) -> None:
         self._stops.discard(stop)
@@ -262,10 +289,12 @@ class AsyncTaskWorker:
             metadata: Kept with the task, as a copy.
             timeout: Seconds the task may run, not counting its wait; None means the worker's
                 ``task_timeout``.
-            use_cache: Whether this call goes through the result cache; None follows the worker.
-                Without a cache in this version the three are checked and have no effect.
-            cache_ttl: Seconds its result stays cached; None means the default.
-            cache_key_fn: Makes its cache key.
+            use_cache: Whether a cached result is used, and this one's stored: True wherever caching
+                is not on, False wherever it is; None follows the worker.
+            cache_ttl: Seconds its result stays cached, fractions too; None means the default,
+                infinity for ever, zero and less: do not store it.
+            cache_key_fn: Makes its cache key from a dict with ``func_name``, ``args``, ``kwargs``,
+                ``entry_id`` and ``metadata``; None for a key of the function and all arguments.
             kwargs: Its keyword arguments.
 
         Raises:
@@ -273,6 +302,7 @@ class AsyncTaskWorker:
                 or an option is of the wrong type.
             ValueError: An option is out of range.
             DuplicateTaskError: A task of this id is known.
+            InvalidCacheKeyError: Cache keys are validated, and this one is none to be used.
             WorkerNotRunningError: The worker was not started, or stops.
             WrongEventLoopError: It runs on another event loop.
             QueueFullError: The queue is full, and ``on_full`` is ``"error"`` or waiting would
@@ -285,6 +315,8 @@ class AsyncTaskWorker:
         if timeout is None:
             timeout = self._task_timeout
         record = requested(task_func, args, kwargs or None, priority, timeout, metadata, task_id)
+        if self._asks_cache or use_cache:
+            record.ticket = self._caching.ticket(record, use_cache, cache_ttl, cache_key_fn)
         if (wait := self._submit(record)) is not None:
             await wait
         return record.id
@@ -327,6 +359,8 @@ class AsyncTaskWorker:
         if timeout is None:
             timeout = self._task_timeout
         record = requested(func, *checked_arguments(args, kwargs), priority, timeout, metadata, task_id)
+        if self._asks_cache or use_cache:
+            record.ticket = self._caching.ticket(record, use_cache, cache_ttl, cache_key_fn)
         if (wait := self._submit(record)) is not None:
             await wait
         return record.id
@@ -349,6 +383,36 @@ class AsyncTaskWorker:
             return False
         self._require_home()
         return await self._backend.cancel(task_id)
+
+    async def invalidate_cache(
+        self,
+        task_func: TaskCallable,
+        /,
+        *args: Any,
+        cache_key_fn: CacheKeyFunction | None = None,
+        metadata: Mapping[Any, Any] | None = None,
+        **kwargs: Any,
+    ) -> bool:
+        """Drop the cached result of ``task_func(*args, **kwargs)``, and say whether there was one.
+
+        A task that is running at this moment stores its result later all the same.
+
+        Args:
+            task_func: The function, as it was given to :meth:`add_task`, like all that follow.
+            args: Its positional arguments.
+            cache_key_fn: What made the key.
+            metadata: What that may have looked at.
+            kwargs: Its keyword arguments.
+        """
+        return await self._caching.invalidate(task_func, args, kwargs, cache_key_fn, metadata)
+
+    async def clear_cache(self) -> None:
+        """Drop every cached result.
+
+        Raises:
+            CacheUnavailableError: The storage did not answer; some results may be left.
+        """
+        await self._caching.clear()
 
     def get_task_info(self, task_id: str) -> TaskInfo | None:
         """Return what is known of a task at this moment, or None if it is unknown."""

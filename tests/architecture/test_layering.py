@@ -25,6 +25,7 @@ HOUSE: Final = House(
         ),
         # facade
         ("async_task_worker.worker",),
+        ("async_task_worker.caching",),
         # drivers
         ("async_task_worker.backends",),
         # machinery
@@ -40,6 +41,7 @@ HOUSE: Final = House(
         # nouns
         ("async_task_worker.events", "async_task_worker.request", "async_task_worker.sifting"),
         ("async_task_worker.record",),
+        ("async_task_worker.ticket",),
         ("async_task_worker.arguments", "async_task_worker.outcome"),
         ("async_task_worker.policy", "async_task_worker.registry", "async_task_worker.search"),
         ("async_task_worker.status",),

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from async_task_worker import AsyncTaskWorker
+from async_task_worker import AsyncCacheAdapter, AsyncTaskWorker
 from tests.conformance.watching import ended
 from tests.conftest import MakeWorker
+from tests.support.adapters import DictCache
 from tests.support.backends import Backend
 from tests.support.tasks import echo
 
@@ -39,6 +40,10 @@ BAD = [
     ("cache_cleanup_interval", "900", TypeError),
     ("cleanup_interval", -1, ValueError),
     ("cleanup_interval", math.nan, ValueError),
+    ("cache_timeout", 0, ValueError),
+    ("cache_timeout", "0.2", TypeError),
+    ("cache_timeout", None, TypeError),
+    ("coalesce", None, TypeError),
     ("max_queue_size", 0, ValueError),
     ("max_queue_size", True, TypeError),
     ("max_queue_size", 10.0, TypeError),
@@ -73,6 +78,8 @@ async def test_every_documented_option_is_taken(make_worker: MakeWorker) -> None
         cache_ttl=3600,
         cache_max_size=1000,
         cache_adapter=None,
+        cache_timeout=0.2,
+        coalesce=True,
         cache_cleanup_interval=900,
         cleanup_interval=900,
         max_queue_size=100,
@@ -106,11 +113,10 @@ def test_there_are_ten_slots_unless_told_otherwise() -> None:
     assert AsyncTaskWorker().max_workers == 10
 
 
-def test_asking_for_the_cache_says_that_it_is_not_there_yet() -> None:
-    with pytest.raises(ValueError, match="cache"):
-        AsyncTaskWorker(cache_enabled=True)
-    with pytest.raises(ValueError, match="cache"):
-        AsyncTaskWorker(cache_adapter=object())
+@pytest.mark.parametrize("no_adapter", [object(), "redis://localhost", AsyncCacheAdapter, DictCache])
+def test_what_is_no_cache_adapter_is_refused(no_adapter: Any) -> None:
+    with pytest.raises(TypeError, match="cache adapter"):
+        AsyncTaskWorker(cache_adapter=no_adapter)
 
 
 def test_a_worker_is_made_outside_of_any_event_loop(backend: Backend, tmp_path: Path) -> None:

