@@ -141,7 +141,7 @@ class Ledger:
         record.phase = phase
         record.changes += 1
 
-    def settle(self, record: TaskRecord, outcome: Outcome) -> bool:
+    def settle(self, record: TaskRecord, outcome: Outcome) -> bool:  # noqa: C901, PLR0912 - every task pays for a call
         """End a task; return False, and change nothing, if somebody already did."""
         status, result, error = outcome
         before = record.status

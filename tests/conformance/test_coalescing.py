@@ -1,0 +1,402 @@
+"""Tasks that do the same at the same time: one does it, the others share what comes of it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from async_cache import MemoryCacheAdapter
+from async_task_worker import AsyncTaskWorker, TaskStatus
+from tests.conformance.watching import ended, heard_from, info_of, now, status_of, time_passes, told
+from tests.conftest import MakeWorker
+from tests.support.adapters import DictCache
+from tests.support.tasks import (
+    clean_up_for,
+    echo,
+    fail_on_cancel,
+    fail_with,
+    note,
+    notes,
+    open_gate,
+    sleep_for,
+    stubborn,
+    swallow_cancel,
+    wait_at,
+)
+from tests.support.waiting import running, settled
+
+ADAPTERS: dict[str, Callable[[], Any]] = {"memory": lambda: None, "elsewhere": DictCache}
+
+
+@pytest.fixture(params=ADAPTERS)
+def adapter(request: pytest.FixtureRequest) -> Any:
+    return ADAPTERS[request.param]()
+
+
+async def listed(value: Any, gate: str) -> list[Any]:
+    notes.append(value)
+    await wait_at(gate)
+    return [value]
+
+
+async def test_a_hundred_of_the_same_are_run_once(make_worker: MakeWorker, adapter: Any) -> None:
+    worker = await make_worker(max_workers=10, cache_enabled=True, cache_adapter=adapter)
+    ids = [await worker.add_task(listed, 1, "gate") for _ in range(100)]
+    await running(worker, ids[0])
+    assert [info_of(worker, task_id).phase for task_id in ids] == [None, *["coalesced"] * 99]
+    assert worker.counts()[TaskStatus.PENDING] == 99
+    open_gate("gate")
+    results = await worker.wait_for_tasks(ids)
+    assert results == [[1]] * 100
+    assert len({id(result) for result in results}) == 100
+    assert notes == [1]
+    infos = [info_of(worker, task_id) for task_id in ids]
+    assert [info.from_cache for info in infos] == [False, *[True] * 99]
+    assert all(info.started_at is None and info.phase is None for info in infos[1:])
+    assert worker.cache.statistics().coalesced == 99
+
+
+async def test_tasks_that_differ_or_are_not_cached_run_each(make_worker: MakeWorker) -> None:
+    worker = await make_worker(max_workers=10, cache_enabled=True)
+    for options in ({}, {"use_cache": False}, {"cache_key_fn": lambda context: "a key of its own"}):
+        await worker.add_task(note, 1, **options)
+    await worker.add_task(note, 2)
+    await worker.drain()
+    assert sorted(notes) == [1, 1, 1, 2]
+
+
+async def test_it_can_be_switched_off(make_worker: MakeWorker) -> None:
+    worker = await make_worker(max_workers=3, cache_enabled=True, coalesce=False)
+    ids = [await worker.add_task(note, 1, "gate") for _ in range(3)]
+    await running(worker, *ids)
+    open_gate("gate")
+    await worker.drain()
+    assert notes == [1, 1, 1]
+
+
+async def test_followers_take_no_slot_and_no_room(make_worker: MakeWorker) -> None:
+    worker = await make_worker(max_workers=2, max_queue_size=1, on_full="error", cache_enabled=True)
+    same = [await worker.add_task(wait_at, "gate") for _ in range(5)]
+    other = await worker.add_task(echo, "other")
+    await ended(worker, other)
+    assert status_of(worker, same[1]) is TaskStatus.PENDING
+    open_gate("gate")
+    await worker.wait_for_tasks(same)
+
+
+async def test_who_waited_for_room_follows_whoever_does_the_same_meanwhile(make_worker: MakeWorker) -> None:
+    worker = await make_worker(max_workers=1, max_queue_size=1, cache_enabled=True)
+    await running(worker, await worker.add_task(wait_at, "first"))
+    await worker.add_task(wait_at, "second")
+    waiting = [asyncio.create_task(worker.add_task(note, "same", "third")) for _ in range(3)]
+    await settled()
+    assert not any(call.done() for call in waiting)
+    for gate in ("first", "second"):
+        open_gate(gate)
+    await settled()
+    assert all(call.done() for call in waiting)
+    open_gate("third")
+    await worker.wait_for_tasks([call.result() for call in waiting])
+    assert notes == ["same"]
+
+
+async def test_events_tell_of_followers(make_worker: MakeWorker) -> None:
+    worker = await make_worker(cache_enabled=True)
+    await worker.add_task(wait_at, "gate")
+    events = heard_from(worker)
+    follower = await worker.add_task(wait_at, "gate")
+    open_gate("gate")
+    await worker.drain()
+    mine = [event for event in events if event.task.id == follower]
+    assert told(mine) == ["created", "completed"]
+    assert mine[0].task.phase == "coalesced"
+    assert [event.task.id == follower for event in events][-1], "after the task it shares the result of"
+
+
+async def test_drain_waits_for_followers(make_worker: MakeWorker) -> None:
+    worker = await make_worker(cache_enabled=True)
+    begun = now()
+    ids = [await worker.add_task(sleep_for, 5, 1) for _ in range(3)]
+    await worker.drain()
+    assert [status_of(worker, task_id) for task_id in ids] == ["completed"] * 3
+    assert now() - begun == pytest.approx(5)
+
+
+# --- how a leader can end -----------------------------------------------------------------
+
+
+async def test_an_error_of_the_function_is_everybodys(make_worker: MakeWorker, adapter: Any) -> None:
+    worker = await make_worker(cache_enabled=True, cache_adapter=adapter)
+    ids = [await worker.add_task(fail_with, "no", after=1) for _ in range(3)]
+    futures = worker.get_task_futures(ids)
+    await worker.drain()
+    errors = [future.exception() for future in futures]
+    assert errors[0] is errors[1] is errors[2]
+    assert isinstance(errors[0], ValueError)
+    assert [info_of(worker, task_id).error for task_id in ids] == ["no"] * 3
+    assert [info_of(worker, task_id).from_cache for task_id in ids] == [False] * 3
+
+
+async def test_a_timeout_of_the_functions_own_is_everybodys_too(make_worker: MakeWorker) -> None:
+    worker = await make_worker(cache_enabled=True)
+    ids = [await worker.add_task(fail_with, "too slow", "TimeoutError", 1) for _ in range(2)]
+    await worker.drain()
+    assert [info_of(worker, task_id).error for task_id in ids] == ["too slow"] * 2
+
+
+async def cancelled_pending(worker: AsyncTaskWorker, leader: str) -> None:
+    assert await worker.cancel_task(leader)
+
+
+async def cancelled_running(worker: AsyncTaskWorker, leader: str) -> None:
+    await running(worker, leader)
+    assert await worker.cancel_task(leader)
+
+
+@pytest.mark.parametrize("cancelled", [cancelled_pending, cancelled_running])
+async def test_a_leader_that_is_cancelled_leaves_the_lead_to_the_next(
+    make_worker: MakeWorker, adapter: Any, cancelled: Any
+) -> None:
+    worker = await make_worker(max_workers=1, cache_enabled=True, cache_adapter=adapter)
+    if cancelled is cancelled_pending:
+        await running(worker, await worker.add_task(wait_at, "slot"))
+    ids = [await worker.add_task(note, "run", "gate") for _ in range(3)]
+    await cancelled(worker, ids[0])
+    open_gate("slot")
+    await running(worker, ids[1])
+    assert [info_of(worker, task_id).phase for task_id in ids] == [None, None, "coalesced"]
+    open_gate("gate")
+    assert await worker.wait_for_tasks(ids[1:]) == ["run"] * 2
+    assert notes == ["run"] * (1 if cancelled is cancelled_pending else 2)
+    assert [info_of(worker, task_id).from_cache for task_id in ids[1:]] == [False, True]
+
+
+async def test_a_timeout_is_a_tasks_own_and_does_not_run_while_it_follows(make_worker: MakeWorker) -> None:
+    worker = await make_worker(cache_enabled=True)
+    leader = await worker.add_task(sleep_for, 10, "slept", timeout=5)
+    patient = await worker.add_task(sleep_for, 10, "slept", timeout=11)
+    hasty = await worker.add_task(sleep_for, 10, "slept", timeout=1)
+    assert "timed out after 5" in ((await ended(worker, leader)).error or "")
+    assert (await ended(worker, patient)).result == "slept"
+    info = info_of(worker, hasty)
+    assert (info.result, info.from_cache) == ("slept", True)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [(swallow_cancel, 5, "half done"), (fail_on_cancel, 5, "told to stop"), (clean_up_for, 5, 0.5)],
+    ids=lambda call: call[0].__name__,
+)
+@pytest.mark.parametrize("why", ["cancel", "timeout"])
+async def test_what_a_task_does_when_told_to_stop_is_its_own_affair(
+    make_worker: MakeWorker, why: str, call: tuple[Any, ...]
+) -> None:
+    worker = await make_worker(cache_enabled=True)
+    leader = await worker.add_task(*call, timeout=1 if why == "timeout" else None)
+    follower = await worker.add_task(*call)
+    await running(worker, leader)
+    if why == "cancel":
+        await worker.cancel_task(leader)
+    await ended(worker, leader)
+    await running(worker, follower)
+    await ended(worker, follower)
+    assert info_of(worker, follower).status is TaskStatus.FAILED or not info_of(worker, follower).from_cache
+    assert info_of(worker, follower).error is None
+
+
+async def test_a_leader_that_is_left_behind_leaves_the_lead(make_worker: MakeWorker) -> None:
+    worker = await make_worker(max_workers=1, cache_enabled=True)
+    leader, follower = [await worker.add_task(stubborn, "gate", "value") for _ in range(2)]
+    await running(worker, leader)
+    assert await worker.cancel_task(leader)
+    await running(worker, follower)
+    assert worker.zombies == 1
+    open_gate("gate")
+    assert (await ended(worker, follower)).result == "value"
+
+
+async def test_a_result_that_cannot_be_copied_is_made_by_each(make_worker: MakeWorker, adapter: Any) -> None:
+    async def numbers() -> Iterator[int]:
+        notes.append("run")
+        await wait_at("gate")
+        return iter(count for count in range(2))
+
+    worker = await make_worker(max_workers=1, cache_enabled=True, cache_adapter=adapter)
+    ids = [await worker.add_task(numbers) for _ in range(4)]
+    open_gate("gate")
+    assert [list(result) for result in await worker.wait_for_tasks(ids)] == [[0, 1]] * 4
+    assert notes == ["run"] * 4
+
+
+async def test_a_leader_that_finds_the_result_shares_that(make_worker: MakeWorker) -> None:
+    """Stored meanwhile, by another worker say."""
+    storage = MemoryCacheAdapter()
+    first = await make_worker(max_workers=1, cache_enabled=True, cache_adapter=storage)
+    second = await make_worker(max_workers=1, cache_enabled=True, cache_adapter=storage)
+    await running(second, await second.add_task(wait_at, "slot"))
+    ids = [await second.add_task(note, "run") for _ in range(3)]
+    await ended(first, await first.add_task(note, "run"))
+    open_gate("slot")
+    assert await second.wait_for_tasks(ids) == ["run"] * 3
+    assert notes == ["run"]
+    assert all(info_of(second, task_id).from_cache for task_id in ids)
+
+
+# --- followers ----------------------------------------------------------------------------
+
+
+async def test_cancelling_a_follower_touches_nobody(make_worker: MakeWorker, adapter: Any) -> None:
+    worker = await make_worker(cache_enabled=True, cache_adapter=adapter)
+    ids = [await worker.add_task(note, "run", "gate") for _ in range(4)]
+    await running(worker, ids[0])
+    assert await worker.cancel_task(ids[2])
+    assert status_of(worker, ids[2]) is TaskStatus.CANCELLED
+    open_gate("gate")
+    assert await worker.wait_for_tasks([ids[0], ids[1], ids[3]]) == ["run"] * 3
+    assert notes == ["run"]
+
+
+async def test_a_stop_cancels_followers(make_worker: MakeWorker, adapter: Any) -> None:
+    worker = await make_worker(cache_enabled=True, cache_adapter=adapter)
+    ids = [await worker.add_task(sleep_for, 3) for _ in range(5)]
+    await running(worker, ids[0])
+    stopping = asyncio.create_task(worker.stop(timeout=5))
+    await settled()
+    assert [status_of(worker, task_id) for task_id in ids] == ["running", *["cancelled"] * 4]
+    await stopping
+    assert status_of(worker, ids[0]) is TaskStatus.COMPLETED
+
+
+async def test_a_stop_that_cuts_off_the_leader_starts_nobody_else(make_worker: MakeWorker) -> None:
+    worker = await make_worker(cache_enabled=True)
+    ids = [await worker.add_task(note, "run", "gate") for _ in range(5)]
+    await running(worker, ids[0])
+    await worker.stop(timeout=0.1)
+    assert [status_of(worker, task_id) for task_id in ids] == ["cancelled"] * 5
+    await worker.start()
+    again = await worker.add_task(note, "run", "gate")
+    await running(worker, again)
+    open_gate("gate")
+    await worker.drain()
+    assert notes == ["run"] * 2
+
+
+async def test_everybody_pending_is_cancelled_by_a_stop(make_worker: MakeWorker) -> None:
+    worker = await make_worker(max_workers=1, cache_enabled=True)
+    await running(worker, await worker.add_task(wait_at, "slot", use_cache=False))
+    ids = [await worker.add_task(echo, value) for value in (1, 1, 2, 2, 1)]
+    await worker.stop(timeout=0.1)
+    assert {status_of(worker, task_id) for task_id in ids} == {TaskStatus.CANCELLED}
+
+
+async def test_a_follower_of_better_priority_pulls_its_leader_ahead(make_worker: MakeWorker) -> None:
+    worker = await make_worker(max_workers=1, cache_enabled=True)
+    await running(worker, await worker.add_task(wait_at, "slot", use_cache=False))
+    slow = await worker.add_task(note, "wanted", priority=10)
+    await worker.add_task(note, "usual")
+    urgent = await worker.add_task(note, "wanted", priority=-1)
+    open_gate("slot")
+    await worker.drain()
+    assert notes == ["wanted", "usual"]
+    assert [info_of(worker, task_id).result for task_id in (slow, urgent)] == ["wanted"] * 2
+
+
+async def test_whoever_takes_the_lead_is_as_urgent_as_the_best_who_waits(make_worker: MakeWorker) -> None:
+    worker = await make_worker(max_workers=1, cache_enabled=True)
+    await running(worker, await worker.add_task(wait_at, "slot", use_cache=False))
+    first = await worker.add_task(note, "wanted", priority=10)
+    await worker.add_task(note, "wanted", priority=10)
+    await worker.add_task(note, "usual")
+    await worker.add_task(note, "wanted", priority=-1)
+    assert await worker.cancel_task(first)
+    open_gate("slot")
+    await worker.drain()
+    assert notes == ["wanted", "usual"]
+
+
+async def test_followers_who_come_and_go_leave_nothing_behind(make_worker: MakeWorker) -> None:
+    worker = await make_worker(max_workers=1, cache_enabled=True)
+    await running(worker, await worker.add_task(wait_at, "slot", use_cache=False))
+    for round_ in range(200):
+        ids = [await worker.add_task(note, round_ % 5, priority=-(count % 3)) for count in range(4)]
+        for task_id in ids:
+            await worker.cancel_task(task_id)
+    assert worker.counts()[TaskStatus.PENDING] == 0
+    last = [await worker.add_task(note, "last") for _ in range(2)]
+    open_gate("slot")
+    await worker.wait_for_tasks(last)
+    assert notes == ["last"]
+
+
+# --- from inside --------------------------------------------------------------------------
+
+
+workers: list[AsyncTaskWorker] = []
+
+
+async def factorial(number: int) -> int:
+    """Ask the worker for what is one smaller, and wait for it."""
+    notes.append(number)
+    if number == 0:
+        return 1
+    smaller = await workers[-1].add_task(factorial, number - 1)
+    return number * int(await workers[-1].get_task_future(smaller))
+
+
+async def adds_itself(depth: int) -> str:
+    """Ask for the very same call, and wait for it, as long as nobody has been this deep."""
+    notes.append("run")
+    if len(notes) < 3:
+        return str(await workers[-1].get_task_future(await workers[-1].add_task(adds_itself, depth)))
+    return "done"
+
+
+async def ping() -> str:
+    return "ping" + str(await workers[-1].get_task_future(await workers[-1].add_task(pong)))
+
+
+async def pong() -> str:
+    if len(notes) > 2:
+        return "!"
+    notes.append("pong")
+    return "pong" + str(await workers[-1].get_task_future(await workers[-1].add_task(ping)))
+
+
+async def test_tasks_may_wait_for_others_that_are_shared(make_worker: MakeWorker) -> None:
+    workers.append(await make_worker(max_workers=20, cache_enabled=True))
+    ids = [await workers[-1].add_task(factorial, number) for number in (5, 3, 5, 6)]
+    assert await workers[-1].wait_for_tasks(ids) == [120, 6, 120, 720]
+    assert sorted(notes) == list(range(7))
+
+
+async def test_a_task_that_adds_its_own_call_does_not_wait_for_itself(make_worker: MakeWorker) -> None:
+    workers.append(await make_worker(max_workers=5, cache_enabled=True))
+    ids = [await workers[-1].add_task(adds_itself, 1) for _ in range(3)]
+    assert await workers[-1].wait_for_tasks(ids, timeout=10) == ["done"] * 3
+
+
+async def test_two_that_add_each_other_do_not_wait_in_a_circle(make_worker: MakeWorker) -> None:
+    workers.append(await make_worker(max_workers=20, cache_enabled=True))
+    task_id = await workers[-1].add_task(ping)
+    await workers[-1].wait_for_tasks([task_id], timeout=10)
+
+
+async def test_its_own_error_is_logged_once(make_worker: MakeWorker, caplog: pytest.LogCaptureFixture) -> None:
+    worker = await make_worker(cache_enabled=True)
+    with caplog.at_level(logging.ERROR, "async_task_worker"):
+        for _ in range(3):
+            await worker.add_task(fail_with, "no", after=1)
+        await worker.drain()
+    assert len(caplog.records) == 1
+
+
+async def test_time_passes_for_nobody_while_it_follows(make_worker: MakeWorker) -> None:
+    worker = await make_worker(cache_enabled=True)
+    ids = [await worker.add_task(sleep_for, 3, 1, timeout=2 if count else 5) for count in range(2)]
+    await time_passes(2.5)
+    assert status_of(worker, ids[1]) is TaskStatus.PENDING
+    await worker.wait_for_tasks(ids)
