@@ -138,7 +138,10 @@ class ForeignStore(Store):
         await self._guard.aclose()
 
     async def _get(self, key: str) -> tuple[bool, Any]:
-        hit, value = await self.adapter.get(key)
+        answer: object = await self.adapter.get(key)
+        if not isinstance(answer, tuple | list):  # text of two letters, say, would be a hit
+            raise TypeError(f"get() returned {type(answer).__name__} instead of a tuple of hit and value")
+        hit, value = answer
         if not hit:
             return MISS
         try:
