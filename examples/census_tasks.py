@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from async_task_worker import ProgressCallback, task
 
@@ -88,6 +88,13 @@ async def census_file(path: Path, progress_callback: ProgressCallback) -> FileCe
         return await asyncio.to_thread(_count, path, progress_callback, unwanted)
     finally:
         unwanted.set()  # if this task is cancelled: a thread cannot be stopped, but it can be told
+
+
+def as_it_is(context: dict[str, Any]) -> str:
+    """Return a cache key for the count of a file that is good until the file is written to."""
+    path: Path = context["args"][0]
+    state = path.stat()
+    return f"census:{path.resolve()}:{state.st_size}:{state.st_mtime_ns}"
 
 
 def _count(path: Path, report: ProgressCallback, unwanted: threading.Event) -> FileCensus:

@@ -87,6 +87,20 @@ def test_the_oversized_file_is_cancelled_midway(finished: subprocess.CompletedPr
     assert 10 <= int(done[1]) < 100
 
 
+def test_the_second_time_everything_that_was_counted_is_known(
+    folder: Path, finished: subprocess.CompletedProcess[str]
+) -> None:
+    files = len(sources_in(folder))
+
+    found(rf"^  {files} of {files + 1} results were in the cache$", finished.stdout)
+    second, first, saved = map(
+        float, found(r"^  ([\d.]+) s instead of ([\d.]+) s: ([\d.]+) s saved$", finished.stdout).groups()
+    )
+    assert saved == pytest.approx(first - second, abs=0.002)
+    assert second < first / 2
+    found(r"^  Not in the cache, and so read again: 1 failed$", finished.stdout)
+
+
 def test_a_pipe_gets_progress_in_a_few_plain_lines(finished: subprocess.CompletedProcess[str]) -> None:
     tenths = [int(percent) for percent in re.findall(r"^ +(\d+) %  \d+ of", finished.stdout, re.MULTILINE)]
 
