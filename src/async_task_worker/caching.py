@@ -26,7 +26,7 @@ CLEANUP_INTERVAL: Final = 900.0
 """Seconds between two sweeps of stale mappings unless told otherwise."""
 
 PATIENCE: Final = 0.25
-"""Seconds that what is being stored may still take when the worker stops."""
+"""Seconds that what is under way with the cache may still take when the worker stops."""
 
 
 class Caching:
@@ -68,6 +68,7 @@ class Caching:
         self._cache: AsyncCacheAdapter | None = None
         self._access: Access
         self._own = adapter is None
+        self._given = False  # an AsyncCacheAdapter, which others may use too
         self._loop: asyncio.AbstractEventLoop | None = None  # set exactly while the worker takes tasks
         if enabled or adapter is not None:
             self._make(adapter)
@@ -141,13 +142,16 @@ class Caching:
             await self._cache.start_cleanup_task()
 
     async def stop(self) -> None:
-        """End the sweeps, and wait a moment for what is being stored."""
+        """End the sweeps, and wait a moment for what is under way. A cache of somebody else's stays open."""
         self._loop = None
         if self._cache is None:
             return
         await self._cache.stop_cleanup_task()
         loop = asyncio.get_running_loop()
-        if work := {task for task in self._access.work if task.get_loop() is loop}:
+        work = {task for task in self._access.work if task.get_loop() is loop}
+        if not self._given:
+            work.add(loop.create_task(self._cache.aclose()))
+        if work:
             _, late = await asyncio.wait(work, timeout=PATIENCE)
             for task in late:
                 task.cancel()
@@ -161,7 +165,7 @@ class Caching:
         from .cache import AsyncCacheAdapter  # noqa: PLC0415 - see above
 
         if isinstance(adapter, AsyncCacheAdapter):
-            cache = adapter
+            cache, self._given = adapter, True
         else:
             cache = AsyncCacheAdapter(
                 self._ttl,

@@ -8,7 +8,9 @@ from datetime import datetime, timedelta
 from typing import Any, assert_type
 
 from async_task_worker import (
+    AsyncCacheAdapter,
     AsyncTaskWorker,
+    CacheAdapter,
     ProgressCallback,
     TaskCancelledError,
     TaskEvent,
@@ -60,8 +62,11 @@ async def construction() -> None:
         on_full="error",
         retention=timedelta(hours=1),
         max_history=None,
+        cache_timeout=0.5,
+        coalesce=False,
         backend="memory://",
     )
+    AsyncTaskWorker(cache_enabled=True, cache_adapter=AsyncCacheAdapter(default_ttl=60, adapter=Shelf()))
     AsyncTaskWorker(retention=60, max_history=10, on_full="wait")
     async with AsyncTaskWorker() as worker:
         assert_type(worker, AsyncTaskWorker)
@@ -99,6 +104,32 @@ async def adding(worker: AsyncTaskWorker) -> None:
         await worker.submit(resize, ("a.png",), {"width": 3}, priority=1, task_id="other", timeout=1),
         str,
     )
+
+
+async def caching(worker: AsyncTaskWorker) -> None:
+    assert_type(worker.cache, AsyncCacheAdapter)
+    assert_type(await worker.invalidate_cache(resize, "a.png", width=3, metadata={"tenant": 7}), bool)
+    await worker.clear_cache()
+    assert_type(await worker.cache.get(resize, ("a.png",), {}), tuple[bool, Any])
+    assert_type(await worker.cache.set("resize", ("a.png",), {}, 1, ttl=60), bool)
+    assert_type(await worker.cache.get_by_task_id("mine"), tuple[bool, Any])
+    assert_type(worker.cache.generate_entry_id("resize", "mine"), str)
+    assert_type(worker.cache.default_ttl, float | None)
+    worker.cache.enabled = False
+
+
+class Shelf(CacheAdapter):
+    async def get(self, key: str) -> tuple[bool, Any]:
+        return False, None
+
+    async def set(self, key: str, value: Any, ttl: int | None = None) -> None:
+        pass
+
+    async def delete(self, key: str) -> bool:
+        return False
+
+    async def clear(self) -> None:
+        pass
 
 
 def reading(worker: AsyncTaskWorker) -> None:
