@@ -1,8 +1,8 @@
 """Values as bytes and back: what is decoded is equal to what was encoded, and of the same type.
 
 The bytes are one msgpack array ``[format, payload]``, so anybody's msgpack can look in.
-Format 1 is plain data. In format 2 there are typed values as well, see :mod:`.typed`.
-Other data, and any other program's bytes, are corrupt.
+Format 1 is plain data. In format 2 there are typed values as well, see :mod:`.values`
+and :mod:`.instances`. Other data, and any other program's bytes, are corrupt.
 
 Both directions are one pass of msgpack in C, which calls back only for what it has no
 type for (and, reading format 2, for each list).
@@ -21,9 +21,9 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from .canonical import canonical_form
-from .exceptions import CorruptError, UnencodableError
-from .typed import marker_or_data, put_together, taken_apart
-from .values import TAKE
+from .exceptions import CorruptError, UnencodableError, described
+from .instances import TAKERS, put_together, taken_apart
+from .values import MARK, MARK_CODE
 from .wire import ExtType, Packer, unpackb
 
 _PLAIN: Final = b"\x92\x01"  # an array of two, the first of them the format
@@ -49,8 +49,10 @@ class Codec:
         """
         try:
             return _Encoding().encode(value)
-        except (ArithmeticError, AttributeError, RuntimeError, TypeError, ValueError) as error:
-            raise UnencodableError(type(value), str(error)) from None
+        except UnencodableError:
+            raise
+        except Exception as error:  # noqa: BLE001 - classes of all sorts are asked what they are
+            raise UnencodableError(type(value), described(error)) from None
 
     def decode(self, data: bytes) -> Any:
         """Return the value *data* was encoded from, as a new object.
@@ -65,9 +67,15 @@ class Codec:
             if head == _PLAIN:
                 return unpackb(data, strict_map_key=False, unicode_errors="surrogatepass")[1]
             if head == _TYPED:
-                return _decode_typed(data)
+                return unpackb(
+                    data,
+                    strict_map_key=False,
+                    unicode_errors="surrogatepass",
+                    ext_hook=_marker_or_data,
+                    list_hook=put_together,
+                )[1]
         except Exception as error:  # noqa: BLE001 - garbage can offend any constructor, or a class's own __hash__
-            raise CorruptError(f"{type(error).__name__}: {error}") from None
+            raise CorruptError(described(error)) from None
         raise CorruptError("neither format 1 nor 2")
 
     def canonical(self, value: object) -> bytes:
@@ -90,14 +98,9 @@ class Codec:
         return kind in _IMMUTABLE or issubclass(kind, Enum)
 
 
-def _decode_typed(data: bytes) -> Any:
-    return unpackb(
-        data,
-        strict_map_key=False,
-        unicode_errors="surrogatepass",
-        ext_hook=marker_or_data,
-        list_hook=put_together,
-    )[1]
+def _marker_or_data(code: int, data: bytes) -> ExtType:
+    """Return msgpack's extension types as they are, but the marker always as the one object MARK."""
+    return MARK if code == MARK_CODE and not data else ExtType(code, data)
 
 
 class _Encoding:
@@ -133,12 +136,13 @@ class _Encoding:
 
     def _typed(self, value: object) -> list[Any]:
         self._marks += 1
-        take = TAKE.get(type(value))
+        take = TAKERS.get(type(value))
         return take(value) if take else taken_apart(value)
 
     def _typed_guarded(self, value: object) -> list[Any]:
         self._marks += 1
-        items = taken_apart(value.content if type(value) is _Guarded else value)
+        value = value.content if type(value) is _Guarded else value
+        items = taken_apart(value)
         items[2:] = map(_guarded, items[2:])
         return items
 

@@ -48,11 +48,3 @@ class Complaints:
             self._logger.warning(message, *details)
             if again := self._unsaid.pop(topic, 0):
                 self._logger.warning("cache: that happened %d more times since the last warning about it", again)
-
-
-def described(error: BaseException) -> str:
-    """Return an error's type and text on one line, whatever the text contains."""
-    try:
-        return f"{type(error).__name__}: {str(error)!r}"
-    except Exception:  # noqa: BLE001 - an error of somebody else's making may be unable to print itself
-        return type(error).__name__

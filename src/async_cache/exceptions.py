@@ -51,3 +51,11 @@ class CorruptError(AsyncCacheError):
 
 class InvalidCacheKeyError(AsyncCacheError, ValueError):
     """A cache key is a str of 1 to 512 bytes without control characters. Have the key function return one."""
+
+
+def described(error: BaseException) -> str:
+    """Return an error's type and text on one line, whatever the text contains."""
+    try:
+        return f"{type(error).__name__}: {str(error)!r}"
+    except Exception:  # noqa: BLE001 - an error of somebody else's making may be unable to print itself
+        return type(error).__name__

@@ -7,8 +7,8 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from .complaints import Complaints, described
-from .exceptions import UncacheableError
+from .complaints import Complaints
+from .exceptions import UncacheableError, described
 from .keys import context_of, default_key, validated_key
 from .statistics import Tally
 

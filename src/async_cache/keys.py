@@ -7,19 +7,16 @@ for all that differs in value or type. It starts with a prefix no composed key c
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 from hashlib import blake2b
-from pathlib import Path
 from types import FunctionType, MethodType
 from typing import Any, Final
-from weakref import WeakKeyDictionary, ref
 
 from .canonical import canonical_call, canonical_form
-from .classes import name_of, token_of
 from .components import compose_key_functions, escaped, extract_key_component, key_component
 from .exceptions import InvalidCacheKeyError, UncacheableError, UnencodableError
+from .names import identity_of, name_of
 
 __all__ = [
     "DEFAULT_PREFIX",
@@ -68,49 +65,20 @@ def _digest(canonical: Callable[..., bytes], *values: Any) -> str:
 def function_identity(func: Callable[..., Any]) -> str:
     """Return a text that stands for a function, and for no other.
 
-    Module and qualified name if they lead back to it, as they do for what is defined at
-    the top of a module or class; else, and for what replaced another under its name, a
-    token of this very object, good for as long as it lives. A bound method adds its
-    ``__self__``, a ``partial`` its arguments, and an object with ``__call__`` is told by
-    its own content, each by its canonical form.
+    A bound method adds its ``__self__`` to :func:`~async_cache.names.identity_of` the
+    function, a ``partial`` its arguments, and an object with ``__call__`` that has no name
+    is told by its own content, each by its canonical form.
 
     Raises:
         UncacheableError: One of these has no canonical form.
     """
     if type(func) is FunctionType:
-        return _identities.get(func) or _identify(func)
-    if isinstance(func, MethodType):
+        return identity_of(func)
+    if type(func) is MethodType:
         return f"{function_identity(func.__func__)}@{_digest(canonical_form, func.__self__)}"
     if type(func) is partial:  # a subclass may call it differently
-        return _identity_of_partial(func)
-    return name_of(func) or f"@{_digest(canonical_form, func)}"
-
-
-def _identity_of_partial(func: Any) -> str:
-    return f"{function_identity(func.func)}&{_digest(canonical_call, func.args, func.keywords)}"
-
-
-_identities: WeakKeyDictionary[Callable[..., Any], str] = WeakKeyDictionary()
-_owners: dict[str, ref[Callable[..., Any]]] = {}  # the first function seen under each name
-
-
-def _identify(func: Any) -> str:
-    name = name_of(func)
-    if name is not None and _owners.setdefault(name, ref(func))() is func:
-        identity = _script() + name.removeprefix("__main__") if name.startswith("__main__:") else name
-    else:
-        identity = f"{func.__module__}:{func.__qualname__}#{token_of(func)}"
-    _identities[func] = identity
-    return identity
-
-
-def _script() -> str:
-    """Return what to call ``__main__``, which is another module in each program."""
-    main: Any = sys.modules["__main__"]
-    spec, file = getattr(main, "__spec__", None), getattr(main, "__file__", None)
-    if spec is not None:
-        return str(spec.name)
-    return f"__main__@{Path(file).resolve()}" if file else f"__main__@{token_of(main)}"
+        return f"{function_identity(func.func)}&{_digest(canonical_call, func.args, func.keywords)}"
+    return f"@{_digest(canonical_form, func)}" if name_of(func) is None else identity_of(func)
 
 
 def context_of(

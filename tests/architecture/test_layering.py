@@ -60,11 +60,9 @@ HOUSE: Final = House(
         ("async_cache.keys", "async_cache.snapshot"),
         ("async_cache.codec", "async_cache.components"),
         ("async_cache.canonical",),
-        ("async_cache.typed",),
-        ("async_cache.arrays", "async_cache.instances"),
-        ("async_cache.models",),
-        ("async_cache.records",),
-        ("async_cache.classes", "async_cache.values"),
+        ("async_cache.instances",),
+        ("async_cache.arrays",),
+        ("async_cache.names", "async_cache.values"),
         # its nouns
         (
             "async_cache.complaints",

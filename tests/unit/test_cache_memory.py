@@ -95,7 +95,16 @@ async def test_an_instance_comes_back_as_a_new_one_of_its_class(value: Any) -> N
     assert vars(found) == vars(value)
 
 
-@pytest.mark.parametrize("value", [threading.Lock(), Flattened(), (n for n in "ab"), lambda: 1], ids=type)
+REFUSED: dict[str, Any] = {
+    "a lock": threading.Lock(),
+    "a generator": (n for n in "ab"),
+    "a lambda": lambda: 1,
+    "what would come back as something else": Flattened(),
+    "what holds such a thing": [Plain(), {"a": Flattened()}],
+}
+
+
+@pytest.mark.parametrize("value", REFUSED.values(), ids=REFUSED)
 async def test_what_has_no_faithful_copy_is_refused(value: Any) -> None:
     cache = MemoryCacheAdapter()
     with pytest.raises(UnencodableError):

@@ -15,8 +15,8 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 
-from ..complaints import Complaints, described
-from ..exceptions import AsyncCacheError
+from ..complaints import Complaints
+from ..exceptions import AsyncCacheError, described
 from ..statistics import StoreTally
 
 T = TypeVar("T")

@@ -9,8 +9,7 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from ..codec import Codec
-from ..complaints import described
-from ..exceptions import CorruptError, UnencodableError
+from ..exceptions import CorruptError, UnencodableError, described
 
 CAN_RUN_CODE: Final = frozenset({"pickle", "_pickle", "cPickle", "cloudpickle", "dill", "marshal", "jsonpickle"})
 """Modules whose decoding runs whatever the bytes say."""
