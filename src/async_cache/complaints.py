@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from typing import Final
 
-INTERVAL: Final = 60.0
-"""Seconds between two warnings about the same thing."""
-MAX_TOPICS: Final = 1000
+MAX_TOPICS: Final = 100
 """How many things to warn about; beyond that there is something wrong with the topics."""
 
 
@@ -18,12 +17,12 @@ class Complaints:
 
     Args:
         logger: Where the warnings go.
-        interval: Seconds between two warnings about a recurring thing.
+        interval: Seconds between two warnings about the same thing.
         clock: Tells monotonic time in seconds.
     """
 
     def __init__(
-        self, logger: logging.Logger, interval: float = INTERVAL, clock: Callable[[], float] = time.monotonic
+        self, logger: logging.Logger, interval: float = math.inf, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._logger = logger
         self._interval = interval
@@ -31,19 +30,12 @@ class Complaints:
         self._next: dict[str, float] = {}
         self._unsaid: dict[str, int] = {}
 
-    def once(self, topic: str, message: str, *details: object) -> None:
-        """Warn about *topic* now, unless that was done before."""
-        if topic not in self._next and len(self._next) < MAX_TOPICS:
-            self._next[topic] = float("inf")
-            self._logger.warning(message, *details)
-
-    def now_and_then(self, topic: str, message: str, *details: object) -> None:
-        """Warn about *topic*, and say how often it recurred since the last warning."""
+    def about(self, topic: str, message: str, *details: object) -> None:
+        """Warn about *topic* if it is time to, and say how often it recurred since the last warning."""
         now = self._clock()
         if now < self._next.get(topic, now):
             self._unsaid[topic] = self._unsaid.get(topic, 0) + 1
-            return
-        if topic in self._next or len(self._next) < MAX_TOPICS:
+        elif topic in self._next or len(self._next) < MAX_TOPICS:
             self._next[topic] = now + self._interval
             self._logger.warning(message, *details)
             if again := self._unsaid.pop(topic, 0):

@@ -9,7 +9,7 @@ can look like: ``%bool=True``, ``%missing``, for what has no text of its own a d
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 from functools import update_wrapper
 from hashlib import blake2b
@@ -21,7 +21,7 @@ from .canonical import canonical_form
 KeyFunction = Callable[[dict[str, Any]], Any]
 
 _MISSING: Final = object()
-_MARKED: Final = frozenset({bool, float, Decimal, UUID, date, datetime})
+_MARKED: Final = frozenset({bool, float, Decimal, UUID, date})  # a datetime's text does not tell its zone
 
 
 def compose_key_functions(*functions: KeyFunction) -> Callable[[dict[str, Any]], str]:

@@ -7,6 +7,7 @@ are told what to do by calls, so following occupies neither a Task nor a place t
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -188,6 +189,29 @@ class Seat(Generic[Outcome]):
         finally:
             if token is not None:
                 _aboard.reset(token)
+
+
+class Passenger(Generic[Outcome]):
+    """A coroutine that waits for an outcome or for its turn to lead.
+
+    Attributes:
+        news: Becomes the outcome, or None when it is this one's turn.
+    """
+
+    def __init__(self) -> None:
+        self.news: asyncio.Future[Outcome | None] = asyncio.get_running_loop().create_future()
+
+    def lead(self) -> None:
+        """Hear that it is one's own turn."""
+        self._hear(None)
+
+    def land(self, outcome: Outcome) -> None:
+        """Hear the outcome."""
+        self._hear(outcome)
+
+    def _hear(self, news: Outcome | None) -> None:
+        if not self.news.done():
+            self.news.set_result(news)
 
 
 class Flights(Generic[Outcome]):

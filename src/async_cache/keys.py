@@ -72,13 +72,13 @@ def function_identity(func: Callable[..., Any]) -> str:
     Raises:
         UncacheableError: One of these has no canonical form.
     """
-    if type(func) is FunctionType:
-        return identity_of(func)
-    if type(func) is MethodType:
-        return f"{function_identity(func.__func__)}@{_digest(canonical_form, func.__self__)}"
-    if type(func) is partial:  # a subclass may call it differently
-        return f"{function_identity(func.func)}&{_digest(canonical_call, func.args, func.keywords)}"
-    return f"@{_digest(canonical_form, func)}" if name_of(func) is None else identity_of(func)
+    called: Any = func
+    kind = type(func)
+    if kind is MethodType:
+        return f"{function_identity(called.__func__)}@{_digest(canonical_form, called.__self__)}"
+    if kind is partial:  # a subclass may call it differently
+        return f"{function_identity(called.func)}&{_digest(canonical_call, called.args, called.keywords)}"
+    return identity_of(func) if kind is FunctionType or name_of(func) else f"@{_digest(canonical_form, func)}"
 
 
 def context_of(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,7 @@ class CacheStatistics:
         expirations: Entries found past their time to live.
         coalesced: Calls that shared the result of one already under way.
         refused: Values not stored, by reason: ``unencodable``, ``too large``, ``ttl``.
-        bypassed: Calls without a key, by the type (or the key function) to blame.
+        bypassed: Calls without a key, by the type (or the key function) to blame; past a thousand of those ``others``.
         errors: Faults of the storage behind the cache, all kinds together.
         faults: The same by kind: ``timeout``, ``connection``, ``rejected``, ``busy``, ``corrupt``, ``error``.
         skipped: Operations not tried because the circuit was open.
@@ -52,6 +53,10 @@ class CacheStatistics:
         return self.hits / lookups if lookups else 0.0
 
 
+MAX_BLAMED: Final = 1000
+"""How many types and key functions are told apart in :attr:`CacheStatistics.bypassed`."""
+
+
 class Tally:
     """What the front of a cache counts while it works."""
 
@@ -61,6 +66,11 @@ class Tally:
         self.hits = self.misses = self.sets = self.coalesced = 0
         self.refused: Counter[str] = Counter()
         self.bypassed: Counter[str] = Counter()
+
+    def bypass(self, blamed: str) -> None:
+        """Count a call without a key."""
+        known = blamed in self.bypassed or len(self.bypassed) < MAX_BLAMED
+        self.bypassed[blamed if known else "others"] += 1
 
 
 @dataclass(slots=True)
@@ -77,20 +87,6 @@ class StoreTally:
 
 def statistics_of(front: Tally, store: StoreTally, size: int | None, bytes_: int | None) -> CacheStatistics:
     """Return what both halves of a cache counted, as it is now."""
-    return CacheStatistics(
-        hits=front.hits,
-        misses=front.misses,
-        sets=front.sets,
-        evictions=store.evictions,
-        expirations=store.expirations,
-        coalesced=front.coalesced,
-        refused=dict(front.refused),
-        bypassed=dict(front.bypassed),
-        errors=store.faults.total(),
-        faults=dict(store.faults),
-        skipped=store.skipped,
-        circuit_openings=store.circuit_openings,
-        circuit_open=store.circuit_open,
-        size=size,
-        bytes=bytes_,
-    )
+    counted = {name: getattr(front, name) for name in ("hits", "misses", "sets", "coalesced")}
+    maps = {"refused": dict(front.refused), "bypassed": dict(front.bypassed), "faults": dict(store.faults)}
+    return CacheStatistics(**counted, **{**asdict(store), **maps}, errors=store.faults.total(), size=size, bytes=bytes_)

@@ -49,12 +49,11 @@ HOUSE: Final = House(
         # the cache, a library of its own: everything above may use it, and it knows nothing of that
         ("async_cache",),
         ("async_cache.cache",),
-        ("async_cache.entries", "async_cache.key_making", "async_cache.sharing"),
+        ("async_cache.entries",),
         # its storages
         ("async_cache.adapters", "async_cache.adapters.foreign"),
         ("async_cache.adapters.memory", "async_cache.adapters.redis"),
-        ("async_cache.adapters.base", "async_cache.adapters.redis_commands", "async_cache.adapters.serializers"),
-        ("async_cache.adapters.redis_client", "async_cache.adapters.seal"),
+        ("async_cache.adapters.base", "async_cache.adapters.redis_client", "async_cache.adapters.serializers"),
         ("async_cache.adapters.guard",),
         # its keys and typed values
         ("async_cache.keys", "async_cache.snapshot"),
@@ -64,16 +63,9 @@ HOUSE: Final = House(
         ("async_cache.arrays",),
         ("async_cache.names", "async_cache.values"),
         # its nouns
-        (
-            "async_cache.complaints",
-            "async_cache.entry_ids",
-            "async_cache.flight",
-            "async_cache.lifetime",
-            "async_cache.pause",
-            "async_cache.statistics",
-            "async_cache.sweeper",
-        ),
-        ("async_cache.exceptions", "async_cache.limits", "async_cache.wire"),
+        ("async_cache.complaints", "async_cache.entry_ids", "async_cache.flight"),
+        ("async_cache.limits", "async_cache.statistics", "async_cache.sweeper"),
+        ("async_cache.exceptions", "async_cache.wire"),
     ),
     guests={
         "click": "async_task_worker.cli",
