@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
@@ -13,13 +12,10 @@ from .adapters.memory import MAX_SIZE
 from .entries import MAX_SERIALIZED_SIZE, Entries
 from .exceptions import CorruptError, UncacheableError, described
 from .flight import Flights, Passenger, Seat
-from .keys import context_of, default_key, validated_key
+from .keys import KeyFunction, context_of, default_key, func_name_of, validated_key
 from .limits import checked_seconds, checked_ttl
 from .snapshot import Snapshot
 from .sweeper import Sweeper
-
-KeyFunction = Callable[[dict[str, Any]], str]
-"""Returns a key for the context of a call: ``func_name``, ``args``, ``kwargs``, ``entry_id``, ``metadata``."""
 
 Compute = Callable[[], Awaitable[Any]]
 Landing = Snapshot | Exception
@@ -152,30 +148,29 @@ class AsyncCache(Entries):
         Raises:
             InvalidCacheKeyError: Keys are validated, and this one is none to be used.
         """
-        name = func_name_of(func)
         try:
             if key_fn is None:
                 key: object = default_key(func, args, kwargs or {})
             else:
-                key = key_fn(context_of(name, args, kwargs or {}, entry_id, metadata))
+                key = key_fn(context_of(func_name_of(func), args, kwargs or {}, entry_id, metadata))
         except Exception as error:  # noqa: BLE001 - code of the user's, and its call is to run all the same
-            self._bypass(name, key_fn, error)
+            self._bypass(func, key_fn, error)
             return None
         if self.validate_keys and key_fn is not None:
             return validated_key(key)
         if isinstance(key, str):
             return key
-        self._bypass(name, key_fn, TypeError(f"no str but {type(key)}"))
+        self._bypass(func, key_fn, TypeError(f"no str but {type(key)}"))
         return None
 
-    def _bypass(self, name: str, key_fn: KeyFunction | None, error: Exception) -> None:
+    def _bypass(self, func: object, key_fn: KeyFunction | None, error: Exception) -> None:
         if isinstance(error, UncacheableError) and key_fn is None:
             blamed, trouble = error.kind.__qualname__, str(error)
         else:
             blamed = f"key function {func_name_of(key_fn)}" if key_fn else type(error).__name__
             trouble = f"{blamed}: {described(error)}"
         self._tally.bypass(blamed)
-        self._complaints.about("key " + blamed, "cache: %s is called uncached: %s", name, trouble)
+        self._complaints.about("key " + blamed, "cache: %s is called uncached: %s", func_name_of(func), trouble)
 
     async def get(self, key: str, *, entry_id: str | None = None, alias: str | None = None) -> tuple[bool, Any]:
         """Return ``(True, value)`` or ``(False, None)``; the latter too while the cache is switched off.
@@ -330,11 +325,3 @@ async def _shared(landing: Landing, compute: Compute) -> Any:
         return landing.value()
     except CorruptError:  # it was encoded but cannot be decoded: there is nothing to share
         return await compute()
-
-
-def func_name_of(func: object) -> str:
-    """Return what a function is called; of a partial, the one it will call."""
-    while type(func) is functools.partial:
-        func = func.func
-    name = func if isinstance(func, str) else getattr(func, "__name__", None)
-    return name if isinstance(name, str) else type(func).__name__

@@ -7,11 +7,12 @@ from operator import itemgetter
 from types import BuiltinFunctionType, FunctionType, NoneType
 from typing import Any, Final
 
+from msgpack import Packer, Timestamp  # type: ignore[import-untyped]
+
 from .exceptions import UnencodableError, described
 from .instances import taken_apart
 from .names import held_by, identity_of, is_class, name_of
 from .values import MARK, TAKE, refuse_unless
-from .wire import Packer, Timestamp
 
 _AS_THEY_ARE: Final = frozenset({NoneType, bool, int, float, str, bytes, Timestamp})
 _ONLY_STR: Final = frozenset({str})
@@ -46,11 +47,12 @@ def _encoded(value: Any, form_of: Callable[[Any], Any]) -> bytes:
         raise UnencodableError(type(value), described(error)) from None
 
 
-def _packed(form: object) -> bytes:
+def _packed(form: object, unicode_errors: str | None = None) -> bytes:
     try:
-        return Packer(default=_large_int, strict_types=True).pack(form)
+        packed: bytes = Packer(default=_large_int, strict_types=True, unicode_errors=unicode_errors).pack(form)
     except UnicodeEncodeError:  # lone surrogates
-        return Packer(default=_large_int, strict_types=True, unicode_errors="surrogatepass").pack(form)
+        return _packed(form, "surrogatepass")
+    return packed
 
 
 def _large_int(value: int) -> list[Any]:

@@ -20,11 +20,12 @@ from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from msgpack import ExtType, Packer, unpackb  # type: ignore[import-untyped]
+
 from .canonical import canonical_form
 from .exceptions import CorruptError, UnencodableError, described
 from .instances import TAKERS, put_together, taken_apart
 from .values import MARK, MARK_CODE
-from .wire import ExtType, Packer, unpackb
 
 _PLAIN: Final = b"\x92\x01"  # an array of two, the first of them the format
 _TYPED: Final = b"\x92\x02"
@@ -117,22 +118,17 @@ class _Encoding:
 
     def encode(self, value: object) -> bytes:
         payload = self._pack(value, self._typed)
-        if _may_hold_binary(payload) or self._marks_differ(payload):
+        if _may_hold_binary(payload) or (self._marks and payload.count(_MARK) != self._marks):
             payload = self._pack(_guarded(value), self._typed_guarded)
         return (_TYPED if self._marks else _PLAIN) + payload
 
-    def _marks_differ(self, payload: bytes) -> bool:
-        return self._marks != 0 and payload.count(_MARK) != self._marks
-
-    def _pack(self, value: object, default: Callable[[object], list[Any]]) -> bytes:
-        try:
-            return self._packed(value, default=default)
-        except UnicodeEncodeError:  # lone surrogates: slower for all strings, so only when needed
-            return self._packed(value, default=default, unicode_errors="surrogatepass")
-
-    def _packed(self, value: object, **options: Any) -> bytes:
+    def _pack(self, value: object, default: Callable[[object], list[Any]], unicode_errors: str | None = None) -> bytes:
         self._marks = 0
-        return Packer(strict_types=True, **options).pack(value)
+        try:
+            packed: bytes = Packer(strict_types=True, default=default, unicode_errors=unicode_errors).pack(value)
+        except UnicodeEncodeError:  # lone surrogates: slower for all strings, so only when needed
+            return self._pack(value, default, "surrogatepass")
+        return packed
 
     def _typed(self, value: object) -> list[Any]:
         self._marks += 1
@@ -153,45 +149,30 @@ def _may_hold_binary(payload: bytes) -> bool:
     return _holds_filled_binary(payload) or b"\xc4\x00" in payload
 
 
-_no_codes: Final[dict[int, bytes]] = {}
-_ext_data: Final = _no_codes.get  # code and data to data
-
-
 def _holds_filled_binary(payload: bytes) -> bool:
     """Walk through the payload in C, making nothing of it."""
+    nothing: dict[int, bytes] = {}
     try:
-        unpackb(payload, raw=True, max_bin_len=0, list_hook=len, object_pairs_hook=len, ext_hook=_ext_data)
+        unpackb(payload, raw=True, max_bin_len=0, list_hook=len, object_pairs_hook=len, ext_hook=nothing.get)
     except ValueError:
         return True
     return False
 
 
+_TAKEN_WRONGLY: Final = frozenset({bytearray, memoryview, ExtType})
+
+
 class _Guarded:
     """Keeps msgpack from taking its content for something it knows."""
-
-    __slots__ = ("content",)
 
     def __init__(self, content: object) -> None:
         self.content = content
 
 
-def _guarded(value: object) -> object:
+def _guarded(value: Any) -> Any:
     kind = type(value)
-    return _GUARDS[kind](value) if kind in _GUARDS else value
-
-
-def _guarded_list(value: list[object]) -> list[object]:
-    return value if _SCALARS.issuperset(map(type, value)) else [_guarded(item) for item in value]
-
-
-def _guarded_dict(value: dict[object, object]) -> dict[object, object]:
-    return {_guarded(key): _guarded(item) for key, item in value.items()}
-
-
-_GUARDS: Final[dict[type, Callable[[Any], object]]] = {
-    list: _guarded_list,
-    dict: _guarded_dict,
-    bytearray: _Guarded,
-    memoryview: _Guarded,
-    ExtType: _Guarded,
-}
+    if kind is list and not _SCALARS.issuperset(map(type, value)):
+        return [_guarded(item) for item in value]
+    if kind is dict:
+        return {_guarded(key): _guarded(item) for key, item in value.items()}
+    return _Guarded(value) if kind in _TAKEN_WRONGLY else value

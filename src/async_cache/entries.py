@@ -10,11 +10,10 @@ from .adapters.base import CacheAdapter, Terms
 from .adapters.foreign import store_for
 from .adapters.guard import BUDGET
 from .adapters.memory import MemoryCacheAdapter
-from .complaints import Complaints
 from .exceptions import UnencodableError
 from .limits import checked_limit, checked_seconds, checked_ttl, lifetime
 from .snapshot import Snapshot
-from .statistics import CacheStatistics, Tally, statistics_of
+from .statistics import CacheStatistics, Complaints, Tally, statistics_of
 
 logger = logging.getLogger(__name__)
 

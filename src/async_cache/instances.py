@@ -34,18 +34,11 @@ Home = Mapping[str, object]
 
 
 class Sort(NamedTuple):
-    """How instances of one class are written and read.
+    """How instances of one class are written and read."""
 
-    Attributes:
-        sort: Names what kind of class it is.
-        fields: The names of its fields, for the tag.
-        take: Returns the values of an instance.
-        build: Makes an instance of the list that stands for it.
-    """
-
-    sort: str
+    sort: str  # what kind of class it is
     fields: Iterable[str]
-    take: Callable[[Any], Iterable[Any]]
+    take: Callable[[Any], Iterable[Any]]  # returns the values of an instance
     build: Build
 
 
@@ -196,27 +189,18 @@ def _dataclass(kind: Any, home: Home, last: str) -> Sort:
     stored = tuple(name for name in fields if type(holders[name]) is not MemberDescriptorType)
     has_dict = kind.__dictoffset__ != 0
     runs_code = held_by(kind, "__del__") or any(hasattr(type(holders[name]), "__set__") for name in stored)
-    plain = not runs_code and _plain_object(kind, has_dict) and (has_dict or not stored)
+    known = not _has_slots_beside(kind, fields) and (has_dict or not stored)
+    plain = known and not runs_code and _plain_object(kind, has_dict)  # which makes one, so that comes last
     refuse_unless(plain, kind, "its fields are not all there is to it")
-    take = _taker_of_dataclasses(kind, fields, stored, has_dict)
-    return Sort("dc", fields, take, _builder_of_dataclasses(kind, fields, stored, home, last))
-
-
-def _taker_of_dataclasses(
-    kind: type, fields: tuple[str, ...], stored: tuple[str, ...], has_dict: bool
-) -> Callable[[Any], Iterable[Any]]:
-    beside = _slots_beside(kind, fields)
 
     def take(value: Any) -> Iterable[Any]:
         state: dict[str, Any] = _read(value, "__dict__") if has_dict else {}
-        if beside:
-            refuse_unless(not any(_is_filled(slot, value) for slot in beside), kind, "it has slots that are no fields")
         if tuple(state) == fields:
             return state.values()
         refuse_unless(_holds_just(state, stored, kind), kind, "it has attributes that are no fields")
         return [_read(value, field) for field in fields]
 
-    return take
+    return Sort("dc", fields, take, _builder_of_dataclasses(kind, fields, stored, home, last))
 
 
 def _builder_of_dataclasses(
@@ -249,17 +233,9 @@ def _plain_object(kind: type, has_dict: bool) -> bool:
     return not has_dict or type(held_by(kind, "__dict__")) is GetSetDescriptorType
 
 
-def _slots_beside(kind: type, fields: tuple[str, ...]) -> list[MemberDescriptorType]:
-    held = [item for base in kind.__mro__ for item in vars(base).items() if item[0] not in fields]
-    return [slot for _, slot in held if type(slot) is MemberDescriptorType]
-
-
-def _is_filled(slot: MemberDescriptorType, value: object) -> bool:
-    try:
-        slot.__get__(value)
-    except AttributeError:
-        return False
-    return True
+def _has_slots_beside(kind: type, fields: tuple[str, ...]) -> bool:
+    slots = {name for base in kind.__mro__ for name, held in vars(base).items() if type(held) is MemberDescriptorType}
+    return not slots <= set(fields)
 
 
 def _holds_just(state: dict[str, Any], names: tuple[str, ...], kind: type) -> bool:
@@ -285,12 +261,8 @@ def _model(kind: Any, home: Home, last: str) -> Sort:
     What was valid when it was written is not asked again.
     """
     fields = tuple(kind.model_fields)
-    plain = not held_by(kind, "__del__") and not _slots_beside(kind, _STATE)
+    plain = not held_by(kind, "__del__") and not _has_slots_beside(kind, _STATE)
     refuse_unless(plain, kind, "its fields are not all there is to it")
-    return Sort("pm", fields, _taker_of_models(kind, fields), _builder_of_models(kind, fields, home, last))
-
-
-def _taker_of_models(kind: type, fields: tuple[str, ...]) -> Callable[[Any], Iterable[Any]]:
     every = set(fields)
 
     def take(value: Any) -> Iterable[Any]:
@@ -301,7 +273,7 @@ def _taker_of_models(kind: type, fields: tuple[str, ...]) -> Callable[[Any], Ite
         told = None if given == every else sorted(given)
         return [told, extra, private, *[state[field] for field in fields]]
 
-    return take
+    return Sort("pm", fields, take, _builder_of_models(kind, fields, home, last))
 
 
 def _builder_of_models(kind: Any, fields: tuple[str, ...], home: Home, last: str) -> Build:

@@ -21,8 +21,9 @@ from typing import Any, Final, TypeVar
 from uuid import UUID, SafeUUID
 from zoneinfo import ZoneInfo
 
+from msgpack import ExtType  # type: ignore[import-untyped]
+
 from .exceptions import UnencodableError
-from .wire import ExtType
 
 MARK_CODE: Final = 42
 MARK: Final = ExtType(MARK_CODE, b"")

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from async_cache import AsyncCache, CacheStatistics, generate_entry_id
-from async_cache.cache import KeyFunction, func_name_of
+from async_cache.keys import KeyFunction, func_name_of
 
 from .registry import TaskCallable
 

@@ -57,15 +57,14 @@ HOUSE: Final = House(
         ("async_cache.adapters.guard",),
         # its keys and typed values
         ("async_cache.keys", "async_cache.snapshot"),
-        ("async_cache.codec", "async_cache.components"),
+        ("async_cache.codec",),
         ("async_cache.canonical",),
         ("async_cache.instances",),
         ("async_cache.arrays",),
         ("async_cache.names", "async_cache.values"),
         # its nouns
-        ("async_cache.complaints", "async_cache.entry_ids", "async_cache.flight"),
-        ("async_cache.limits", "async_cache.statistics", "async_cache.sweeper"),
-        ("async_cache.exceptions", "async_cache.wire"),
+        ("async_cache.entry_ids", "async_cache.flight", "async_cache.statistics", "async_cache.sweeper"),
+        ("async_cache.exceptions", "async_cache.limits"),
     ),
     guests={
         "click": "async_task_worker.cli",

@@ -9,8 +9,8 @@ import zoneinfo
 
 import pytest
 
-from async_cache.exceptions import AsyncCacheError
-from async_cache.keys import compose_key_functions, context_of, extract_key_component, key_component
+from async_cache import AsyncCacheError, compose_key_functions, extract_key_component, key_component
+from async_cache.keys import context_of
 
 
 class Color(enum.Enum):

@@ -22,14 +22,12 @@ from collections.abc import Callable
 import msgpack
 import pytest
 
-from async_cache import names
+from async_cache import compose_key_functions, extract_key_component, names
 from async_cache.exceptions import AsyncCacheError, InvalidCacheKeyError, UncacheableError
 from async_cache.keys import (
     DEFAULT_PREFIX,
-    compose_key_functions,
     context_of,
     default_key,
-    extract_key_component,
     function_identity,
     generate_entry_id,
     validated_key,

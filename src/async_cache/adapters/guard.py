@@ -14,10 +14,9 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 
-from ..complaints import Complaints
 from ..exceptions import CacheUnavailableError, described
 from ..limits import checked_seconds
-from ..statistics import StoreTally
+from ..statistics import Complaints, StoreTally
 
 T = TypeVar("T")
 Work = Callable[[], Coroutine[Any, Any, T]]

@@ -14,7 +14,7 @@ import json
 import math
 import pickle
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from ..codec import Codec
 from ..exceptions import CorruptError, UnencodableError, described
@@ -23,20 +23,11 @@ CAN_RUN_CODE: Final = frozenset({"pickle", "_pickle", "cPickle", "cloudpickle", 
 """Modules whose decoding runs whatever the bytes say."""
 
 
-class Serializer(Protocol):
-    """What the Redis adapter needs of a serializer."""
-
-    def encode(self, value: Any) -> bytes:
-        """Return *value* as bytes; raise UnencodableError if it would not come back as it is."""
-        ...
-
-    def decode(self, data: bytes) -> Any:
-        """Return the value; raise CorruptError, and nothing else, if the bytes make none."""
-        ...
-
-
-def serializer_for(choice: Any, *, signed: bool) -> Serializer:
+def serializer_for(choice: Any, *, signed: bool) -> Codec | JsonSerializer | _Adapted:
     """Return the serializer meant by a name or an object.
+
+    Its ``encode`` raises UnencodableError for what would not come back as it is, its
+    ``decode`` CorruptError for bytes that make no value, and neither anything else.
 
     Args:
         choice: ``"msgpack"``, ``"json"``, ``"pickle"``, or an object with ``encode`` and
@@ -54,23 +45,13 @@ def serializer_for(choice: Any, *, signed: bool) -> Serializer:
             "give secret=, which signs what is stored, or use serializer='msgpack'"
         )
     if isinstance(choice, str):
-        return _named(choice)
+        if choice not in _NAMED:
+            raise ValueError(f"serializer must be 'msgpack', 'json', 'pickle' or an object, not {choice!r}")
+        return _NAMED[choice]()
     for encode, decode in (("encode", "decode"), ("dumps", "loads")):
         if callable(getattr(choice, encode, None)) and callable(getattr(choice, decode, None)):
             return _Adapted(getattr(choice, encode), getattr(choice, decode))
     raise TypeError(f"a serializer has encode and decode, or dumps and loads; {choice!r} has neither")
-
-
-def _named(name: str) -> Serializer:
-    match name:
-        case "msgpack":
-            return Codec()
-        case "json":
-            return JsonSerializer()
-        case "pickle":
-            return _Adapted(pickle.dumps, pickle.loads)
-        case _:
-            raise ValueError(f"serializer must be 'msgpack', 'json', 'pickle' or an object, not {name!r}")
 
 
 class JsonSerializer:
@@ -131,6 +112,12 @@ class _Adapted:
         except Exception as error:
             raise CorruptError(described(error)) from error
 
+
+_NAMED: Final[dict[str, Callable[[], Codec | JsonSerializer | _Adapted]]] = {
+    "msgpack": Codec,
+    "json": JsonSerializer,
+    "pickle": lambda: _Adapted(pickle.dumps, pickle.loads),
+}
 
 ENTRY: Final = b"e"
 ID: Final = b"i"
