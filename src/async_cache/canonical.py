@@ -19,20 +19,12 @@ _ONLY_STR: Final = frozenset({str})
 
 
 def canonical_form(value: object) -> bytes:
-    """Return the canonical form of *value*.
-
-    Raises:
-        UnencodableError: Some part of it has none, or it contains itself.
-    """
+    """Return the canonical form of *value*; UnencodableError if a part has none, or it contains itself."""
     return _encoded(value, _form)
 
 
 def canonical_call(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
-    """Return the canonical form of a call's arguments; the order of *kwargs* does not show.
-
-    Raises:
-        UnencodableError: One of them has none.
-    """
+    """Return the canonical form of a call's arguments, likewise; the order of *kwargs* does not show."""
     return _encoded((args, kwargs), _form_of_call)
 
 

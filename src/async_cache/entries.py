@@ -70,12 +70,12 @@ class Entries:
         again: bool = False,
         timeout: float | None = None,
     ) -> tuple[bool, Any]:
-        """Return ``(True, value)`` or ``(False, None)``, whatever the switches say.
+        """Do what ``get`` does, whatever the switches say.
 
         Args:
-            key: Any text.
-            entry_id: On a hit this id stands for the entry from now on.
-            alias: A second id that means the same.
+            key: As for ``get``.
+            entry_id: As for ``get``.
+            alias: As for ``get``.
             ttl: Seconds that the ids last at most, for a storage that keeps them; None for the default.
             again: Whether this caller has asked before, and was counted as a miss.
             timeout: Seconds it may take; None for the cache's own.
@@ -119,18 +119,8 @@ class Entries:
     ) -> bool:
         """Store what :meth:`snapshot` returned, whatever the switches say, and say whether that was done.
 
-        Args:
-            key: Any text.
-            snapshot: The value; None is not stored.
-            ttl: Seconds to live, fractions too; None for the default, infinity for ever, zero
-                and less: do not store.
-            entry_id: This id stands for the entry from now on.
-            alias: A second id that means the same.
-            timeout: Seconds it may take; None for the cache's own.
-
-        Raises:
-            TypeError: *ttl* is no number.
-            ValueError: *ttl* is NaN.
+        None is not stored. *timeout* is in seconds, None for the cache's own; all the
+        rest is as for ``set``, the errors too.
         """
         terms = self._terms(ttl, entry_id, alias, timeout)
         if snapshot is None or self._refuses(snapshot, terms):

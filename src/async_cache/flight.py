@@ -12,7 +12,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
-from functools import partial
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 Outcome = TypeVar("Outcome")
@@ -29,39 +28,54 @@ class Rider(Protocol[Outcome_contra]):
         """Take the outcome of the leader's work."""
 
 
+_NOBODY: Final[OrderedDict[Any, None]] = OrderedDict()
+_NOTHING: Final[set[Flight[Any]]] = set()
+
+
 class Flight(Generic[Outcome]):
     """One piece of work under way and everybody who wants its outcome.
 
     Attributes:
+        table: The flights under way, by key.
+        key: What makes two pieces of work the same.
         leader: The seat of the one who does the work; None once the flight is over.
         followers: The seats of those who wait, first come first.
         awaits: The flights that work of this one waits for.
         awaited_by: The flights whose work waits for this one.
     """
 
-    __slots__ = ("_land", "awaited_by", "awaits", "followers", "leader")
+    __slots__ = ("awaited_by", "awaits", "followers", "key", "leader", "table")
 
-    def __init__(self, land: Callable[[], object]) -> None:
-        self._land = land
+    def __init__(self, table: dict[str, Flight[Outcome]], key: str) -> None:
+        self.table = table
+        self.key = key
         self.leader: Seat[Outcome] | None = None
-        self.followers: OrderedDict[Seat[Outcome], None] = OrderedDict()
-        self.awaits: set[Flight[Any]] = set()
-        self.awaited_by: set[Flight[Any]] = set()
+        # Most flights have no followers and wait for nothing: what is empty is shared by all.
+        self.followers: OrderedDict[Seat[Outcome], None] = _NOBODY
+        self.awaits = self.awaited_by = _NOTHING
+
+    def admit(self, seat: Seat[Outcome]) -> None:
+        """Let *seat* follow."""
+        if self.followers is _NOBODY:
+            self.followers = OrderedDict()
+        self.followers[seat] = None
 
     def end(self) -> list[Seat[Outcome]]:
         """Take it off the table; return the seats of the followers."""
-        followers, self.followers, self.leader = list(self.followers), OrderedDict(), None
-        self._land()
+        followers, self.followers, self.leader = list(self.followers), _NOBODY, None
+        del self.table[self.key]
         for waiting in self.awaited_by:
             waiting.awaits.discard(self)
         for awaited in self.awaits:
             awaited.awaited_by.discard(self)
-        self.awaits, self.awaited_by = set(), set()
+        self.awaits = self.awaited_by = _NOTHING
         return followers
 
     def wait_for(self, other: Flight[Any]) -> None:
         """Note that work of this flight waits for *other*."""
+        self.awaits = self.awaits or set()
         self.awaits.add(other)
+        other.awaited_by = other.awaited_by or set()
         other.awaited_by.add(self)
 
     def waits_for(self, other: Flight[Any]) -> bool:
@@ -98,7 +112,7 @@ class Seat(Generic[Outcome]):
         if flight is not None and flight.leader is None:
             flight.leader = self
         elif flight is not None:
-            flight.followers[self] = None
+            flight.admit(self)
 
     @property
     def leads(self) -> bool:
@@ -196,7 +210,7 @@ class Flights(Generic[Outcome]):
         within = _aboard.get()
         flight = self._flights.get(key)
         if flight is None:
-            flight = self._flights[key] = Flight(partial(self._flights.pop, key))
+            flight = self._flights[key] = Flight(self._flights, key)
         elif within is not None and flight.waits_for(within):
             return Seat(rider, None)
         elif self._on_follow is not None:

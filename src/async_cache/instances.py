@@ -50,21 +50,14 @@ _bearers: Final[dict[str, tuple[type, str]]] = {}  # by name: the class that was
 
 
 def taken_apart(value: object) -> list[Any]:
-    """Return *value* as a list of marker, tag and parts.
-
-    Raises:
-        UnencodableError: It would not come back as it was.
-    """
+    """Return *value* as a list of marker, tag and parts; UnencodableError if it would not come back as it was."""
     kind = type(value)
     take = TAKERS.get(kind) or taker_of_arrays(kind) or _learned(kind)
     return take(value)
 
 
 def put_together(items: list[Any]) -> Any:
-    """Return the value a list stands for: the list itself unless the marker heads it.
-
-    It raises whatever it likes for a list we did not write.
-    """
+    """Return the value a list stands for: the list itself unless the marker heads it. Garbage may raise anything."""
     if items and items[0] is MARK:
         try:
             build = BUILDERS[items[1]]
@@ -92,11 +85,7 @@ def _built_anew(items: list[Any]) -> Any:
 
 
 def _learned(kind: type) -> Take:
-    """Note how instances of *kind* are written and read: bounded by the code that is loaded.
-
-    Raises:
-        UnencodableError: They are of no sort known here, or their class's name does not lead back to it.
-    """
+    """Note how instances of *kind* are written and read: bounded by the code that is loaded."""
     make = _maker_for(kind)
     name = name_of(kind)
     refuse_unless(name is not None, kind, "its module and name do not lead back to it")
@@ -256,10 +245,7 @@ _STATE: Final = "__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_pri
 
 
 def _model(kind: Any, home: Home, last: str) -> Sort:
-    """Tell how a model is written with all of its state, and read back without validation.
-
-    What was valid when it was written is not asked again.
-    """
+    """Tell how a model is written with all of its state; it is read back without being validated again."""
     fields = tuple(kind.model_fields)
     plain = not held_by(kind, "__del__") and not _has_slots_beside(kind, _STATE)
     refuse_unless(plain, kind, "its fields are not all there is to it")

@@ -20,17 +20,11 @@ FLAT: Final = frozenset({type(None), bool, int, float, complex, str, bytes})
 
 
 class Snapshot(NamedTuple):
-    """A value held still.
+    """A value held still."""
 
-    Attributes:
-        payload: The value itself if it can never change, else what it was encoded to.
-        restore: Makes a copy of the value from *payload*; None if the payload is the value.
-        size: How many bytes it takes.
-    """
-
-    payload: Any
-    restore: Callable[[Any], Any] | None
-    size: int
+    payload: Any  # the value itself if it can never change, else what it was encoded to
+    restore: Callable[[Any], Any] | None  # makes a copy of the value from the payload; None if that is the value
+    size: int  # in bytes
 
     def value(self) -> Any:
         """Return the value: a new copy each time, unless it can never change.

@@ -98,13 +98,7 @@ def statistics_of(front: Tally, store: StoreTally, size: int | None, bytes_: int
 
 
 class Complaints:
-    """Warns about the same thing once, or once in a while.
-
-    Args:
-        logger: Where the warnings go.
-        interval: Seconds between two warnings about the same thing.
-        clock: Tells monotonic time in seconds.
-    """
+    """Warns about the same thing once, or once in *interval* seconds."""
 
     def __init__(
         self, logger: logging.Logger, interval: float = math.inf, clock: Callable[[], float] = time.monotonic

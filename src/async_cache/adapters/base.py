@@ -15,19 +15,12 @@ MISS: Final[tuple[bool, Any]] = (False, None)
 
 
 class Terms(NamedTuple):
-    """What goes with an operation of a store.
+    """What goes with an operation of a store."""
 
-    Attributes:
-        seconds: How long an entry, or an id, is to last: more than zero.
-        entry_id: What stands for the entry from now on, or None.
-        alias: A second id that means the same, or None.
-        timeout: Seconds the operation may take; None for the store's own budget.
-    """
-
-    seconds: float = FOR_EVER
-    entry_id: str | None = None
-    alias: str | None = None
-    timeout: float | None = None
+    seconds: float = FOR_EVER  # how long an entry, or an id, is to last: more than zero
+    entry_id: str | None = None  # stands for the entry from now on
+    alias: str | None = None  # means the same
+    timeout: float | None = None  # seconds it may take; None for the store's own budget
 
 
 NO_TERMS: Final = Terms()
@@ -132,12 +125,10 @@ class Store(CacheAdapter):
     @property
     def size(self) -> int | None:
         """Entries held; None where only the storage knows."""
-        return None
 
     @property
     def bytes(self) -> int | None:
         """Bytes their values take; None where only the storage knows."""
-        return None
 
     def _link(self, key: str, terms: Terms) -> None:
         if terms.entry_id is not None:

@@ -50,10 +50,6 @@ class ForeignStore(Store):
 
     It gets copies and gives copies: whether it encodes values or keeps them as they are,
     a hit is nobody else's object.
-
-    Args:
-        adapter: An object with the four methods.
-        timeout: Seconds one of them may take.
     """
 
     def __init__(self, adapter: CacheAdapter, timeout: float = BUDGET) -> None:

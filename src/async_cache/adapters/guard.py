@@ -52,12 +52,8 @@ class Guard:
     Args:
         what: What to call the storage in warnings.
         tally: Where faults are counted.
-        budget: Seconds an operation may take unless told otherwise.
+        budget: Seconds an operation may take unless told otherwise: finite, zero or more.
         kind_of: Says what kind of fault an error is; those in :data:`OUTAGES` open the circuit.
-
-    Raises:
-        TypeError: *budget* is no number.
-        ValueError: *budget* is negative or not finite.
     """
 
     def __init__(

@@ -81,11 +81,7 @@ class MemoryCacheAdapter(Store):
         return self._bytes
 
     def snapshot(self, value: object) -> Snapshot:
-        """Return *value* as it would be stored.
-
-        Raises:
-            UnencodableError: It cannot be copied faithfully.
-        """
+        """Return *value* as it would be stored; UnencodableError if it cannot be copied faithfully."""
         return snapshot_of(self._codec, value)
 
     def get_now(self, key: str) -> tuple[bool, Any]:
@@ -108,18 +104,7 @@ class MemoryCacheAdapter(Store):
             return MISS
 
     def set_now(self, key: str, value: Any, ttl: float | None = None) -> bool:
-        """Store a snapshot of *value* at once, and say whether that was done.
-
-        Args:
-            key: Any text.
-            value: Anything that can be copied faithfully.
-            ttl: Seconds to live. None and infinity for ever; zero and less: do not store.
-
-        Raises:
-            UnencodableError: It cannot be copied faithfully.
-            TypeError: *ttl* is no number.
-            ValueError: *ttl* is NaN.
-        """
+        """Do what :meth:`set` does at once, and say whether that was done."""
         seconds = lifetime(ttl)
         return seconds > 0 and self.put_now(key, self.snapshot(value), Terms(seconds))
 

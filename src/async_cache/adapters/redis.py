@@ -76,11 +76,7 @@ class RedisCacheAdapter(Store):
         self._guard = Guard("Redis", self.tally, timeout, kind_of)
 
     def snapshot(self, value: object) -> Snapshot:
-        """Return *value* as it would be stored.
-
-        Raises:
-            UnencodableError: The serializer would not give it back as it is.
-        """
+        """Return *value* as it would be stored; UnencodableError if the serializer would not give it back so."""
         payload = self._serializer.encode(value)
         return Snapshot(payload, self._serializer.decode, len(payload))
 

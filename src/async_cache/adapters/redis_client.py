@@ -52,19 +52,7 @@ class Entry(NamedTuple):
 
 
 class RedisClient:
-    """Talks to one Redis through a client of one's own, or one that is given.
-
-    Args:
-        address: A ``redis.asyncio.Redis``, a host name or a URL.
-        port: Where Redis listens on that host; None for 6379.
-        db: The number of the database; None for 0.
-        options: For the client made for a host or URL.
-
-    Raises:
-        ModuleNotFoundError: redis-py is not installed; the message says how to.
-        TypeError: *address* is no client, or port, db or options do not go with it.
-        ValueError: The client decodes what it reads, or the URL makes no sense.
-    """
+    """Talks to one Redis through a client that is given, or one of its own. It is made as the adapter is."""
 
     def __init__(self, address: Any, port: int | None, db: int | None, options: dict[str, Any]) -> None:
         self._address = (address, port or 0, db or 0, options)
@@ -82,7 +70,12 @@ class RedisClient:
             CorruptError: There is something that is no string.
         """
         try:
-            stored = await self._get(place, others)
+            if others:
+                stored, *replies = await self._pipelined(place, others)
+                await self._expect(all(reply is True or isinstance(reply, Exception) for reply in replies))
+                _raise_first([stored])
+            else:
+                stored = await self._ask(lambda client: client.get(place))
         except _library("redis.exceptions").ResponseError as error:
             if str(error).startswith("WRONGTYPE"):
                 raise CorruptError(str(error)) from error
@@ -90,21 +83,10 @@ class RedisClient:
         await self._expect(stored is None or isinstance(stored, bytes))
         return stored
 
-    async def _get(self, place: bytes, others: Sequence[Entry]) -> object:
-        if not others:
-            return await self._ask(lambda client: client.get(place))
-        stored, *replies = await self._pipelined(place, others)
-        await self._expect(all(reply is True or isinstance(reply, Exception) for reply in replies))
-        if isinstance(stored, Exception):
-            raise stored
-        return stored
-
     async def set(self, entries: Sequence[Entry]) -> bool:
         """Store *entries* in one round trip and return True; raise the first error."""
         replies = await self._pipelined(None, entries)
-        for reply in replies:
-            if isinstance(reply, Exception):
-                raise reply
+        _raise_first(replies)
         await self._expect(all(reply is True for reply in replies))
         return True
 
@@ -152,8 +134,7 @@ class RedisClient:
                 pipeline.get(read)
             for entry in entries:
                 pipeline.set(entry.place, entry.stored, px=_milliseconds(entry.seconds))
-            replies: Awaitable[list[Any]] = pipeline.execute(raise_on_error=False)
-            return replies
+            return pipeline.execute(raise_on_error=False)  # type: ignore[no-any-return]
 
         replies: list[Any] = await self._ask(question)
         await self._expect(len(replies) == len(entries) + (read is not None))
@@ -163,6 +144,12 @@ class RedisClient:
         if not fits:
             await self.distrust()
             raise GarbledReplyError("the answer is not of the kind that was asked for")
+
+
+def _raise_first(replies: Sequence[object]) -> None:
+    for reply in replies:
+        if isinstance(reply, Exception):
+            raise reply
 
 
 def _milliseconds(seconds: float) -> int | None:

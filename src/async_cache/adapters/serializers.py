@@ -133,13 +133,8 @@ SIGNED_SIZE: Final = 32
 class Sealer:
     """Binds payloads to the place they are stored in, and tells whether they are what was stored there.
 
-    Args:
-        secret: Signs what is sealed (HMAC-SHA-256). Without one a seal shows damage and
-            mix-ups, but anybody could make it.
-
-    Raises:
-        TypeError: *secret* is neither bytes nor text.
-        ValueError: *secret* is empty.
+    A *secret* signs what is sealed (HMAC-SHA-256). Without one a seal shows damage and
+    mix-ups, but anybody could make it.
     """
 
     def __init__(self, secret: bytes | str | None = None) -> None:
@@ -157,11 +152,7 @@ class Sealer:
         return self._before(what, place, payload) + payload
 
     def unseal(self, what: bytes, place: bytes, stored: object) -> bytes:
-        """Return the payload sealed for *place*.
-
-        Raises:
-            CorruptError: *stored* is anything else.
-        """
+        """Return the payload sealed for *place*; CorruptError if *stored* is anything else."""
         if not isinstance(stored, bytes):
             raise CorruptError(f"{type(stored).__name__} instead of bytes")
         payload = stored[self._payload_at :]
