@@ -4,20 +4,16 @@ It never hands out the object it was given, never unpickles what it did not pick
 never raises or dawdles because its storage does.
 """
 
-from .adapters import (
-    CacheAdapter,
-    CacheUnavailableError,
-    MemoryCacheAdapter,
-    PrefixRequiredError,
-    RedisCacheAdapter,
-)
+from .adapters import CacheAdapter, MemoryCacheAdapter, RedisCacheAdapter
 from .cache import AsyncCache
 from .codec import Codec
 from .entry_ids import EntryIds
 from .exceptions import (
     AsyncCacheError,
+    CacheUnavailableError,
     CorruptError,
     InvalidCacheKeyError,
+    PrefixRequiredError,
     UncacheableError,
     UnencodableError,
 )

@@ -4,23 +4,47 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any, Final
 
 from .adapters.base import MISS
 from .adapters.memory import MAX_SIZE
 from .entries import MAX_SERIALIZED_SIZE, Entries
-from .flight import Flights
-from .key_making import KeyFunction, KeyMaker
-from .lifetime import checked_ttl
-from .limits import checked_seconds
-from .pause import Pause
-from .sharing import Landing, shared
+from .exceptions import CorruptError, UncacheableError, described
+from .flight import Flights, Passenger, Seat
+from .keys import KeyFunction, context_of, default_key, func_name_of, validated_key
+from .limits import checked_seconds, checked_ttl
 from .snapshot import Snapshot
 from .sweeper import Sweeper
 
+Compute = Callable[[], Awaitable[Any]]
+Landing = Snapshot | Exception
+"""What comes of a computation that is shared: its value, or its error."""
+
 CLEANUP_INTERVAL: Final = 900.0
 """Seconds between two sweeps unless told otherwise."""
+
+
+class Pause(AbstractContextManager[None], AbstractAsyncContextManager[None]):
+    """Holds while anybody is inside ``with pause:`` or ``async with pause:``.
+
+    It counts who is inside, so blocks may be nested and may overlap, in one task or in several.
+    """
+
+    def __init__(self) -> None:
+        self.inside = 0
+
+    def __enter__(self) -> None:
+        self.inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        self.inside -= 1
+
+    async def __aenter__(self) -> None:
+        self.inside += 1
+
+    async def __aexit__(self, *_: object) -> None:
+        self.inside -= 1
 
 
 class AsyncCache(Entries):
@@ -63,16 +87,9 @@ class AsyncCache(Entries):
         timeout: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(
-            adapter,
-            default_ttl=default_ttl,
-            max_serialized_size=max_serialized_size,
-            max_size=max_size,
-            timeout=timeout,
-            clock=clock,
-        )
+        super().__init__(adapter, default_ttl, max_serialized_size, max_size, timeout, clock)
         self.enabled = enabled
-        self._keys = KeyMaker(self._tally, validate=validate_keys)
+        self.validate_keys = validate_keys
         self._pause = Pause()
         self._sweeper = Sweeper(self.sweep, checked_seconds("cleanup_interval", cleanup_interval))
         self.flights: Flights[Landing] = Flights(self.count_coalesced)
@@ -87,24 +104,19 @@ class AsyncCache(Entries):
         self._sweeper.interval = checked_seconds("cleanup_interval", seconds)
 
     @property
-    def validate_keys(self) -> bool:
-        """Whether keys nobody should make are refused."""
-        return self._keys.validate
-
-    @property
     def is_paused(self) -> bool:
         """Whether a block of :meth:`temporarily_disabled` is being run."""
-        return self._pause.holds
+        return self._pause.inside > 0
 
     @property
     def is_active(self) -> bool:
         """Whether ``get`` and ``set`` do anything: enabled, and not paused."""
-        return self.enabled and not self._pause.holds
+        return self.enabled and not self.is_paused
 
     @property
     def task_key_map(self) -> Mapping[str, str]:
         """Entry ids and the keys they stand for: a live, read-only view. Redis keeps its own."""
-        return self._store.entry_keys
+        return self._store.ids.keys
 
     @property
     def entry_key_map(self) -> Mapping[str, str]:
@@ -136,7 +148,29 @@ class AsyncCache(Entries):
         Raises:
             InvalidCacheKeyError: Keys are validated, and this one is none to be used.
         """
-        return self._keys.key_for(func, args, kwargs or {}, key_fn, entry_id, metadata)
+        try:
+            if key_fn is None:
+                key: object = default_key(func, args, kwargs or {})
+            else:
+                key = key_fn(context_of(func_name_of(func), args, kwargs or {}, entry_id, metadata))
+        except Exception as error:  # noqa: BLE001 - code of the user's, and its call is to run all the same
+            self._bypass(func, key_fn, error)
+            return None
+        if self.validate_keys and key_fn is not None:
+            return validated_key(key)
+        if isinstance(key, str):
+            return key
+        self._bypass(func, key_fn, TypeError(f"no str but {type(key)}"))
+        return None
+
+    def _bypass(self, func: object, key_fn: KeyFunction | None, error: Exception) -> None:
+        if isinstance(error, UncacheableError) and key_fn is None:
+            blamed, trouble = error.kind.__qualname__, str(error)
+        else:
+            blamed = f"key function {func_name_of(key_fn)}" if key_fn else type(error).__name__
+            trouble = f"{blamed}: {described(error)}"
+        self._tally.bypass(blamed)
+        self._complaints.about("key " + blamed, "cache: %s is called uncached: %s", func_name_of(func), trouble)
 
     async def get(self, key: str, *, entry_id: str | None = None, alias: str | None = None) -> tuple[bool, Any]:
         """Return ``(True, value)`` or ``(False, None)``; the latter too while the cache is switched off.
@@ -176,7 +210,7 @@ class AsyncCache(Entries):
             return False
         return await self.store(key, self.snapshot(value), ttl, entry_id=entry_id, alias=alias)
 
-    async def get_or_compute(self, key: str, compute: Callable[[], Awaitable[Any]], ttl: float | None = None) -> Any:
+    async def get_or_compute(self, key: str, compute: Compute, ttl: float | None = None) -> Any:
         """Return the entry under *key*; without one, what ``await compute()`` returns, which is then stored.
 
         However many ask for one key at the same time, *compute* is called once: the others
@@ -192,12 +226,40 @@ class AsyncCache(Entries):
         checked_ttl(ttl)
         if not self.is_active:
             return await compute()
-        hit, value = await self.lookup(key)
-        return value if hit else await shared(self.flights, key, compute, partial(self._keep, key, ttl))
+        if self.is_local:
+            hit, value = self.lookup_now(key)
+            if hit:
+                return value
+        passenger: Passenger[Landing] = Passenger()
+        seat = self.flights.join(key, passenger)
+        try:
+            if seat.follows and (landing := await passenger.news) is not None:
+                return await _shared(landing, compute)
+            return await self._lead(seat, key, compute, ttl)
+        finally:
+            seat.leave()
+
+    async def _lead(self, seat: Seat[Landing], key: str, compute: Compute, ttl: float | None) -> Any:
+        """Do the work for all: ask the storage, compute what it has not, and store that."""
+        with seat.aboard():
+            try:
+                hit, value = MISS if self.is_local else await self.lookup(key)
+                if not hit:
+                    value = await compute()
+            except Exception as error:
+                seat.land(error)
+                raise
+        snapshot = None if hit and not seat.followers else self.snapshot(value)
+        try:
+            if not hit:
+                await self.store(key, snapshot, ttl)
+        finally:  # cancelled or not: the value is there
+            _ = seat.disband() if snapshot is None else seat.land(snapshot)
+        return value
 
     async def delete(self, key: str) -> bool:
         """Drop the entry under *key*, and say whether there was one. False if the storage did not answer."""
-        return await self._store.delete(key)
+        return await self._store.delete(key, self._timeout)
 
     async def clear(self) -> None:
         """Drop every entry.
@@ -213,19 +275,19 @@ class AsyncCache(Entries):
 
         Who has an id was meant to find the entry, so *enabled* does not matter here; a pause does.
         """
-        if self._pause.holds:
+        if self.is_paused:
             return MISS
-        key = await self._store.resolve(entry_id)
+        key = await self._store.resolve(entry_id, self._timeout)
         return MISS if key is None else await self.lookup(key)
 
     async def delete_by_entry_id(self, entry_id: str) -> bool:
         """Drop the entry that an id, or an alias, stands for, and say whether there was one."""
-        key = await self._store.resolve(entry_id)
+        key = await self._store.resolve(entry_id, self._timeout)
         return key is not None and await self.delete(key)
 
     def forget(self, entry_id: str) -> None:
         """Drop an id, or an alias, whose owner is gone. The entry stays; Redis drops ids by itself in time."""
-        self._store.forget(entry_id)
+        self._store.ids.forget(entry_id)
 
     def temporarily_disabled(self) -> Pause:
         """Return a context manager (``with`` or ``async with``) inside which nothing is found or stored.
@@ -255,7 +317,11 @@ class AsyncCache(Entries):
         """Count a call that shares the result of another, for flights of one's own."""
         self._tally.coalesced += 1
 
-    async def _keep(self, key: str, ttl: float | None, value: Any) -> Snapshot | None:
-        snapshot = self.snapshot(value)
-        await self.store(key, snapshot, ttl)
-        return snapshot
+
+async def _shared(landing: Landing, compute: Compute) -> Any:
+    if isinstance(landing, Exception):
+        raise landing
+    try:
+        return landing.value()
+    except CorruptError:  # it was encoded but cannot be decoded: there is nothing to share
+        return await compute()

@@ -7,56 +7,44 @@ from operator import itemgetter
 from types import BuiltinFunctionType, FunctionType, NoneType
 from typing import Any, Final
 
-from .classes import held_by, is_class, name_of, token_of
-from .exceptions import UnencodableError
-from .typed import taken_apart
-from .values import MARK, TAKE
-from .wire import Packer, Timestamp
+from msgpack import Packer, Timestamp  # type: ignore[import-untyped]
+
+from .exceptions import UnencodableError, described
+from .instances import taken_apart
+from .names import held_by, identity_of, is_class, name_of
+from .values import MARK, TAKE, refuse_unless
 
 _AS_THEY_ARE: Final = frozenset({NoneType, bool, int, float, str, bytes, Timestamp})
-_FUNCTIONS: Final = frozenset({FunctionType, BuiltinFunctionType})
+_ONLY_STR: Final = frozenset({str})
 
 
 def canonical_form(value: object) -> bytes:
-    """Return the canonical form of *value*.
-
-    Raises:
-        UnencodableError: Some part of it has none, or it contains itself.
-    """
-    try:
-        return _packed(_form(value))
-    except _REFUSALS as error:
-        raise _refusal(value, error) from None
+    """Return the canonical form of *value*; UnencodableError if a part has none, or it contains itself."""
+    return _encoded(value, _form)
 
 
 def canonical_call(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
-    """Return the canonical form of a call's arguments; the order of *kwargs* does not show.
+    """Return the canonical form of a call's arguments, likewise; the order of *kwargs* does not show."""
+    return _encoded((args, kwargs), _form_of_call)
 
-    Raises:
-        UnencodableError: One of them has none.
-    """
+
+def _encoded(value: Any, form_of: Callable[[Any], Any]) -> bytes:
     try:
-        form: list[Any] = [list(_forms(args))]
-        for name in sorted(kwargs):
-            form += name, _form(kwargs[name])
-        return _packed(form)
-    except _REFUSALS as error:
-        raise _refusal(args, error) from None
+        return _packed(form_of(value))
+    except UnencodableError:
+        raise
+    except RecursionError:
+        raise UnencodableError(type(value), "it contains itself, or is nested too deep") from None
+    except Exception as error:  # noqa: BLE001 - classes of all sorts are asked what they are
+        raise UnencodableError(type(value), described(error)) from None
 
 
-_REFUSALS: Final = (ArithmeticError, AttributeError, RuntimeError, TypeError, ValueError)
-
-
-def _refusal(value: object, error: Exception) -> UnencodableError:
-    nested = "it contains itself, or is nested too deep"
-    return UnencodableError(type(value), nested if isinstance(error, RecursionError) else str(error))
-
-
-def _packed(form: object) -> bytes:
+def _packed(form: object, unicode_errors: str | None = None) -> bytes:
     try:
-        return Packer(default=_large_int, strict_types=True).pack(form)
+        packed: bytes = Packer(default=_large_int, strict_types=True, unicode_errors=unicode_errors).pack(form)
     except UnicodeEncodeError:  # lone surrogates
-        return Packer(default=_large_int, strict_types=True, unicode_errors="surrogatepass").pack(form)
+        return _packed(form, "surrogatepass")
+    return packed
 
 
 def _large_int(value: int) -> list[Any]:
@@ -76,6 +64,14 @@ def _forms(values: Collection[Any]) -> Iterable[Any]:
     return values if _AS_THEY_ARE.issuperset(map(type, values)) else [_form(value) for value in values]
 
 
+def _form_of_call(call: tuple[tuple[Any, ...], Mapping[str, Any]]) -> list[Any]:
+    args, kwargs = call
+    form: list[Any] = [list(_forms(args))]
+    for name in sorted(kwargs):
+        form += name, _form(kwargs[name])
+    return form
+
+
 def _form_of_dict(value: dict[Any, Any]) -> list[Any]:
     form: list[Any] = [MARK, "m"]
     if _ONLY_STR.issuperset(map(type, value)):
@@ -88,11 +84,13 @@ def _form_of_dict(value: dict[Any, Any]) -> list[Any]:
     return form
 
 
-_ONLY_STR: Final = frozenset({str})
-
-
 def _form_of_set(tag: str) -> Callable[[Any], list[Any]]:
     return lambda value: [MARK, tag, *sorted(_packed(_form(item)) for item in value)]
+
+
+def _form_of_object(value: object) -> list[Any]:
+    refuse_unless(name_of(value) is not None, type(value), "its module and name do not lead back to it")
+    return [MARK, "ob", identity_of(value)]
 
 
 _FORMS: Final[dict[type, Callable[[Any], Any]]] = {
@@ -101,29 +99,25 @@ _FORMS: Final[dict[type, Callable[[Any], Any]]] = {
     dict: _form_of_dict,
     set: _form_of_set("s"),
     frozenset: _form_of_set("fs"),
+    FunctionType: _form_of_object,
+    BuiltinFunctionType: _form_of_object,
 }
 
 
-def _form_of_other(value: object, kind: type) -> list[Any]:
-    if kind not in TAKE:
-        if held_by(kind, "__cache_key__") is not None:
-            return [MARK, "ck", name_of(kind) or token_of(kind), _form(_own_key(value, kind))]
-        if kind in _FUNCTIONS or is_class(value):
-            return [MARK, "ob", _name_of_object(value)]
+def _form_of_other(value: Any, kind: type) -> list[Any]:
+    if kind in TAKE:
+        mark, tag, *parts = TAKE[kind](value)
+        return [mark, tag, *_forms(parts)]
+    if held_by(kind, "__cache_key__") is not None:
+        return [MARK, "ck", identity_of(kind), _form(_own_key(value, kind))]
+    if is_class(value):
+        return _form_of_object(value)
     mark, tag, *parts = taken_apart(value)
-    return [mark, tag, *_forms(parts)]
+    return [mark, tag, identity_of(kind), *_forms(parts)]
 
 
-def _own_key(value: Any, kind: type) -> object:
+def _own_key(value: Any, kind: type) -> Any:
     try:
-        key: object = value.__cache_key__()
-    except Exception as error:  # the user's code may raise anything
-        raise UnencodableError(kind, f"__cache_key__() raised {type(error).__name__}: {error}") from error
-    return key
-
-
-def _name_of_object(value: object) -> str:
-    name = name_of(value)
-    if name is None:
-        raise UnencodableError(type(value), "its module and name do not lead back to it")
-    return name
+        return value.__cache_key__()
+    except Exception as error:
+        raise UnencodableError(kind, f"__cache_key__() raised {described(error)}") from error

@@ -1,8 +1,8 @@
 """Values as bytes and back: what is decoded is equal to what was encoded, and of the same type.
 
 The bytes are one msgpack array ``[format, payload]``, so anybody's msgpack can look in.
-Format 1 is plain data. In format 2 there are typed values as well, see :mod:`.typed`.
-Other data, and any other program's bytes, are corrupt.
+Format 1 is plain data. In format 2 there are typed values as well, see :mod:`.values`
+and :mod:`.instances`. Other data, and any other program's bytes, are corrupt.
 
 Both directions are one pass of msgpack in C, which calls back only for what it has no
 type for (and, reading format 2, for each list).
@@ -20,11 +20,12 @@ from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from msgpack import ExtType, Packer, unpackb  # type: ignore[import-untyped]
+
 from .canonical import canonical_form
-from .exceptions import CorruptError, UnencodableError
-from .typed import marker_or_data, put_together, taken_apart
-from .values import TAKE
-from .wire import ExtType, Packer, unpackb
+from .exceptions import CorruptError, UnencodableError, described
+from .instances import TAKERS, put_together, taken_apart
+from .values import MARK, MARK_CODE
 
 _PLAIN: Final = b"\x92\x01"  # an array of two, the first of them the format
 _TYPED: Final = b"\x92\x02"
@@ -49,8 +50,10 @@ class Codec:
         """
         try:
             return _Encoding().encode(value)
-        except (ArithmeticError, AttributeError, RuntimeError, TypeError, ValueError) as error:
-            raise UnencodableError(type(value), str(error)) from None
+        except UnencodableError:
+            raise
+        except Exception as error:  # noqa: BLE001 - classes of all sorts are asked what they are
+            raise UnencodableError(type(value), described(error)) from None
 
     def decode(self, data: bytes) -> Any:
         """Return the value *data* was encoded from, as a new object.
@@ -65,9 +68,15 @@ class Codec:
             if head == _PLAIN:
                 return unpackb(data, strict_map_key=False, unicode_errors="surrogatepass")[1]
             if head == _TYPED:
-                return _decode_typed(data)
+                return unpackb(
+                    data,
+                    strict_map_key=False,
+                    unicode_errors="surrogatepass",
+                    ext_hook=_marker_or_data,
+                    list_hook=put_together,
+                )[1]
         except Exception as error:  # noqa: BLE001 - garbage can offend any constructor, or a class's own __hash__
-            raise CorruptError(f"{type(error).__name__}: {error}") from None
+            raise CorruptError(described(error)) from None
         raise CorruptError("neither format 1 nor 2")
 
     def canonical(self, value: object) -> bytes:
@@ -90,14 +99,9 @@ class Codec:
         return kind in _IMMUTABLE or issubclass(kind, Enum)
 
 
-def _decode_typed(data: bytes) -> Any:
-    return unpackb(
-        data,
-        strict_map_key=False,
-        unicode_errors="surrogatepass",
-        ext_hook=marker_or_data,
-        list_hook=put_together,
-    )[1]
+def _marker_or_data(code: int, data: bytes) -> ExtType:
+    """Return msgpack's extension types as they are, but the marker always as the one object MARK."""
+    return MARK if code == MARK_CODE and not data else ExtType(code, data)
 
 
 class _Encoding:
@@ -114,31 +118,27 @@ class _Encoding:
 
     def encode(self, value: object) -> bytes:
         payload = self._pack(value, self._typed)
-        if _may_hold_binary(payload) or self._marks_differ(payload):
+        if _may_hold_binary(payload) or (self._marks and payload.count(_MARK) != self._marks):
             payload = self._pack(_guarded(value), self._typed_guarded)
         return (_TYPED if self._marks else _PLAIN) + payload
 
-    def _marks_differ(self, payload: bytes) -> bool:
-        return self._marks != 0 and payload.count(_MARK) != self._marks
-
-    def _pack(self, value: object, default: Callable[[object], list[Any]]) -> bytes:
-        try:
-            return self._packed(value, default=default)
-        except UnicodeEncodeError:  # lone surrogates: slower for all strings, so only when needed
-            return self._packed(value, default=default, unicode_errors="surrogatepass")
-
-    def _packed(self, value: object, **options: Any) -> bytes:
+    def _pack(self, value: object, default: Callable[[object], list[Any]], unicode_errors: str | None = None) -> bytes:
         self._marks = 0
-        return Packer(strict_types=True, **options).pack(value)
+        try:
+            packed: bytes = Packer(strict_types=True, default=default, unicode_errors=unicode_errors).pack(value)
+        except UnicodeEncodeError:  # lone surrogates: slower for all strings, so only when needed
+            return self._pack(value, default, "surrogatepass")
+        return packed
 
     def _typed(self, value: object) -> list[Any]:
         self._marks += 1
-        take = TAKE.get(type(value))
+        take = TAKERS.get(type(value))
         return take(value) if take else taken_apart(value)
 
     def _typed_guarded(self, value: object) -> list[Any]:
         self._marks += 1
-        items = taken_apart(value.content if type(value) is _Guarded else value)
+        value = value.content if type(value) is _Guarded else value
+        items = taken_apart(value)
         items[2:] = map(_guarded, items[2:])
         return items
 
@@ -149,45 +149,30 @@ def _may_hold_binary(payload: bytes) -> bool:
     return _holds_filled_binary(payload) or b"\xc4\x00" in payload
 
 
-_no_codes: Final[dict[int, bytes]] = {}
-_ext_data: Final = _no_codes.get  # code and data to data
-
-
 def _holds_filled_binary(payload: bytes) -> bool:
     """Walk through the payload in C, making nothing of it."""
+    nothing: dict[int, bytes] = {}
     try:
-        unpackb(payload, raw=True, max_bin_len=0, list_hook=len, object_pairs_hook=len, ext_hook=_ext_data)
+        unpackb(payload, raw=True, max_bin_len=0, list_hook=len, object_pairs_hook=len, ext_hook=nothing.get)
     except ValueError:
         return True
     return False
 
 
+_TAKEN_WRONGLY: Final = frozenset({bytearray, memoryview, ExtType})
+
+
 class _Guarded:
     """Keeps msgpack from taking its content for something it knows."""
-
-    __slots__ = ("content",)
 
     def __init__(self, content: object) -> None:
         self.content = content
 
 
-def _guarded(value: object) -> object:
+def _guarded(value: Any) -> Any:
     kind = type(value)
-    return _GUARDS[kind](value) if kind in _GUARDS else value
-
-
-def _guarded_list(value: list[object]) -> list[object]:
-    return value if _SCALARS.issuperset(map(type, value)) else [_guarded(item) for item in value]
-
-
-def _guarded_dict(value: dict[object, object]) -> dict[object, object]:
-    return {_guarded(key): _guarded(item) for key, item in value.items()}
-
-
-_GUARDS: Final[dict[type, Callable[[Any], object]]] = {
-    list: _guarded_list,
-    dict: _guarded_dict,
-    bytearray: _Guarded,
-    memoryview: _Guarded,
-    ExtType: _Guarded,
-}
+    if kind is list and not _SCALARS.issuperset(map(type, value)):
+        return [_guarded(item) for item in value]
+    if kind is dict:
+        return {_guarded(key): _guarded(item) for key, item in value.items()}
+    return _Guarded(value) if kind in _TAKEN_WRONGLY else value

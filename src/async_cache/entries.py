@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 from typing import Any, Final
 
 from .adapters.base import CacheAdapter, Terms
 from .adapters.foreign import store_for
 from .adapters.guard import BUDGET
-from .adapters.memory import MAX_SIZE, MemoryCacheAdapter
-from .complaints import Complaints
-from .entry_ids import EntryName
+from .adapters.memory import MemoryCacheAdapter
 from .exceptions import UnencodableError
-from .lifetime import checked_ttl, lifetime
-from .limits import checked_limit, checked_seconds
+from .limits import checked_limit, checked_seconds, checked_ttl, lifetime
 from .snapshot import Snapshot
-from .statistics import CacheStatistics, Tally, statistics_of
+from .statistics import CacheStatistics, Complaints, Tally, statistics_of
 
 logger = logging.getLogger(__name__)
 
@@ -29,26 +25,17 @@ class Entries:
     """Snapshots of values under keys, with a default ttl, a limit on their size, and figures.
 
     Nothing here raises, or takes longer than its timeout, because of the storage: faults
-    are misses.
-
-    Args:
-        adapter: Where entries are kept; None for memory.
-        default_ttl: Seconds an entry lives whose ttl is None; None for ever.
-        max_serialized_size: Bytes a value may take, encoded; None for any number.
-        max_size: Entries kept in memory, where no adapter is given.
-        timeout: Seconds an operation may take; None for 0.2, or what the adapter was made with.
-        clock: Tells monotonic time in seconds, where no adapter is given.
+    are misses. The arguments are those of :class:`~async_cache.AsyncCache`.
     """
 
     def __init__(
         self,
-        adapter: Any = None,
-        *,
-        default_ttl: float | None = None,
-        max_serialized_size: int | None = MAX_SERIALIZED_SIZE,
-        max_size: int | None = MAX_SIZE,
-        timeout: float | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        adapter: Any,
+        default_ttl: float | None,
+        max_serialized_size: int | None,
+        max_size: int | None,
+        timeout: float | None,
+        clock: Callable[[], float],
     ) -> None:
         self.adapter: CacheAdapter = MemoryCacheAdapter(max_size, clock=clock) if adapter is None else adapter
         self.max_serialized_size = checked_limit("max_serialized_size", max_serialized_size)
@@ -83,12 +70,12 @@ class Entries:
         again: bool = False,
         timeout: float | None = None,
     ) -> tuple[bool, Any]:
-        """Return ``(True, value)`` or ``(False, None)``, whatever the switches say.
+        """Do what ``get`` does, whatever the switches say.
 
         Args:
-            key: Any text.
-            entry_id: On a hit this id stands for the entry from now on.
-            alias: A second id that means the same.
+            key: As for ``get``.
+            entry_id: As for ``get``.
+            alias: As for ``get``.
             ttl: Seconds that the ids last at most, for a storage that keeps them; None for the default.
             again: Whether this caller has asked before, and was counted as a miss.
             timeout: Seconds it may take; None for the cache's own.
@@ -117,7 +104,7 @@ class Entries:
             return self._store.snapshot(value)
         except UnencodableError as error:
             self._tally.refused["unencodable"] += 1
-            self._complaints.once(error.kind.__qualname__, "cache: a result is not stored: %s", error)
+            self._complaints.about(error.kind.__qualname__, "cache: a result is not stored: %s", error)
             return None
 
     async def store(
@@ -132,23 +119,15 @@ class Entries:
     ) -> bool:
         """Store what :meth:`snapshot` returned, whatever the switches say, and say whether that was done.
 
-        Args:
-            key: Any text.
-            snapshot: The value; None is not stored.
-            ttl: Seconds to live, fractions too; None for the default, infinity for ever, zero
-                and less: do not store.
-            entry_id: This id stands for the entry from now on.
-            alias: A second id that means the same.
-            timeout: Seconds it may take; None for the cache's own.
-
-        Raises:
-            TypeError: *ttl* is no number.
-            ValueError: *ttl* is NaN.
+        None is not stored. *timeout* is in seconds, None for the cache's own; all the
+        rest is as for ``set``, the errors too.
         """
         terms = self._terms(ttl, entry_id, alias, timeout)
         if snapshot is None or self._refuses(snapshot, terms):
             return False
-        return self._stored(done=await self._store.put(key, snapshot, terms))
+        done = await self._store.put(key, snapshot, terms)
+        self._tally.sets += done
+        return done
 
     def store_now(
         self,
@@ -163,7 +142,9 @@ class Entries:
         terms = self._terms(ttl, entry_id, alias, None)
         if snapshot is None or self._refuses(snapshot, terms):
             return False
-        return self._stored(done=self._local().put_now(key, snapshot, terms))
+        done = self._local().put_now(key, snapshot, terms)
+        self._tally.sets += done
+        return done
 
     def statistics(self) -> CacheStatistics:
         """Return what the cache did so far, and how it stands."""
@@ -171,8 +152,7 @@ class Entries:
 
     def _terms(self, ttl: float | None, entry_id: str | None, alias: str | None, timeout: float | None) -> Terms:
         seconds = lifetime(self._default_ttl if ttl is None else ttl)
-        name = None if entry_id is None or seconds <= 0 else EntryName(entry_id, alias)
-        return Terms(seconds, name, self._timeout if timeout is None else timeout)
+        return Terms(seconds, entry_id if seconds > 0 else None, alias, self._timeout if timeout is None else timeout)
 
     def _refuses(self, snapshot: Snapshot, terms: Terms) -> bool:
         if terms.seconds <= 0:
@@ -183,10 +163,6 @@ class Entries:
             return False
         self._tally.refused[reason] += 1
         return True
-
-    def _stored(self, *, done: bool) -> bool:
-        self._tally.sets += done
-        return done
 
     def _count(self, *, hit: bool, again: bool) -> None:
         if hit:

@@ -51,3 +51,19 @@ class CorruptError(AsyncCacheError):
 
 class InvalidCacheKeyError(AsyncCacheError, ValueError):
     """A cache key is a str of 1 to 512 bytes without control characters. Have the key function return one."""
+
+
+class CacheUnavailableError(AsyncCacheError):
+    """The storage behind the cache did not answer. Try again once it does."""
+
+
+class PrefixRequiredError(AsyncCacheError, ValueError):
+    """Without a key_prefix, clear() would empty the whole database. Give the adapter a prefix of its own."""
+
+
+def described(error: BaseException) -> str:
+    """Return an error's type and text on one line, whatever the text contains."""
+    try:
+        return f"{type(error).__name__}: {str(error)!r}"
+    except Exception:  # noqa: BLE001 - an error of somebody else's making may be unable to print itself
+        return type(error).__name__

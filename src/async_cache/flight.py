@@ -7,6 +7,7 @@ are told what to do by calls, so following occupies neither a Task nor a place t
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,59 +28,55 @@ class Rider(Protocol[Outcome_contra]):
         """Take the outcome of the leader's work."""
 
 
+_NOBODY: Final[OrderedDict[Any, None]] = OrderedDict()
+_NOTHING: Final[set[Flight[Any]]] = set()
+
+
 class Flight(Generic[Outcome]):
     """One piece of work under way and everybody who wants its outcome.
 
     Attributes:
+        table: The flights under way, by key.
         key: What makes two pieces of work the same.
         leader: The seat of the one who does the work; None once the flight is over.
-        followers: The seats of those who wait, first come first; None as long as there was none.
-        awaits: The flights that work of this one waits for; None as long as there was none.
-        awaited_by: The flights whose work waits for this one; likewise.
+        followers: The seats of those who wait, first come first.
+        awaits: The flights that work of this one waits for.
+        awaited_by: The flights whose work waits for this one.
     """
 
-    __slots__ = ("_flights", "awaited_by", "awaits", "followers", "key", "leader")
+    __slots__ = ("awaited_by", "awaits", "followers", "key", "leader", "table")
 
-    def __init__(self, flights: Flights[Outcome], key: str) -> None:
-        self._flights = flights
+    def __init__(self, table: dict[str, Flight[Outcome]], key: str) -> None:
+        self.table = table
         self.key = key
         self.leader: Seat[Outcome] | None = None
-        self.followers: OrderedDict[Seat[Outcome], None] | None = None
-        self.awaits: set[Flight[Any]] | None = None
-        self.awaited_by: set[Flight[Any]] | None = None
+        # Most flights have no followers and wait for nothing: what is empty is shared by all.
+        self.followers: OrderedDict[Seat[Outcome], None] = _NOBODY
+        self.awaits = self.awaited_by = _NOTHING
 
     def admit(self, seat: Seat[Outcome]) -> None:
-        """Let *seat* lead if it is the first, else follow."""
-        if self.leader is None:
-            self.leader = seat
-        elif self.followers is None:
-            self.followers = OrderedDict({seat: None})
-        else:
-            self.followers[seat] = None
-
-    def hand_over(self) -> Seat[Outcome] | None:
-        """Let the first follower lead and return its seat; without one, end."""
-        if not self.followers:
-            self.end()
-            return None
-        self.leader, _ = self.followers.popitem(last=False)
-        return self.leader
+        """Let *seat* follow."""
+        if self.followers is _NOBODY:
+            self.followers = OrderedDict()
+        self.followers[seat] = None
 
     def end(self) -> list[Seat[Outcome]]:
         """Take it off the table; return the seats of the followers."""
-        followers, self.followers, self.leader = list(self.followers or ()), None, None
-        self._flights.forget(self)
-        for waiting in self.awaited_by or ():
-            waiting.links()[0].discard(self)
-        for awaited in self.awaits or ():
-            awaited.links()[1].discard(self)
-        self.awaits = self.awaited_by = None
+        followers, self.followers, self.leader = list(self.followers), _NOBODY, None
+        del self.table[self.key]
+        for waiting in self.awaited_by:
+            waiting.awaits.discard(self)
+        for awaited in self.awaits:
+            awaited.awaited_by.discard(self)
+        self.awaits = self.awaited_by = _NOTHING
         return followers
 
     def wait_for(self, other: Flight[Any]) -> None:
         """Note that work of this flight waits for *other*."""
-        self.links()[0].add(other)
-        other.links()[1].add(self)
+        self.awaits = self.awaits or set()
+        self.awaits.add(other)
+        other.awaited_by = other.awaited_by or set()
+        other.awaited_by.add(self)
 
     def waits_for(self, other: Flight[Any]) -> bool:
         """Whether this is *other*, or work of it waits for *other*, directly or not."""
@@ -91,14 +88,8 @@ class Flight(Generic[Outcome]):
                 return True
             if flight not in seen:
                 seen.add(flight)
-                ahead.extend(flight.awaits or ())
+                ahead.extend(flight.awaits)
         return False
-
-    def links(self) -> tuple[set[Flight[Any]], set[Flight[Any]]]:
-        """Return what it waits for and what waits for it, in sets to be changed."""
-        if self.awaits is None or self.awaited_by is None:
-            self.awaits, self.awaited_by = set(), set()
-        return self.awaits, self.awaited_by
 
 
 _aboard: Final[ContextVar[Flight[Any] | None]] = ContextVar("async_cache.aboard", default=None)
@@ -118,7 +109,9 @@ class Seat(Generic[Outcome]):
     def __init__(self, rider: Rider[Outcome], flight: Flight[Outcome] | None) -> None:
         self.rider = rider
         self.flight = flight
-        if flight is not None:
+        if flight is not None and flight.leader is None:
+            flight.leader = self
+        elif flight is not None:
             flight.admit(self)
 
     @property
@@ -129,7 +122,7 @@ class Seat(Generic[Outcome]):
     @property
     def follows(self) -> bool:
         """Whether the rider is to wait for :meth:`Rider.land` or :meth:`Rider.lead`."""
-        return self.flight is not None and self.flight.followers is not None and self in self.flight.followers
+        return self.flight is not None and self in self.flight.followers
 
     @property
     def leader(self) -> Rider[Outcome] | None:
@@ -140,9 +133,7 @@ class Seat(Generic[Outcome]):
     @property
     def followers(self) -> list[Rider[Outcome]]:
         """Who waits for this leader, first come first; empty for anybody else."""
-        if self.flight is None or not self.leads:
-            return []
-        return [seat.rider for seat in self.flight.followers or ()]
+        return [] if self.flight is None or not self.leads else [seat.rider for seat in self.flight.followers]
 
     def land(self, outcome: Outcome) -> bool:
         """Give *outcome* to every follower and end the flight. False, and nothing done, but for the leader."""
@@ -168,12 +159,13 @@ class Seat(Generic[Outcome]):
         """Give up the seat; nobody else is disturbed. If it led, the first follower leads from now on."""
         if self.flight is None:
             return
-        if self.leads:
-            heir = self.flight.hand_over()
-            if heir is not None:
-                heir.rider.lead()
-        elif self.flight.followers is not None:
+        if not self.leads:
             self.flight.followers.pop(self, None)
+        elif self.flight.followers:
+            self.flight.leader, _ = self.flight.followers.popitem(last=False)
+            self.flight.leader.rider.lead()
+        else:
+            self.flight.end()
 
     def board(self) -> Token[Flight[Any] | None] | None:
         """Mark the current context as part of the leader's work; for a context that ends with it."""
@@ -218,7 +210,7 @@ class Flights(Generic[Outcome]):
         within = _aboard.get()
         flight = self._flights.get(key)
         if flight is None:
-            flight = self._flights[key] = Flight(self, key)
+            flight = self._flights[key] = Flight(self._flights, key)
         elif within is not None and flight.waits_for(within):
             return Seat(rider, None)
         elif self._on_follow is not None:
@@ -227,7 +219,25 @@ class Flights(Generic[Outcome]):
             within.wait_for(flight)
         return Seat(rider, flight)
 
-    def forget(self, flight: Flight[Outcome]) -> None:
-        """Take *flight* off the table."""
-        if self._flights.get(flight.key) is flight:
-            del self._flights[flight.key]
+
+class Passenger(Generic[Outcome]):
+    """A rider that is a coroutine.
+
+    Attributes:
+        news: Becomes the outcome, or None when it is this one's turn to lead.
+    """
+
+    def __init__(self) -> None:
+        self.news: asyncio.Future[Outcome | None] = asyncio.get_running_loop().create_future()
+
+    def lead(self) -> None:
+        """Hear that it is one's own turn."""
+        self._hear(None)
+
+    def land(self, outcome: Outcome) -> None:
+        """Hear the outcome."""
+        self._hear(outcome)
+
+    def _hear(self, news: Outcome | None) -> None:
+        if not self.news.done():
+            self.news.set_result(news)

@@ -5,30 +5,26 @@ Nobody gets the object that was stored, so nobody can change what others will se
 
 from __future__ import annotations
 
+import io
 import pickle
 import sys
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from .codec import Codec
-from .exceptions import CorruptError, UnencodableError
+from .exceptions import CorruptError, UnencodableError, described
 
 FLAT: Final = frozenset({type(None), bool, int, float, complex, str, bytes})
 """Types whose values keep nothing outside of themselves, so their size is known without encoding them."""
 
 
 class Snapshot(NamedTuple):
-    """A value held still.
+    """A value held still."""
 
-    Attributes:
-        payload: The value itself if it can never change, else what it was encoded to.
-        restore: Makes a copy of the value from *payload*; None if the payload is the value.
-        size: How many bytes it takes.
-    """
-
-    payload: Any
-    restore: Callable[[Any], Any] | None
-    size: int
+    payload: Any  # the value itself if it can never change, else what it was encoded to
+    restore: Callable[[Any], Any] | None  # makes a copy of the value from the payload; None if that is the value
+    size: int  # in bytes
 
     def value(self) -> Any:
         """Return the value: a new copy each time, unless it can never change.
@@ -48,38 +44,50 @@ def snapshot_of(codec: Codec, value: object) -> Snapshot:
     Raises:
         UnencodableError: There is no faithful copy of it.
     """
-    if codec.is_immutable(value):
-        return Snapshot(value, None, _size(codec, value))
+    if type(value) in FLAT:
+        return Snapshot(value, None, sys.getsizeof(value))
     try:
         encoded = codec.encode(value)
-        return Snapshot(encoded, codec.decode, len(encoded))
     except UnencodableError:
+        if codec.is_immutable(value):  # such as a member of an enum defined inside a function
+            return Snapshot(value, None, sys.getsizeof(value))
         pickled = _pickled(value)
         if pickled is None:
             raise
         return Snapshot(pickled, _unpickled, len(pickled))
+    if codec.is_immutable(value):
+        return Snapshot(value, None, len(encoded))
+    return Snapshot(encoded, codec.decode, len(encoded))
 
 
-def _size(codec: Codec, value: object) -> int:
-    if type(value) in FLAT:
-        return sys.getsizeof(value)
-    try:
-        return len(codec.encode(value))
-    except UnencodableError:  # such as an Enum of a class defined inside a function
-        return sys.getsizeof(value)
+class _Witness(pickle.Pickler):
+    """Notes the type of everything it pickles."""
+
+    def __init__(self, file: io.BytesIO) -> None:
+        super().__init__(file, pickle.HIGHEST_PROTOCOL)
+        self.types: Counter[type] = Counter()
+
+    def persistent_id(self, value: object) -> None:
+        self.types[type(value)] += 1
 
 
 def _pickled(value: object) -> bytes | None:
-    """Return *value* pickled if it comes back as what it was, else None."""
+    """Return *value* pickled if all of it comes back as what it was, else None."""
     try:
-        payload = pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
-        return payload if type(_unpickled(payload)) is type(value) else None
+        payload, types = _witnessed(value)
+        return payload if _witnessed(_unpickled(payload))[1] == types else None
     except Exception:  # noqa: BLE001 - a class may raise anything from its own pickling methods
         return None
+
+
+def _witnessed(value: object) -> tuple[bytes, Counter[type]]:
+    witness = _Witness(file := io.BytesIO())
+    witness.dump(value)
+    return file.getvalue(), witness.types
 
 
 def _unpickled(payload: bytes) -> Any:
     try:
         return pickle.loads(payload)  # noqa: S301 - made by _pickled, and never out of this process
     except Exception as error:
-        raise CorruptError(f"a pickled value cannot be restored: {error!r}") from error
+        raise CorruptError(f"a pickled value cannot be restored: {described(error)}") from error

@@ -1,10 +1,17 @@
-"""What a cache did, in numbers."""
+"""What a cache did: in numbers, and in warnings that tell a story without filling the log."""
 
 from __future__ import annotations
 
+import logging
+import math
+import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any, Final
+
+MAX_TOPICS: Final = 100
+"""How many things to tell apart in warnings, and how many types in :attr:`CacheStatistics.bypassed`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +26,7 @@ class CacheStatistics:
         expirations: Entries found past their time to live.
         coalesced: Calls that shared the result of one already under way.
         refused: Values not stored, by reason: ``unencodable``, ``too large``, ``ttl``.
-        bypassed: Calls without a key, by the type (or the key function) to blame.
+        bypassed: Calls without a key, by the type (or the key function) to blame; beyond a hundred, ``others``.
         errors: Faults of the storage behind the cache, all kinds together.
         faults: The same by kind: ``timeout``, ``connection``, ``rejected``, ``busy``, ``corrupt``, ``error``.
         skipped: Operations not tried because the circuit was open.
@@ -52,15 +59,21 @@ class CacheStatistics:
         return self.hits / lookups if lookups else 0.0
 
 
+@dataclass(slots=True)
 class Tally:
     """What the front of a cache counts while it works."""
 
-    __slots__ = ("bypassed", "coalesced", "hits", "misses", "refused", "sets")
+    hits: int = 0
+    misses: int = 0
+    sets: int = 0
+    coalesced: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    bypassed: Counter[str] = field(default_factory=Counter)
 
-    def __init__(self) -> None:
-        self.hits = self.misses = self.sets = self.coalesced = 0
-        self.refused: Counter[str] = Counter()
-        self.bypassed: Counter[str] = Counter()
+    def bypass(self, blamed: str) -> None:
+        """Count a call without a key."""
+        known = blamed in self.bypassed or len(self.bypassed) < MAX_TOPICS
+        self.bypassed[blamed if known else "others"] += 1
 
 
 @dataclass(slots=True)
@@ -77,20 +90,32 @@ class StoreTally:
 
 def statistics_of(front: Tally, store: StoreTally, size: int | None, bytes_: int | None) -> CacheStatistics:
     """Return what both halves of a cache counted, as it is now."""
-    return CacheStatistics(
-        hits=front.hits,
-        misses=front.misses,
-        sets=front.sets,
-        evictions=store.evictions,
-        expirations=store.expirations,
-        coalesced=front.coalesced,
-        refused=dict(front.refused),
-        bypassed=dict(front.bypassed),
-        errors=store.faults.total(),
-        faults=dict(store.faults),
-        skipped=store.skipped,
-        circuit_openings=store.circuit_openings,
-        circuit_open=store.circuit_open,
-        size=size,
-        bytes=bytes_,
-    )
+    counted: dict[str, Any] = {name: getattr(part, name) for part in (front, store) for name in part.__slots__}
+    plain: dict[str, Any] = {
+        name: dict(count) if isinstance(count, Counter) else count for name, count in counted.items()
+    }
+    return CacheStatistics(**plain, errors=store.faults.total(), size=size, bytes=bytes_)
+
+
+class Complaints:
+    """Warns about the same thing once, or once in *interval* seconds."""
+
+    def __init__(
+        self, logger: logging.Logger, interval: float = math.inf, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._logger = logger
+        self._interval = interval
+        self._clock = clock
+        self._next: dict[str, float] = {}
+        self._unsaid: Counter[str] = Counter()
+
+    def about(self, topic: str, message: str, *details: object) -> None:
+        """Warn about *topic* if it is time to, and say how often it recurred since the last warning."""
+        now = self._clock()
+        if now < self._next.get(topic, now):
+            self._unsaid[topic] += 1
+        elif topic in self._next or len(self._next) < MAX_TOPICS:
+            self._next[topic] = now + self._interval
+            self._logger.warning(message, *details)
+            if again := self._unsaid.pop(topic, 0):
+                self._logger.warning("cache: that happened %d more times since the last warning about it", again)

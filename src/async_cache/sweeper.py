@@ -21,8 +21,7 @@ class Sweeper:
         self._sweep = sweep
         self._interval = interval
         self._task: asyncio.Task[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._due: asyncio.Future[None] | None = None
+        self._changed = asyncio.Event()
 
     @property
     def interval(self) -> float:
@@ -32,17 +31,13 @@ class Sweeper:
     @interval.setter
     def interval(self, seconds: float) -> None:
         self._interval = seconds
-        if self._due is not None and not self._due.done():
-            self._set_timer(self._due)
-
-    @property
-    def is_running(self) -> bool:
-        """Whether rounds are under way on a loop that is still open."""
-        return self._task is not None and not self._task.done() and not self._task.get_loop().is_closed()
+        self._changed.set()
 
     def start(self) -> None:
         """Begin, on the running loop, unless it is done already or there is nothing to do."""
-        if self._interval > 0 and not self.is_running:
+        running = self._task is not None and not self._task.done() and not self._task.get_loop().is_closed()
+        if self._interval > 0 and not running:
+            self._changed = asyncio.Event()
             self._task = asyncio.get_running_loop().create_task(self._rounds(), name="async_cache cleanup")
 
     async def stop(self) -> None:
@@ -55,26 +50,15 @@ class Sweeper:
 
     async def _rounds(self) -> None:
         while True:
-            await self._interval_over()
             try:
-                await self._sweep()
-            except Exception:
-                logger.exception("sweeping the cache failed")
+                async with asyncio.timeout(self._interval or None):
+                    await self._changed.wait()
+                self._changed.clear()
+            except TimeoutError:
+                await self._round()
 
-    async def _interval_over(self) -> None:
-        self._due = asyncio.get_running_loop().create_future()
-        self._set_timer(self._due)
+    async def _round(self) -> None:
         try:
-            await self._due
-        finally:
-            self._stop_timer()
-
-    def _set_timer(self, due: asyncio.Future[None]) -> None:
-        self._stop_timer()
-        if self._interval > 0:
-            self._timer = due.get_loop().call_later(self._interval, due.set_result, None)
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+            await self._sweep()
+        except Exception:
+            logger.exception("sweeping the cache failed")

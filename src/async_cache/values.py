@@ -1,4 +1,8 @@
-"""Values of the standard library's types, taken apart into lists and put together again."""
+"""Values of the standard library's types, taken apart into lists and put together again.
+
+The list is headed by a marker no plain data has, then comes the tag of its type, then
+its parts, which may be typed in turn.
+"""
 
 from __future__ import annotations
 
@@ -17,15 +21,23 @@ from typing import Any, Final, TypeVar
 from uuid import UUID, SafeUUID
 from zoneinfo import ZoneInfo
 
-from .exceptions import UnencodableError
-from .wire import ExtType
+from msgpack import ExtType  # type: ignore[import-untyped]
 
-MARK: Final = ExtType(42, b"")
+from .exceptions import UnencodableError
+
+MARK_CODE: Final = 42
+MARK: Final = ExtType(MARK_CODE, b"")
 """Heads the list of a typed value."""
 
+Take = Callable[[Any], list[Any]]
+"""Returns a value as marker, tag and parts; UnencodableError if it would not come back as it was."""
+Build = Callable[[list[Any]], Any]
+"""Returns what such a list stands for. Raises, whatever it likes, for a list we did not write."""
+
 T = TypeVar("T")
+Clock = TypeVar("Clock", datetime, time)
+_List: type[list[Any]] = list
 _Dict: type[dict[Any, Any]] = dict
-_plain_dict: Any = dict
 _PATHS: Final = {cls.__name__: cls for cls in (PosixPath, WindowsPath, PurePosixPath, PureWindowsPath)}
 _FACTORIES: Final = {cls.__name__: cls for cls in (bool, bytes, dict, float, int, list, set, str, tuple)}
 
@@ -41,16 +53,19 @@ def exactly(kind: type[T], part: object) -> T:
     return part
 
 
-def _take_datetime(value: datetime) -> list[Any]:
-    if not value.fold and _told_by_offset(value.tzinfo):
-        return [MARK, "dt", value.isoformat()]
-    return [MARK, "dt", value.replace(tzinfo=None).isoformat(), value.fold, value.tzinfo]
+def refuse_unless(faithful: object, kind: type, detail: str) -> None:
+    """Raise UnencodableError for a value of type *kind* unless it will come back as it is."""
+    if not faithful:
+        raise UnencodableError(kind, detail)
 
 
-def _take_time(value: time) -> list[Any]:
-    if not value.fold and _told_by_offset(value.tzinfo):
-        return [MARK, "tm", value.isoformat()]
-    return [MARK, "tm", value.replace(tzinfo=None).isoformat(), value.fold, value.tzinfo]
+def _taker_of_times(tag: str) -> Take:
+    def take(value: Any) -> list[Any]:
+        if not value.fold and _told_by_offset(value.tzinfo):
+            return [MARK, tag, value.isoformat()]
+        return [MARK, tag, value.replace(tzinfo=None).isoformat(), value.fold, value.tzinfo]
+
+    return take
 
 
 def _told_by_offset(zone: tzinfo | None) -> bool:
@@ -60,23 +75,21 @@ def _told_by_offset(zone: tzinfo | None) -> bool:
     return type(zone) is timezone and zone.tzname(None) == timezone(zone.utcoffset(None)).tzname(None)
 
 
-def _build_datetime(items: list[Any]) -> datetime:
-    built = datetime.fromisoformat(exactly(str, items[2]))
-    return _placed(built, *items[3:]) if len(items) > 3 else built  # noqa: PLR2004 - marker, tag, text
+def _builder_of_times(kind: type[Clock]) -> Build:
+    def build(items: list[Any]) -> Clock:
+        naive = kind.fromisoformat(exactly(str, items[2]))
+        if len(items) == 3:  # noqa: PLR2004 - marker, tag, text
+            return naive
+        _, _, _, fold, zone = items
+        if zone is not None and type(zone) not in {timezone, ZoneInfo}:
+            raise TypeError(f"expected a time zone, got {type(zone).__name__}")
+        return naive.replace(fold=exactly(int, fold), tzinfo=zone)
+
+    return build
 
 
-def _build_time(items: list[Any]) -> time:
-    built = time.fromisoformat(exactly(str, items[2]))
-    return _placed(built, *items[3:]) if len(items) > 3 else built  # noqa: PLR2004 - marker, tag, text
-
-
-Clock = TypeVar("Clock", datetime, time)
-
-
-def _placed(naive: Clock, fold: object, zone: object) -> Clock:
-    if zone is not None and type(zone) not in {timezone, ZoneInfo}:
-        raise TypeError(f"expected a time zone, got {type(zone).__name__}")
-    return naive.replace(fold=exactly(int, fold), tzinfo=zone)  # type: ignore[arg-type]
+def _take_timezone(value: timezone) -> list[Any]:
+    return [MARK, "tz", value.utcoffset(None), None if _told_by_offset(value) else value.tzname(None)]
 
 
 def _build_timezone(items: list[Any]) -> timezone:
@@ -85,19 +98,16 @@ def _build_timezone(items: list[Any]) -> timezone:
     return timezone(offset) if name is None else timezone(offset, exactly(str, name))
 
 
-def _take_timezone(value: timezone) -> list[Any]:
-    return [MARK, "tz", value.utcoffset(None), None if _told_by_offset(value) else value.tzname(None)]
-
-
 def _take_zone(value: ZoneInfo) -> list[Any]:
-    if not value.key or ZoneInfo(value.key) is not value:  # read from a file, or made past the cache
-        raise UnencodableError(ZoneInfo, "not the one its key stands for")
+    # Else it was read from a file, or made past the cache.
+    refuse_unless(value.key and ZoneInfo(value.key) is value, ZoneInfo, "not the one its key stands for")
     return [MARK, "zi", value.key]
 
 
 def _build_zone(items: list[Any]) -> ZoneInfo:
     _, _, key = items
-    if not _on_disk(exactly(str, key)) and _package_of(key) not in sys.modules:
+    package = ".".join(["tzdata", "zoneinfo", *exactly(str, key).split("/")[:-1]])
+    if not _on_disk(key) and package not in sys.modules:
         raise LookupError(f"no time zone {key!r}, unless it is to be imported")
     return ZoneInfo(key)
 
@@ -108,18 +118,18 @@ def _on_disk(key: str) -> bool:
     return _ZONE_KEY.fullmatch(key) is not None and any(Path(place, key).is_file() for place in zoneinfo.TZPATH)
 
 
-def _package_of(key: str) -> str:
-    return ".".join(["tzdata", "zoneinfo", *key.split("/")[:-1]])
-
-
 _ZONE_KEY: Final = re.compile(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*")
 
 
 def _take_path(value: PurePath) -> list[Any]:
     text = str(value)
-    if type(value)(text).parts != value.parts:
-        raise UnencodableError(type(value), "its text stands for another path")
+    refuse_unless(type(value)(text).parts == value.parts, type(value), "its text stands for another path")
     return [MARK, "pa", type(value).__name__, text]
+
+
+def _build_path(items: list[Any]) -> PurePath:
+    _, _, kind, text = items
+    return _PATHS[kind](exactly(str, text))
 
 
 def _take_uuid(value: UUID) -> list[Any]:
@@ -133,10 +143,10 @@ def _build_uuid(items: list[Any]) -> UUID:
 
 
 def _take_defaultdict(value: defaultdict[Any, Any]) -> list[Any]:
-    factory = value.default_factory
+    factory: Any = value.default_factory
     name = getattr(factory, "__name__", None)
-    if factory is not None and _FACTORIES.get(name) is not factory:  # type: ignore[arg-type]
-        raise UnencodableError(defaultdict, "its factory is none of the builtin types")
+    told = factory is None or _FACTORIES.get(name) is factory  # type: ignore[arg-type]
+    refuse_unless(told, defaultdict, "its factory is none of the builtin types")
     return [MARK, "dd", name, dict(value)]
 
 
@@ -146,51 +156,30 @@ def _build_defaultdict(items: list[Any]) -> defaultdict[Any, Any]:
 
 
 def _take_counter(value: Counter[Any]) -> list[Any]:
-    _refuse_attributes(value)
+    refuse_unless(not vars(value), Counter, "it has attributes beside its items")
     return [MARK, "co", dict(value)]
 
 
 def _build_counter(items: list[Any]) -> Counter[Any]:
     _, _, content = items
     counter: Counter[Any] = Counter()
-    _plain_dict.update(counter, exactly(_Dict, content))  # the counter's own would add up
+    _Dict.update(counter, exactly(_Dict, content))  # the counter's own would add up
     return counter
 
 
 def _take_ordered(value: OrderedDict[Any, Any]) -> list[Any]:
-    _refuse_attributes(value)
+    refuse_unless(not vars(value), OrderedDict, "it has attributes beside its items")
     return [MARK, "od", *(part for pair in value.items() for part in pair)]
-
-
-def _refuse_attributes(value: object) -> None:
-    if vars(value):
-        raise UnencodableError(type(value), "it has attributes beside its items")
-
-
-def _build_ordered(items: list[Any]) -> OrderedDict[Any, Any]:
-    return OrderedDict(zip(items[2::2], items[3::2], strict=True))
-
-
-def _build_deque(items: list[Any]) -> deque[Any]:
-    return deque(items[3:], None if items[2] is None else exactly(int, items[2]))
-
-
-def _build_complex(items: list[Any]) -> complex:
-    _, _, real, imaginary = items
-    return complex(exactly(float, real), exactly(float, imaginary))
-
-
-def _build_path(items: list[Any]) -> PurePath:
-    _, _, kind, text = items
-    return _PATHS[kind](exactly(str, text))
 
 
 def _build_namespace(items: list[Any]) -> SimpleNamespace:
     _, _, content = items
-    return SimpleNamespace(**exactly(_Dict, content))
+    namespace = SimpleNamespace()
+    vars(namespace).update(exactly(_Dict, content))
+    return namespace
 
 
-def _from_one(kind: type[T], make: Callable[[Any], Any]) -> Callable[[list[Any]], Any]:
+def _from_one(kind: type[T], make: Callable[[Any], Any]) -> Build:
     def build(items: list[Any]) -> Any:
         _, _, part = items
         return make(exactly(kind, part))
@@ -198,14 +187,23 @@ def _from_one(kind: type[T], make: Callable[[Any], Any]) -> Callable[[list[Any]]
     return build
 
 
-def _from_ints(make: Callable[..., Any]) -> Callable[[list[Any]], Any]:
+def _from_two(kind: type[T], make: Callable[[T, T], Any]) -> Build:
     def build(items: list[Any]) -> Any:
-        return make(*(exactly(int, part) for part in items[2:]))
+        _, _, first, second = items
+        return make(exactly(kind, first), exactly(kind, second))
 
     return build
 
 
-TAKE: Final[dict[type, Callable[[Any], list[Any]]]] = {
+def _from_three_ints(make: Callable[[int, int, int], Any]) -> Build:
+    def build(items: list[Any]) -> Any:
+        _, _, first, second, third = items
+        return make(exactly(int, first), exactly(int, second), exactly(int, third))
+
+    return build
+
+
+TAKE: Final[dict[type, Take]] = {
     tuple: lambda value: [MARK, "t", *value],
     set: lambda value: [MARK, "s", *value],
     frozenset: lambda value: [MARK, "fs", *value],
@@ -217,9 +215,9 @@ TAKE: Final[dict[type, Callable[[Any], list[Any]]]] = {
     slice: lambda value: [MARK, "sl", value.start, value.stop, value.step],
     Decimal: lambda value: [MARK, "de", str(value)],
     Fraction: lambda value: [MARK, "fr", value.numerator, value.denominator],
-    datetime: _take_datetime,
+    datetime: _taker_of_times("dt"),
     date: lambda value: [MARK, "da", value.isoformat()],
-    time: _take_time,
+    time: _taker_of_times("tm"),
     timedelta: lambda value: [MARK, "td", value.days, value.seconds, value.microseconds],
     timezone: _take_timezone,
     ZoneInfo: _take_zone,
@@ -232,33 +230,33 @@ TAKE: Final[dict[type, Callable[[Any], list[Any]]]] = {
     SimpleNamespace: lambda value: [MARK, "ns", vars(value)],
     ExtType: lambda value: [MARK, "x", value.code, value.data],
 }
-"""By exact type: how a value becomes a list of marker, tag and parts."""
+"""By exact type: how a value is taken apart."""
 
-BUILD: Final[dict[str, Callable[[list[Any]], Any]]] = {
+BUILD: Final[dict[str, Build]] = {
     "t": lambda items: tuple(items[2:]),
     "s": lambda items: set(items[2:]),
     "fs": lambda items: frozenset(items[2:]),
     "i": _from_one(str, lambda digits: int(digits, 16)),
     "ba": _from_one(bytes, bytearray),
-    "c": _build_complex,
+    "c": _from_two(float, complex),
     "...": lambda _: ...,
-    "ra": _from_ints(range),
+    "ra": _from_three_ints(range),
     "sl": lambda items: slice(*items[2:]),
     "de": _from_one(str, Decimal),
-    "fr": _from_ints(Fraction),
-    "dt": _build_datetime,
+    "fr": _from_two(int, Fraction),
+    "dt": _builder_of_times(datetime),
     "da": _from_one(str, date.fromisoformat),
-    "tm": _build_time,
-    "td": _from_ints(timedelta),
+    "tm": _builder_of_times(time),
+    "td": _from_three_ints(timedelta),
     "tz": _build_timezone,
     "zi": _build_zone,
     "id": _build_uuid,
     "pa": _build_path,
-    "od": _build_ordered,
+    "od": lambda items: OrderedDict(zip(items[2::2], items[3::2], strict=True)),
     "dd": _build_defaultdict,
     "co": _build_counter,
-    "dq": _build_deque,
+    "dq": lambda items: deque(items[3:], None if items[2] is None else exactly(int, items[2])),
     "ns": _build_namespace,
     "x": lambda items: ExtType(items[2], items[3]),
 }
-"""By tag: how the list becomes the value again. Raises, whatever it likes, for a list we did not write."""
+"""By tag: how it is put together again."""

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from async_cache import AsyncCache, CacheStatistics, generate_entry_id
-from async_cache.key_making import KeyFunction, name_of
+from async_cache.keys import KeyFunction, func_name_of
 
 from .registry import TaskCallable
 
@@ -191,7 +191,7 @@ class AsyncCacheAdapter:
 
     def generate_entry_id(self, func_name: TaskCallable | str, task_id: str) -> str:
         """Return the composite id of a task's result. The bare task id means the same."""
-        return generate_entry_id(name_of(func_name), task_id)
+        return generate_entry_id(func_name_of(func_name), task_id)
 
     async def get_by_task_id(self, task_id: str) -> tuple[bool, Any]:
         """Return ``(True, result)`` if the task's result is cached, else ``(False, None)``.

@@ -21,7 +21,7 @@ import redis.asyncio
 
 from async_cache import AsyncCache, CacheUnavailableError, PrefixRequiredError, RedisCacheAdapter, UnencodableError
 from async_cache.adapters.base import Terms
-from async_cache.entry_ids import EntryName
+from async_cache.adapters.serializers import ID, Sealer
 
 pytestmark = pytest.mark.real_time
 
@@ -104,7 +104,7 @@ async def test_deleting_says_whether_there_was_something(cache: RedisCacheAdapte
 async def test_ids_live_in_redis_as_long_as_their_entry(
     cache: RedisCacheAdapter, client: redis.asyncio.Redis, prefix: str
 ) -> None:
-    terms = Terms(60, EntryName("task:1", "1"))
+    terms = Terms(60, "task:1", "1")
     assert await cache.put("key", cache.snapshot("value"), terms)
     other = RedisCacheAdapter(client, key_prefix=prefix)
     assert await other.resolve("task:1") == "key"
@@ -115,14 +115,14 @@ async def test_ids_live_in_redis_as_long_as_their_entry(
 
 async def test_a_hit_lets_an_id_stand_for_the_entry_too(cache: RedisCacheAdapter) -> None:
     await cache.set("key", "value")
-    assert await cache.fetch("key", Terms(60, EntryName("task:2"))) == (True, "value")
+    assert await cache.fetch("key", Terms(60, "task:2")) == (True, "value")
     assert await cache.resolve("task:2") == "key"
 
 
 async def test_an_id_of_an_entry_without_an_end_has_one(
     cache: RedisCacheAdapter, client: redis.asyncio.Redis, prefix: str
 ) -> None:
-    await cache.put("key", cache.snapshot(1), Terms(math.inf, EntryName("task:1")))
+    await cache.put("key", cache.snapshot(1), Terms(math.inf, "task:1"))
     assert 0 < await client.ttl(f"{prefix}@id:task:1") <= 7 * 86_400
 
 
@@ -228,8 +228,31 @@ async def test_a_garbled_id_stands_for_nothing(
 
 
 async def test_a_key_that_looks_like_an_id_is_told_from_one(cache: RedisCacheAdapter) -> None:
-    await cache.put("key", cache.snapshot(1), Terms(60, EntryName("task:1")))
+    await cache.put("key", cache.snapshot(1), Terms(60, "task:1"))
     assert await cache.get("@id:task:1") == (False, None)
+
+
+@pytest.mark.parametrize("serializer", ["json", "pickle"])
+async def test_a_key_is_never_taken_for_a_value_that_an_id_stands_for(
+    client: redis.asyncio.Redis, prefix: str, serializer: str
+) -> None:
+    """Somebody may choose texts of keys: one that reads as a value, and one that looks like an id."""
+    cache = RedisCacheAdapter(client, key_prefix=prefix, serializer=serializer, secret=SECRET)
+    chosen = "123" if serializer == "json" else pickle.dumps(123, 0).decode()
+    await cache.put(chosen, cache.snapshot(1), Terms(60, "task:1"))
+    assert await cache.get("@id:task:1") == (False, None)
+
+    await cache.set("@id:task:2", chosen)
+    assert await cache.resolve("task:2") is None
+
+
+async def test_a_forged_id_that_is_no_text_is_no_outage(
+    cache: RedisCacheAdapter, client: redis.asyncio.Redis, prefix: str
+) -> None:
+    place = f"{prefix}@id:task:1"
+    await client.set(place, Sealer().seal(ID, place.encode(), b"\xff"))
+    assert await cache.resolve("task:1") is None
+    assert cache.tally.faults == {"corrupt": 1}
 
 
 def test_pickle_needs_a_secret(client: redis.asyncio.Redis) -> None:
@@ -448,6 +471,12 @@ async def test_hundreds_at_once_share_a_few_connections(redis_server: Any) -> No
     async with redis.asyncio.Redis.from_url(redis_server.url) as admin:
         assert (await admin.info("stats"))["total_connections_received"] <= 17
     await cache.aclose()
+
+
+@pytest.mark.parametrize("timeout", [-1, math.nan, math.inf, None, "1", True], ids=repr)
+def test_a_timeout_that_is_no_number_of_seconds_is_refused(client: redis.asyncio.Redis, timeout: Any) -> None:
+    with pytest.raises((TypeError, ValueError), match="timeout"):
+        RedisCacheAdapter(client, timeout=timeout)
 
 
 @pytest.mark.parametrize("option", ["key_prefix", "secret"])

@@ -93,6 +93,14 @@ async def test_trouble_costs_one_operation_its_budget_and_the_next_ones_nothing(
     assert cache.tally.skipped == 200
 
 
+async def test_the_timeout_of_the_cache_holds_for_every_operation(cache: RedisCacheAdapter, proxy: TcpProxy) -> None:
+    front = AsyncCache(cache, timeout=0.01)
+    proxy.hold()
+    with taking_at_most(BUDGET):
+        assert await front.delete("key") is False
+        assert await front.delete_by_entry_id("task:1") is False
+
+
 async def test_many_at_once_wait_no_longer_than_one(cache: RedisCacheAdapter, redis_server: RedisServer) -> None:
     redis_server.pause()
     with taking_at_most(BUDGET + MARGIN):

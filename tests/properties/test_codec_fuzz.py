@@ -12,16 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from async_cache import typed
 from async_cache.codec import Codec
 from async_cache.exceptions import CorruptError, UnencodableError
+from async_cache.values import BUILD
 from tests.properties.lengths import long_or_short
 from tests.properties.typed_values import MARK, Box, Color, Pair, anything, reading
 
 codec = Codec()
 VALUES = long_or_short(30_000, 1_000)
 INPUTS = long_or_short(100_000, 1_000)
-TAGS = sorted(typed._BUILD)
+TAGS = sorted(BUILD)
+SORTS = ["dc", "nt", "pm", "en", "zz"]
 
 
 @pytest.mark.timeout(900)
@@ -71,18 +72,21 @@ def parts(rnd: random.Random) -> typing.Any:
             ),
             lambda: [parts(rnd) for _ in range(rnd.randint(0, 3))],
             lambda: {rnd.choice(["a", 1, None]): parts(rnd)},
-            lambda: [MARK, rnd.choice(TAGS), *[parts(rnd) for _ in range(rnd.randint(0, 4))]],
-            lambda: [MARK, rnd.choice(TAGS), *[parts(rnd) for _ in range(rnd.randint(0, 4))]],
+            lambda: [MARK, any_tag(rnd), *[parts(rnd) for _ in range(rnd.randint(0, 4))]],
+            lambda: [MARK, any_tag(rnd), *[parts(rnd) for _ in range(rnd.randint(0, 4))]],
         ]
     )()
 
 
+def any_tag(rnd: random.Random) -> str:
+    if rnd.random() < 0.7:
+        return rnd.choice(TAGS)
+    return f"{rnd.choice(SORTS)}:{rnd.choice(CLASSES)}({rnd.choice(FIELDS)})"
+
+
 def structured(rnd: random.Random) -> bytes:
-    tag = rnd.choice(TAGS)
     items = [parts(rnd) for _ in range(rnd.randint(0, 4))]
-    if tag in {"dc", "nt", "pm", "en", "fl"} and rnd.random() < 0.8:
-        items = [rnd.choice(CLASSES), rnd.choice(FIELDS), *items]
-    return b"\x92\x02" + msgpack.packb([MARK, tag, *items], default=str)
+    return b"\x92\x02" + msgpack.packb([MARK, any_tag(rnd), *items], default=str)
 
 
 def damaged(rnd: random.Random) -> bytes:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from async_cache.keys import compose_key_functions, context_of, default_key, extract_key_component, key_component
+from async_cache import compose_key_functions, extract_key_component, key_component
+from async_cache.keys import context_of, default_key
 from tests.properties.lengths import long_or_short
 from tests.properties.typed_values import WORDS, anything, near_miss, reading
 

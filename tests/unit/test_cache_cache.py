@@ -387,6 +387,15 @@ def test_an_id_stands_for_the_latest_entry_it_was_given() -> None:
     assert ids.key_of("f:1") is None
 
 
+def test_an_id_that_changes_its_alias_leaves_none_behind() -> None:
+    ids = EntryIds()
+    for number in range(10):
+        ids.link("f:1", "key", str(number))
+    assert ids.key_of("9") == "key"
+    assert [number for number in range(9) if ids.key_of(str(number))] == []
+    assert len(ids._by_alias) == 1
+
+
 def area(width: int, height: int = 1) -> None:
     """Stand for a task function."""
 
@@ -445,6 +454,35 @@ def test_an_argument_without_a_safe_form_means_no_caching_and_one_warning(
             assert cache.key_for(area, (object(),)) is None
     assert len(caplog.records) == 1
     assert cache.statistics().bypassed == {"object": 3}
+
+
+async def test_what_is_to_blame_is_told_apart_up_to_a_bound(caplog: pytest.LogCaptureFixture) -> None:
+    """A program may make classes without end."""
+    cache = AsyncCache()
+    for number in range(1100):
+        assert cache.key_for(area, (type(f"T{number}", (), {})(),)) is None
+        assert cache.snapshot(type(f"T{number}", (), {})()) is None
+    bypassed = cache.statistics().bypassed
+    assert len(bypassed) <= 1001
+    assert sum(bypassed.values()) == 1100
+    assert len(caplog.records) <= 100
+
+
+class Evasive:
+    """Raises when asked for anything but its name."""
+
+    def __getattr__(self, name: str) -> str:
+        if name == "__name__":
+            return "evasive"
+        raise KeyError(name)
+
+    async def __call__(self) -> None: ...
+
+
+def test_a_callable_of_a_strange_kind_is_called_uncached() -> None:
+    cache = AsyncCache()
+    assert cache.key_for(Evasive()) is None
+    assert cache.key_for(Evasive(), key_fn=lambda context: context["func_name"]) == "evasive"
 
 
 @pytest.mark.parametrize("key", ["", "x" * 513, "line\nbreak", 7], ids=["empty", "long", "control", "int"])

@@ -73,6 +73,10 @@ def name(kind: type) -> str:
     return f"{kind.__module__}:{kind.__qualname__}"
 
 
+def tag(sort: str, kind: str, fields: str = "") -> str:
+    return f"{sort}:{kind}({fields})"
+
+
 GARBAGE = {
     "nothing": b"",
     "a lone brace": b"{",
@@ -101,23 +105,23 @@ GARBAGE = {
     "a zone outside": typed("zi", "../../../etc/passwd"),
     "unknown factory": typed("dd", "eval", {}),
     "a path of no kind": typed("pa", "Path", "x"),
-    "a class not loaded": typed("dc", "antigravity:Joke", "x", 1),
-    "no class": typed("dc", "os:system", "x", 1),
-    "class that is no dataclass": typed("dc", name(Plain), "x", 1),
-    "class that is no enum": typed("en", name(Point), "x"),
-    "class that is no named tuple": typed("nt", name(Point), "x,y", 1, 2),
-    "class that is no model": typed("pm", name(Point), "x", None, None, None, 1),
-    "no such member": typed("en", name(Color), "GREEN"),
-    "a flag out of range": typed("fl", name(Rights), 1024),
-    "another enum as a flag": typed("fl", name(Color), 1),
-    "other fields": typed("dc", name(Point), "x,z", 1, 2),
-    "too few fields": typed("dc", name(Point), "x,y", 1),
-    "too many values": typed("nt", name(Pair), "left,right", 1, 2, 3),
-    "fields of a class with __del__": typed("dc", name(Finalized), "path", "/etc/passwd"),
+    "a class not loaded": typed(tag("dc", "antigravity:Joke", "x"), 1),
+    "no class": typed(tag("dc", "os:system", "x"), 1),
+    "class that is no dataclass": typed(tag("dc", name(Plain), "x"), 1),
+    "class that is no enum": typed(tag("en", name(Point)), "x"),
+    "class that is no named tuple": typed(tag("nt", name(Point), "x,y"), 1, 2),
+    "class that is no model": typed(tag("pm", name(Point), "x"), None, None, None, 1),
+    "no such member": typed(tag("en", name(Color)), "GREEN"),
+    "a flag out of range": typed(tag("en", name(Rights)), 1024),
+    "another enum as a flag": typed(tag("en", name(Color)), 1),
+    "other fields": typed(tag("dc", name(Point), "x,z"), 1, 2),
+    "too few fields": typed(tag("dc", name(Point), "x,y"), 1),
+    "too many values": typed(tag("nt", name(Pair), "left,right"), 1, 2, 3),
+    "fields of a class with __del__": typed(tag("dc", name(Finalized), "path"), "/etc/passwd"),
     "array of objects": typed("na", "|O", "C", [1], b"\0" * 8),
     "array with more content": typed("na", "<f8", "C", [1], b"\0" * 16),
     "array of another size": typed("na", "<f8", "C", [1000], b"\0" * 8),
-    "unhashable instance as key": b"\x92\x02" + msgpack.packb([MARK, "s", [MARK, "dc", name(Point), "x,y", 1, 2]]),
+    "unhashable instance as key": b"\x92\x02" + msgpack.packb([MARK, "s", [MARK, tag("dc", name(Point), "x,y"), 1, 2]]),
 }
 
 
@@ -164,7 +168,7 @@ def test_reading_an_instance_runs_none_of_its_code(monkeypatch: pytest.MonkeyPat
 
 def test_a_payload_cannot_make_what_runs_code_at_its_end() -> None:
     with pytest.raises(CorruptError):
-        codec.decode(typed("dc", name(Finalized), "path", "/etc/passwd"))
+        codec.decode(typed(tag("dc", name(Finalized), "path"), "/etc/passwd"))
 
     assert "/etc/passwd" not in fired
 
@@ -173,11 +177,11 @@ def test_a_payload_cannot_choose_whose_conversion_is_called(monkeypatch: pytest.
     """Constructors ask their arguments for __index__, __fspath__, __iter__ and the like."""
     for method in ("__index__", "__fspath__", "__float__", "__complex__", "__int__", "__iter__", "__bytes__"):
         monkeypatch.setattr(Point, method, lambda _: fired.append("converted"), raising=False)
-    point = [MARK, "dc", name(Point), "x,y", 1, 2]
+    point = [MARK, tag("dc", name(Point), "x,y"), 1, 2]
 
-    for tag in ("i", "ba", "de", "da", "dt", "tm", "zi"):
+    for kind in ("i", "ba", "de", "da", "dt", "tm", "zi"):
         with pytest.raises(CorruptError):
-            codec.decode(typed(tag, point))
+            codec.decode(typed(kind, point))
     for items in (("ra", point), ("c", point, 1.0), ("pa", "PosixPath", point), ("dq", point), ("td", point, 0, 0)):
         with pytest.raises(CorruptError):
             codec.decode(typed(*items))
@@ -197,7 +201,7 @@ def test_looking_up_a_class_asks_no_module_for_what_it_would_make(monkeypatch: p
 
     for module in ("lazy", "lazier"):
         with pytest.raises(CorruptError):
-            codec.decode(typed("dc", f"{module}:Thing", "x", 1))
+            codec.decode(typed(tag("dc", f"{module}:Thing", "x"), 1))
 
 
 def test_a_class_is_remembered_by_its_own_name_only() -> None:
@@ -205,7 +209,7 @@ def test_a_class_is_remembered_by_its_own_name_only() -> None:
     Point.again = Point  # type: ignore[attr-defined]
     try:
         with pytest.raises(CorruptError, match="no class is loaded by the name"):
-            codec.decode(typed("dc", name(Point) + ".again.again", "x,y", 1, 2))
+            codec.decode(typed(tag("dc", name(Point) + ".again.again", "x,y"), 1, 2))
     finally:
         del Point.again  # type: ignore[attr-defined]
 

@@ -48,6 +48,16 @@ class Strict(Model):
         return value
 
 
+class Slotted(pydantic.BaseModel):
+    __slots__ = ("beside",)
+
+    x: int
+
+
+class Root(pydantic.RootModel[list[int]]):
+    pass
+
+
 @pydantic.dataclasses.dataclass
 class Checked:
     x: int
@@ -58,8 +68,9 @@ def test_models_come_back_as_they_were() -> None:
     noted._note = "seen"
     asked = Model(x=4)
     assert asked.double == 8
-    for model in (Model(x=1), noted, asked, Open(x=1, more=(2,)), Strict(x=1, inner=noted), Checked(x=1)):
+    for model in (Model(x=1), noted, asked, Open(x=1, more=(2,)), Strict(x=1, inner=noted), Checked(x=1), Root([1])):
         again = codec.decode(codec.encode([model]))[0]
+        again = codec.decode(codec.encode([again]))[0]
 
         assert type(again) is type(model)
         assert again == model
@@ -81,8 +92,14 @@ def test_models_with_more_than_their_fields_are_refused() -> None:
     odd = Model(x=1)
     object.__setattr__(odd, "secret", 1)
 
-    with pytest.raises(UnencodableError):
-        codec.encode(odd)
+    slotted = Slotted(x=1)
+    object.__setattr__(slotted, "beside", 1)
+    boasting = Model(x=1)
+    boasting.__pydantic_fields_set__.add("unheard of")
+
+    for model in (odd, slotted, boasting):
+        with pytest.raises(UnencodableError):
+            codec.encode(model)
 
 
 @pytest.mark.parametrize(
@@ -97,5 +114,6 @@ def test_models_with_more_than_their_fields_are_refused() -> None:
     ],
 )
 def test_a_payload_with_other_fields_is_corrupt(parts: tuple[object, ...]) -> None:
+    fields, *values = parts
     with pytest.raises(CorruptError):
-        codec.decode(typed("pm", name(Model), *parts))
+        codec.decode(typed(f"pm:{name(Model)}({fields})", *values))

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from async_cache import AsyncCache, Flights, Seat
+from async_cache import AsyncCache, Flights, MemoryCacheAdapter, Seat
+from async_cache.adapters.serializers import _Adapted
+from tests.support.adapters import DictCache, TroubledCache, cancel_oneself, hang
 from tests.support.waiting import settled
 
 
@@ -261,6 +263,74 @@ async def test_a_value_that_cannot_be_copied_is_computed_by_each() -> None:
     values = await asyncio.gather(*(cache.get_or_compute("key", compute) for _ in range(3)))
     assert len({id(value) for value in values}) == 3
     assert cache.statistics().refused["unencodable"] == 3
+
+
+async def test_asking_a_slow_storage_is_part_of_what_is_shared() -> None:
+    """Else whoever is told late that there is nothing would begin when the work is done already."""
+    delays = iter([0.0, 0.1])
+
+    class Slow(DictCache):
+        async def get(self, key: str) -> tuple[bool, Any]:
+            found = await super().get(key)
+            await asyncio.sleep(next(delays, 0))
+            return found
+
+    cache = AsyncCache(Slow())
+    calls: list[None] = []
+
+    async def compute() -> list[int]:
+        calls.append(None)
+        return [1]
+
+    both = await asyncio.gather(*(cache.get_or_compute("key", compute) for _ in range(2)))
+    assert both == [[1], [1]]
+    assert await cache.get_or_compute("key", compute) == [1]
+    assert len(calls) == 1
+
+
+async def test_what_a_storage_has_is_had_by_all_who_ask_at_once() -> None:
+    cache = AsyncCache(DictCache())
+    await cache.set("key", [1])
+    values = await asyncio.gather(*(cache.get_or_compute("key", cancel_oneself) for _ in range(3)))
+    assert values == [[1]] * 3
+    assert len({id(value) for value in values}) == 3
+
+
+async def test_a_leader_cancelled_while_it_stores_has_the_value_already() -> None:
+    adapter = TroubledCache()
+    cache = AsyncCache(adapter)
+    calls: list[None] = []
+
+    async def compute() -> str:
+        calls.append(None)
+        adapter.trouble = hang
+        await asyncio.sleep(0)
+        return "done"
+
+    leader, follower = [asyncio.create_task(cache.get_or_compute("key", compute)) for _ in range(2)]
+    await settled()
+    leader.cancel()
+    assert await follower == "done"
+    assert len(calls) == 1
+
+
+async def test_a_value_that_is_encoded_but_not_decoded_is_computed_by_each() -> None:
+    class OneWay:
+        def encode(self, value: Any) -> bytes:
+            return b"data"
+
+        def decode(self, data: bytes) -> Any:
+            raise KeyError(data)
+
+    cache = AsyncCache(MemoryCacheAdapter())
+    cache._memory._codec = _Adapted(OneWay().encode, OneWay().decode)  # as a serializer for Redis may be
+    cache._memory._codec.is_immutable = lambda value: False
+
+    async def compute() -> list[int]:
+        await asyncio.sleep(1)
+        return [1]
+
+    assert await asyncio.gather(*(cache.get_or_compute("key", compute) for _ in range(3))) == [[1]] * 3
 
 
 async def test_work_that_asks_for_its_own_key_ends() -> None:

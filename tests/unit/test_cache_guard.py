@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from tests.support.adapters import (
     make_a_mistake,
     refuse_to_stop,
 )
-from tests.support.waiting import settled
+from tests.support.waiting import settled, turns
 
 if TYPE_CHECKING:
     from async_task_worker.clock import Clock
@@ -108,6 +109,37 @@ async def test_a_try_that_is_answered_closes_the_circuit(adapter: TroubledCache,
     assert await cache.get("key") == (False, None)
     await settled()
     assert await cache.get("key") == (True, "value")
+
+
+async def test_a_try_that_never_began_is_not_waited_for(adapter: TroubledCache, cache: AsyncCache) -> None:
+    """As when its event loop ends in that moment: a cache can be used on the next one."""
+    await cache.set("key", "value")
+    adapter.trouble = lose_connection
+    await cache.get("key")
+    adapter.trouble = None
+    await asyncio.sleep(0.25)
+    await cache.get("key")
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()
+    await settled()
+    assert cache.statistics().circuit_open
+    await asyncio.sleep(0.5)
+    await cache.get("key")
+    await settled()
+    assert await cache.get("key") == (True, "value")
+
+
+@pytest.mark.real_time
+async def test_time_in_which_the_loop_stood_still_is_made_up_for_up_to_the_budget(adapter: TroubledCache) -> None:
+    cache = AsyncCache(adapter, timeout=0.05)
+    adapter.trouble = hang
+    begin = now()
+    caller = asyncio.create_task(cache.get("key"))
+    await turns(3)
+    time.sleep(0.5)  # noqa: ASYNC251 - the very mistake
+    assert await caller == (False, None)
+    assert now() - begin < 0.85
+    await cache.aclose()
 
 
 async def test_after_an_outage_the_next_one_begins_with_a_short_pause_again(

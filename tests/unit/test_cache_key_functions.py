@@ -5,11 +5,12 @@ import datetime as dt
 import decimal
 import enum
 import typing
+import zoneinfo
 
 import pytest
 
-from async_cache.exceptions import AsyncCacheError
-from async_cache.keys import compose_key_functions, context_of, extract_key_component, key_component
+from async_cache import AsyncCacheError, compose_key_functions, extract_key_component, key_component
+from async_cache.keys import context_of
 
 
 class Color(enum.Enum):
@@ -138,6 +139,15 @@ def test_values_that_are_no_text_are_told_from_texts() -> None:
 
     assert len(set(keys)) == len(keys)
     assert extract(context(Level.ONE)) != extract(context(1))
+
+
+def test_moments_are_told_apart_by_zone_and_fold() -> None:
+    moment = dt.datetime(2020, 10, 25, 2, 30)  # noqa: DTZ001
+    zones = [dt.timezone(dt.timedelta(hours=2)), zoneinfo.ZoneInfo("Europe/Oslo"), zoneinfo.ZoneInfo("Europe/Berlin")]
+    values = [moment, moment.replace(fold=1), str(moment), *(moment.replace(tzinfo=zone) for zone in zones)]
+    extract = extract_key_component("args.0")
+
+    assert len({extract(context(value)) for value in values}) == len(values)
 
 
 def test_parts_cannot_run_into_each_other() -> None:

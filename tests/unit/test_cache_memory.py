@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 
 from async_cache import MemoryCacheAdapter, UnencodableError
 from async_cache.adapters.base import Terms
-from async_cache.entry_ids import EntryName
 
 if TYPE_CHECKING:
     from async_task_worker.clock import Clock
@@ -43,7 +42,7 @@ class Flattened:
 
 
 def put_named(cache: MemoryCacheAdapter, key: str, entry_id: str) -> None:
-    assert cache.put_now(key, cache.snapshot(key), Terms(name=EntryName(entry_id)))
+    assert cache.put_now(key, cache.snapshot(key), Terms(entry_id=entry_id))
 
 
 async def test_what_is_set_is_found() -> None:
@@ -95,7 +94,16 @@ async def test_an_instance_comes_back_as_a_new_one_of_its_class(value: Any) -> N
     assert vars(found) == vars(value)
 
 
-@pytest.mark.parametrize("value", [threading.Lock(), Flattened(), (n for n in "ab"), lambda: 1], ids=type)
+REFUSED: dict[str, Any] = {
+    "a lock": threading.Lock(),
+    "a generator": (n for n in "ab"),
+    "a lambda": lambda: 1,
+    "what would come back as something else": Flattened(),
+    "what holds such a thing": [Plain(), {"a": Flattened()}],
+}
+
+
+@pytest.mark.parametrize("value", REFUSED.values(), ids=REFUSED)
 async def test_what_has_no_faithful_copy_is_refused(value: Any) -> None:
     cache = MemoryCacheAdapter()
     with pytest.raises(UnencodableError):

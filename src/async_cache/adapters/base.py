@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from ..entry_ids import EntryName
-from ..lifetime import FOR_EVER, lifetime
+from ..entry_ids import EntryIds
+from ..limits import FOR_EVER, lifetime
 from ..snapshot import Snapshot
 from ..statistics import StoreTally
 
@@ -16,17 +15,12 @@ MISS: Final[tuple[bool, Any]] = (False, None)
 
 
 class Terms(NamedTuple):
-    """What goes with an operation of a store.
+    """What goes with an operation of a store."""
 
-    Attributes:
-        seconds: How long an entry, or an id, is to last: more than zero.
-        name: What stands for the entry from now on, or None.
-        timeout: Seconds it may take; None for the store's own budget.
-    """
-
-    seconds: float = FOR_EVER
-    name: EntryName | None = None
-    timeout: float | None = None
+    seconds: float = FOR_EVER  # how long an entry, or an id, is to last: more than zero
+    entry_id: str | None = None  # stands for the entry from now on
+    alias: str | None = None  # means the same
+    timeout: float | None = None  # seconds it may take; None for the store's own budget
 
 
 NO_TERMS: Final = Terms()
@@ -74,9 +68,12 @@ class Store(CacheAdapter):
 
     Attributes:
         tally: What this store counts.
+        ids: Entry ids and the keys they stand for; empty where the storage keeps them.
     """
 
-    tally: StoreTally
+    def __init__(self) -> None:
+        self.tally = StoreTally()
+        self.ids = EntryIds()
 
     @abstractmethod
     def snapshot(self, value: object) -> Snapshot:
@@ -84,23 +81,19 @@ class Store(CacheAdapter):
 
     @abstractmethod
     async def fetch(self, key: str, terms: Terms = NO_TERMS) -> tuple[bool, Any]:
-        """Return ``(True, value)`` or ``(False, None)``; on a hit the name in *terms* stands for *key*."""
+        """Return ``(True, value)`` or ``(False, None)``; on a hit the ids in *terms* stand for *key*."""
 
     @abstractmethod
     async def put(self, key: str, snapshot: Snapshot, terms: Terms = NO_TERMS) -> bool:
         """Store a snapshot on these *terms*, and say whether that was done."""
 
     @abstractmethod
-    async def resolve(self, entry_id: str) -> str | None:
+    async def delete(self, key: str, timeout: float | None = None) -> bool:
+        """Drop the entry under *key*, and say whether there was one. False if the storage did not answer."""
+
+    async def resolve(self, entry_id: str, timeout: float | None = None) -> str | None:  # noqa: ARG002 - it is known
         """Return the key that an id, or an alias, stands for."""
-
-    @property
-    def entry_keys(self) -> Mapping[str, str]:
-        """Entry ids and the keys they stand for; empty where the storage keeps them."""
-        return {}
-
-    def forget(self, entry_id: str) -> None:
-        """Drop an id, unless the storage does so in time by itself. Its entry stays."""
+        return self.ids.key_of(entry_id)
 
     async def set(self, key: str, value: Any, ttl: float | None = None) -> None:
         """Keep a snapshot of *value* under *key*, in place of what was there.
@@ -132,9 +125,11 @@ class Store(CacheAdapter):
     @property
     def size(self) -> int | None:
         """Entries held; None where only the storage knows."""
-        return None
 
     @property
     def bytes(self) -> int | None:
         """Bytes their values take; None where only the storage knows."""
-        return None
+
+    def _link(self, key: str, terms: Terms) -> None:
+        if terms.entry_id is not None:
+            self.ids.link(terms.entry_id, key, terms.alias)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final
 
 from ..codec import Codec
-from ..entry_ids import EntryIds
 from ..exceptions import CorruptError, UnencodableError
-from ..lifetime import FOR_EVER
+from ..limits import FOR_EVER
 from ..snapshot import Snapshot, snapshot_of
-from ..statistics import StoreTally
 from .base import METHODS, MISS, NO_TERMS, CacheAdapter, Store, Terms
-from .guard import BUDGET, CacheUnavailableError, Guard
+from .guard import BUDGET, Guard
 from .memory import MemoryCacheAdapter
 from .redis import RedisCacheAdapter
 
@@ -53,23 +50,13 @@ class ForeignStore(Store):
 
     It gets copies and gives copies: whether it encodes values or keeps them as they are,
     a hit is nobody else's object.
-
-    Args:
-        adapter: An object with the four methods.
-        timeout: Seconds one of them may take.
     """
 
     def __init__(self, adapter: CacheAdapter, timeout: float = BUDGET) -> None:
+        super().__init__()
         self.adapter = adapter
-        self.tally = StoreTally()
-        self.ids = EntryIds()
         self._codec = Codec()
         self._guard = Guard(type(adapter).__name__, self.tally, timeout)
-
-    @property
-    def entry_keys(self) -> Mapping[str, str]:
-        """Entry ids and the keys they stand for: a live, read-only view."""
-        return self.ids.keys
 
     def snapshot(self, value: object) -> Snapshot:
         """Return *value* encoded: what the adapter gets is decoded from it."""
@@ -77,32 +64,22 @@ class ForeignStore(Store):
 
     async def fetch(self, key: str, terms: Terms = NO_TERMS) -> tuple[bool, Any]:
         """Ask the adapter for *key*."""
-        try:
-            hit, value = await self._guard.attempt(partial(self._get, key), terms.timeout)
-        except CacheUnavailableError:
-            return MISS
-        if hit and terms.name is not None:
-            self.ids.link(terms.name.entry_id, key, terms.name.alias)
-        return hit, value
+        found = await self._guard.ask(partial(self._get, key), MISS, terms.timeout)
+        if found[0]:
+            self._link(key, terms)
+        return found
 
     async def put(self, key: str, snapshot: Snapshot, terms: Terms = NO_TERMS) -> bool:
         """Give the adapter a copy of the value."""
-        work = partial(self._set, key, snapshot, _plain_ttl(terms.seconds))
-        try:
-            await self._guard.attempt(work, terms.timeout)
-        except CacheUnavailableError:
-            return False
-        if terms.name is not None:
-            self.ids.link(terms.name.entry_id, key, terms.name.alias)
-        return True
+        done = await self._guard.ask(partial(self._set, key, snapshot, terms.seconds), False, terms.timeout)
+        if done:
+            self._link(key, terms)
+        return done
 
-    async def delete(self, key: str) -> bool:
+    async def delete(self, key: str, timeout: float | None = None) -> bool:
         """Have the adapter drop the entry. False if it could not be asked."""
         self.ids.forget_key(key)
-        try:
-            return await self._guard.attempt(partial(self._delete, key), insist=True)
-        except CacheUnavailableError:
-            return False
+        return await self._guard.ask(partial(self._delete, key), False, timeout, insist=True)
 
     async def clear(self) -> None:
         """Have the adapter drop every entry, however long that takes.
@@ -113,23 +90,14 @@ class ForeignStore(Store):
         self.ids.clear()
         await self._guard.attempt(self._clear, FOR_EVER, insist=True)
 
-    async def resolve(self, entry_id: str) -> str | None:
-        """Return the key that an id, or an alias, stands for."""
-        return self.ids.key_of(entry_id)
-
-    def forget(self, entry_id: str) -> None:
-        """Drop an id. Its entry stays."""
-        self.ids.forget(entry_id)
-
     async def sweep(self) -> None:
         """Drop the ids of entries the adapter has no longer. It is asked for each; a fault ends the round."""
         for key in self.ids.known_keys():
             asked_for = self.ids.ids_of(key)  # those linked while we ask stand for a newer entry
-            try:
-                hit, _ = await self._guard.attempt(partial(self._get, key))
-            except CacheUnavailableError:
+            found = await self._guard.ask(partial(self._get, key), None)
+            if found is None:
                 return
-            if not hit:
+            if not found[0]:
                 for entry_id in asked_for:
                     self.ids.forget(entry_id)
 
@@ -150,18 +118,14 @@ class ForeignStore(Store):
             self._guard.note(CORRUPT, error)
             return MISS
 
-    async def _set(self, key: str, snapshot: Snapshot, ttl: Any) -> None:
+    async def _set(self, key: str, snapshot: Snapshot, seconds: float) -> bool:
+        # What adapters are used to: None for ever, an int wherever it is one.
+        ttl: Any = None if seconds == FOR_EVER else int(seconds) if seconds == int(seconds) else seconds
         await self.adapter.set(key, snapshot.value(), ttl)
+        return True
 
     async def _delete(self, key: str) -> bool:
         return bool(await self.adapter.delete(key))
 
     async def _clear(self) -> None:
         await self.adapter.clear()
-
-
-def _plain_ttl(seconds: float) -> float | None:
-    """Return what adapters are used to: None for ever, an int wherever it is one."""
-    if seconds == FOR_EVER:
-        return None
-    return int(seconds) if seconds == int(seconds) else seconds

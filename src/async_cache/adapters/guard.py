@@ -8,16 +8,15 @@ operation is let through to see how things stand, and nobody waits for that one.
 from __future__ import annotations
 
 import asyncio
-import enum
 import logging
 import math
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 
-from ..complaints import Complaints, described
-from ..exceptions import AsyncCacheError
-from ..statistics import StoreTally
+from ..exceptions import CacheUnavailableError, described
+from ..limits import checked_seconds
+from ..statistics import Complaints, StoreTally
 
 T = TypeVar("T")
 Work = Callable[[], Coroutine[Any, Any, T]]
@@ -32,64 +31,14 @@ LONGEST_PAUSE: Final = 5.0
 """Seconds between tries at most; every failed one doubles the pause up to here."""
 PATIENCE: Final = 0.5
 """Seconds that what was told to stop gets to do so when the guard is closed."""
+QUIET: Final = 60.0
+"""Seconds between two warnings about the same kind of fault."""
 
 TIMEOUT: Final = "timeout"
 CONNECTION: Final = "connection"
 ERROR: Final = "error"
 OUTAGES: Final = frozenset({TIMEOUT, CONNECTION})
 """The kinds of fault that open the circuit."""
-
-
-class CacheUnavailableError(AsyncCacheError):
-    """The storage behind the cache did not answer. Try again once it does."""
-
-
-class Turn(enum.Enum):
-    """What an operation may do now."""
-
-    GO = enum.auto()
-    TRY = enum.auto()
-    SKIP = enum.auto()
-
-
-class Circuit:
-    """Closed while all is well; open after an outage, with one operation let through now and then."""
-
-    def __init__(self, tally: StoreTally) -> None:
-        self._tally = tally
-        self._pause = FIRST_PAUSE
-        self._retry_at = 0.0
-        self._trying = False
-
-    def turn(self, now: float) -> Turn:
-        """Say what an operation that begins now may do. TRY is followed by :meth:`tried`."""
-        if not self._tally.circuit_open:
-            return Turn.GO
-        if self._trying or now < self._retry_at:
-            return Turn.SKIP
-        self._trying = True
-        return Turn.TRY
-
-    def tried(self, now: float) -> None:
-        """Note that the operation let through is over. If nothing was heard, the next pause is longer."""
-        self._trying = False
-        if self._tally.circuit_open:
-            self._pause = min(self._pause * 2, LONGEST_PAUSE)
-            self._retry_at = now + self._pause
-
-    def heard(self) -> bool:
-        """Close, because the storage answered. Return whether that is news."""
-        was_open = self._tally.circuit_open
-        self._tally.circuit_open = False
-        self._pause = FIRST_PAUSE
-        return was_open
-
-    def lost(self, now: float) -> None:
-        """Open, because the storage did not answer."""
-        if not self._tally.circuit_open:
-            self._tally.circuit_open = True
-            self._tally.circuit_openings += 1
-            self._retry_at = now + self._pause
 
 
 def kind_of(error: Exception) -> str:
@@ -103,7 +52,7 @@ class Guard:
     Args:
         what: What to call the storage in warnings.
         tally: Where faults are counted.
-        budget: Seconds an operation may take unless told otherwise.
+        budget: Seconds an operation may take unless told otherwise: finite, zero or more.
         kind_of: Says what kind of fault an error is; those in :data:`OUTAGES` open the circuit.
     """
 
@@ -112,10 +61,11 @@ class Guard:
     ) -> None:
         self._what = what
         self._tally = tally
-        self._budget = budget
+        self._budget = checked_seconds("timeout", budget)
         self._kind_of = kind_of
-        self._circuit = Circuit(tally)
-        self._complaints = Complaints(logger)
+        self._pause = FIRST_PAUSE
+        self._retry_at = 0.0
+        self._complaints = Complaints(logger, QUIET)
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def attempt(self, work: Work[T], timeout: float | None = None, *, insist: bool = False) -> T:
@@ -132,18 +82,23 @@ class Guard:
             CacheUnavailableError: It failed, took too long, or was not tried.
         """
         budget = self._budget if timeout is None else timeout
-        turn = self._turn(asyncio.get_running_loop().time(), budget, insist=insist)
-        if turn is Turn.GO:
+        if budget > 0 and (insist or not self._tally.circuit_open):
             return await self._bounded(work, budget)
         self._tally.skipped += 1
-        if turn is Turn.TRY:
-            _ = self._start(self._try(work, max(budget, self._budget)))
+        if budget > 0:
+            self._try_if_due(work, max(budget, self._budget))
         raise CacheUnavailableError(f"{self._what}: not tried")
+
+    async def ask(self, work: Work[T], otherwise: T, timeout: float | None = None, *, insist: bool = False) -> T:
+        """Return what :meth:`attempt` does, or *otherwise* instead of an error."""
+        with suppress(CacheUnavailableError):
+            return await self.attempt(work, timeout, insist=insist)
+        return otherwise
 
     def note(self, kind: str, error: BaseException) -> None:
         """Count a fault, and warn about its kind now and then."""
         self._tally.faults[kind] += 1
-        self._complaints.now_and_then(kind, "cache: %s: %s: %s", self._what, kind, described(error))
+        self._complaints.about(kind, "cache: %s: %s: %s", self._what, kind, described(error))
 
     async def aclose(self) -> None:
         """Wait for what is under way on this loop; each is bounded by its budget."""
@@ -154,18 +109,13 @@ class Guard:
             for task in late:
                 task.cancel()
 
-    def _turn(self, now: float, budget: float, *, insist: bool) -> Turn:
-        if budget <= 0:
-            return Turn.SKIP
-        return Turn.GO if insist else self._circuit.turn(now)
-
-    async def _try(self, work: Work[Any], budget: float) -> None:
-        loop = asyncio.get_running_loop()
-        try:
-            with suppress(CacheUnavailableError):
-                await self._bounded(work, budget)
-        finally:
-            self._circuit.tried(loop.time())
+    def _try_if_due(self, work: Work[Any], budget: float) -> None:
+        """Let one operation through, unless the last one was a short while ago. The next one waits longer."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._retry_at:
+            self._pause = min(self._pause * 2, LONGEST_PAUSE)
+            self._retry_at = now + max(self._pause, budget)
+            _ = self._start(self.ask(work, None, budget, insist=True))
 
     async def _bounded(self, work: Work[T], budget: float) -> T:
         task = self._start(work())
@@ -185,14 +135,18 @@ class Guard:
             raise self._fault(CONNECTION, error) from error
         except Exception as error:
             raise self._fault(self._kind_of(error), error) from error
-        if self._circuit.heard():
-            self._complaints.now_and_then("recovery", "cache: %s answers again", self._what)
+        if self._tally.circuit_open:
+            self._tally.circuit_open = False
+            self._complaints.about("recovery", "cache: %s answers again", self._what)
         return answer
 
     def _fault(self, kind: str, error: BaseException) -> CacheUnavailableError:
         self.note(kind, error)
-        if kind in OUTAGES:
-            self._circuit.lost(asyncio.get_running_loop().time())
+        if kind in OUTAGES and not self._tally.circuit_open:
+            self._tally.circuit_open = True
+            self._tally.circuit_openings += 1
+            self._pause = FIRST_PAUSE
+            self._retry_at = asyncio.get_running_loop().time() + FIRST_PAUSE
         return CacheUnavailableError(f"{self._what}: {described(error)}")
 
     def _start(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
@@ -209,12 +163,9 @@ class Guard:
 
 async def _ended(task: asyncio.Task[Any], budget: float) -> None:
     """Wait for *task* within *budget*, not counting time in which the loop stood still."""
-    if budget == math.inf:
-        await asyncio.wait([task])
-        return
     loop = asyncio.get_running_loop()
     due = loop.time() + budget
-    await asyncio.wait([task], timeout=budget)
+    await asyncio.wait([task], timeout=None if budget == math.inf else budget)
     late = loop.time() - due
     if late > 0 and not task.done():  # somebody held up the loop, and the answer may be there already
-        await asyncio.wait([task], timeout=late)
+        await asyncio.wait([task], timeout=min(late, budget))

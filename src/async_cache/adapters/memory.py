@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from ..codec import Codec
-from ..entry_ids import EntryIds
 from ..exceptions import CorruptError
-from ..lifetime import lifetime
-from ..limits import checked_limit
+from ..limits import checked_limit, lifetime
 from ..snapshot import Snapshot, snapshot_of
-from ..statistics import StoreTally
 from .base import MISS, NO_TERMS, Store, Terms
 
 MAX_SIZE: Final = 1000
@@ -64,10 +61,9 @@ class MemoryCacheAdapter(Store):
         *,
         on_gone: Gone | None = None,
     ) -> None:
+        super().__init__()
         self.max_size = checked_limit("max_size", max_size)
         self.max_bytes = checked_limit("max_bytes", max_bytes)
-        self.tally = StoreTally()
-        self.ids = EntryIds()
         self._entries: OrderedDict[str, Entry] = OrderedDict()
         self._bytes = 0
         self._clock = clock
@@ -84,17 +80,8 @@ class MemoryCacheAdapter(Store):
         """Bytes the values of the entries take as they are stored."""
         return self._bytes
 
-    @property
-    def entry_keys(self) -> Mapping[str, str]:
-        """Entry ids and the keys they stand for: a live, read-only view."""
-        return self.ids.keys
-
     def snapshot(self, value: object) -> Snapshot:
-        """Return *value* as it would be stored.
-
-        Raises:
-            UnencodableError: It cannot be copied faithfully.
-        """
+        """Return *value* as it would be stored; UnencodableError if it cannot be copied faithfully."""
         return snapshot_of(self._codec, value)
 
     def get_now(self, key: str) -> tuple[bool, Any]:
@@ -117,18 +104,7 @@ class MemoryCacheAdapter(Store):
             return MISS
 
     def set_now(self, key: str, value: Any, ttl: float | None = None) -> bool:
-        """Store a snapshot of *value* at once, and say whether that was done.
-
-        Args:
-            key: Any text.
-            value: Anything that can be copied faithfully.
-            ttl: Seconds to live. None and infinity for ever; zero and less: do not store.
-
-        Raises:
-            UnencodableError: It cannot be copied faithfully.
-            TypeError: *ttl* is no number.
-            ValueError: *ttl* is NaN.
-        """
+        """Do what :meth:`set` does at once, and say whether that was done."""
         seconds = lifetime(ttl)
         return seconds > 0 and self.put_now(key, self.snapshot(value), Terms(seconds))
 
@@ -140,8 +116,7 @@ class MemoryCacheAdapter(Store):
         replaced = self._entries.pop(key, None)
         self._entries[key] = Entry(self._clock() + terms.seconds, *snapshot)
         self._bytes += snapshot.size - (0 if replaced is None else replaced.size)
-        if terms.name is not None:
-            self.ids.link(terms.name.entry_id, key, terms.name.alias)
+        self._link(key, terms)
         self._make_room()
         return True
 
@@ -155,17 +130,17 @@ class MemoryCacheAdapter(Store):
         return not expired
 
     async def fetch(self, key: str, terms: Terms = NO_TERMS) -> tuple[bool, Any]:
-        """Look *key* up; on a hit *name* stands for it too."""
+        """Look *key* up; on a hit the ids in *terms* stand for it too."""
         found = self.get_now(key)
-        if found[0] and terms.name is not None:
-            self.ids.link(terms.name.entry_id, key, terms.name.alias)
+        if found[0]:
+            self._link(key, terms)
         return found
 
     async def put(self, key: str, snapshot: Snapshot, terms: Terms = NO_TERMS) -> bool:
         """Store a snapshot."""
         return self.put_now(key, snapshot, terms)
 
-    async def delete(self, key: str) -> bool:
+    async def delete(self, key: str, timeout: float | None = None) -> bool:  # noqa: ARG002 - it takes no time
         """Drop the entry under *key*, and say whether there was one to be read."""
         return self.delete_now(key)
 
@@ -178,14 +153,6 @@ class MemoryCacheAdapter(Store):
         if self._on_gone is not None:
             for key in keys:
                 self._on_gone(key, DELETED)
-
-    async def resolve(self, entry_id: str) -> str | None:
-        """Return the key that an id, or an alias, stands for."""
-        return self.ids.key_of(entry_id)
-
-    def forget(self, entry_id: str) -> None:
-        """Drop an id. Its entry stays."""
-        self.ids.forget(entry_id)
 
     async def sweep(self) -> None:
         """Drop the entries past their time."""

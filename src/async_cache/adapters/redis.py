@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
-from ..exceptions import AsyncCacheError, CorruptError
+from ..exceptions import CorruptError, PrefixRequiredError
 from ..snapshot import Snapshot
-from ..statistics import StoreTally
 from .base import MISS, NO_TERMS, Store, Terms
-from .guard import BUDGET, CacheUnavailableError, Guard
-from .redis_client import CORRUPT, kind_of
-from .redis_commands import Commands, Entry
-from .seal import Sealer
-from .serializers import serializer_for
+from .guard import BUDGET, PATIENCE, Guard
+from .redis_client import CORRUPT, Entry, RedisClient, kind_of
+from .serializers import ENTRY, ID, Sealer, serializer_for
 
 KEY_PREFIX: Final = "async_cache:"
 ID_PREFIX: Final = "@id:"
 """What stands between the prefix and an entry id. Should a key look like it, the seals tell them apart."""
 ID_LIFETIME: Final = 7 * 86_400.0
 """Seconds an entry id is kept at most, even if its entry never expires."""
-
-
-class PrefixRequiredError(AsyncCacheError, ValueError):
-    """Without a key_prefix, clear() would empty the whole database. Give the adapter a prefix of its own."""
 
 
 class RedisCacheAdapter(Store):
@@ -53,8 +48,10 @@ class RedisCacheAdapter(Store):
 
     Raises:
         ModuleNotFoundError: redis-py is missing; the message names what to install.
-        TypeError: *redis_client* is no asyncio client, or is one and comes with options for a host.
-        ValueError: The client decodes responses, or the serializer could run code and there is no *secret*.
+        TypeError: *redis_client* is no asyncio client, or is one and comes with options for a host; or an
+            argument is of a wrong type.
+        ValueError: The client decodes responses, the serializer could run code and there is no *secret*, or
+            *timeout* is negative or not finite.
     """
 
     def __init__(
@@ -71,46 +68,31 @@ class RedisCacheAdapter(Store):
     ) -> None:
         if not isinstance(key_prefix, str):
             raise TypeError(f"key_prefix must be a str, not {key_prefix!r}")
+        super().__init__()
         self.key_prefix = key_prefix
-        self.tally = StoreTally()
         self._sealer = Sealer(secret)
         self._serializer = serializer_for(serializer, signed=secret is not None)
-        self._redis = Commands(redis_client, port or 0, db or 0, client_options)
+        self._redis = RedisClient(redis_client, port, db, client_options)
         self._guard = Guard("Redis", self.tally, timeout, kind_of)
 
     def snapshot(self, value: object) -> Snapshot:
-        """Return *value* as it would be stored.
-
-        Raises:
-            UnencodableError: The serializer would not give it back as it is.
-        """
+        """Return *value* as it would be stored; UnencodableError if the serializer would not give it back so."""
         payload = self._serializer.encode(value)
         return Snapshot(payload, self._serializer.decode, len(payload))
 
     async def fetch(self, key: str, terms: Terms = NO_TERMS) -> tuple[bool, Any]:
-        """Look *key* up, and let *name* stand for it, in one round trip."""
-        try:
-            return await self._guard.attempt(partial(self._fetch, key, self._links(key, terms)), terms.timeout)
-        except CacheUnavailableError:
-            return MISS
+        """Look *key* up, and let the ids in *terms* stand for it, in one round trip."""
+        return await self._guard.ask(partial(self._fetch, key, self._links(key, terms)), MISS, terms.timeout)
 
     async def put(self, key: str, snapshot: Snapshot, terms: Terms = NO_TERMS) -> bool:
         """Store a snapshot, and the ids that stand for it, in one round trip."""
         place = self._place(key)
-        entry = Entry(place, self._sealer.seal(place, snapshot.payload), terms.seconds)
-        work = partial(self._redis.set, [entry, *self._links(key, terms)])
-        try:
-            await self._guard.attempt(work, terms.timeout)
-        except CacheUnavailableError:
-            return False
-        return True
+        entry = Entry(place, self._sealer.seal(ENTRY, place, snapshot.payload), terms.seconds)
+        return await self._guard.ask(partial(self._redis.set, [entry, *self._links(key, terms)]), False, terms.timeout)
 
-    async def delete(self, key: str) -> bool:
+    async def delete(self, key: str, timeout: float | None = None) -> bool:
         """Drop the entry under *key*, and say whether there was one. False if Redis did not answer."""
-        try:
-            return await self._guard.attempt(partial(self._redis.unlink, self._place(key)), insist=True) > 0
-        except CacheUnavailableError:
-            return False
+        return await self._guard.ask(partial(self._redis.unlink, self._place(key)), 0, timeout, insist=True) > 0
 
     async def clear(self) -> None:
         """Drop every key that begins with the prefix, page by page: other clients go on meanwhile.
@@ -127,25 +109,24 @@ class RedisCacheAdapter(Store):
             if cursor == 0:
                 return
 
-    async def resolve(self, entry_id: str) -> str | None:
+    async def resolve(self, entry_id: str, timeout: float | None = None) -> str | None:
         """Return the key that an id, or an alias, stands for."""
-        try:
-            return await self._guard.attempt(partial(self._resolve, entry_id))
-        except CacheUnavailableError:
-            return None
+        return await self._guard.ask(partial(self._resolve, entry_id), None, timeout)
 
     async def aclose(self) -> None:
         """Wait for what is under way, and close a client of our own; the next call opens it again."""
         await self._guard.aclose()
-        await self._redis.aclose()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE):
+                await self._redis.aclose()
 
     async def _fetch(self, key: str, links: list[Entry]) -> tuple[bool, Any]:
         place = self._place(key)
         try:
             stored = await self._redis.get(place, *links)
-            if stored is None:
-                return MISS
-            return True, self._serializer.decode(self._sealer.unseal(place, stored))
+            return (
+                MISS if stored is None else (True, self._serializer.decode(self._sealer.unseal(ENTRY, place, stored)))
+            )
         except CorruptError as error:
             await self._discard(place, error)
             return MISS
@@ -154,24 +135,25 @@ class RedisCacheAdapter(Store):
         place = self._id_place(entry_id)
         try:
             stored = await self._redis.get(place)
-            return None if stored is None else _text(self._sealer.unseal(place, stored))
-        except CorruptError as error:
+            return None if stored is None else self._sealer.unseal(ID, place, stored).decode("utf-8", "surrogatepass")
+        except (CorruptError, UnicodeDecodeError) as error:
             await self._discard(place, error)
             return None
 
-    async def _discard(self, place: bytes, error: CorruptError) -> None:
+    async def _discard(self, place: bytes, error: Exception) -> None:
         """Delete what cannot be read. Was it the answer to another question, only a good entry is lost."""
         self._guard.note(CORRUPT, error)
         await self._redis.distrust()
         await self._redis.unlink(place)
 
     def _links(self, key: str, terms: Terms) -> list[Entry]:
-        """Return what lets the name in *terms* stand for *key*."""
-        if terms.name is None:
+        """Return what lets the ids in *terms* stand for *key*."""
+        if terms.entry_id is None:
             return []
+        ids = (terms.entry_id,) if terms.alias is None else (terms.entry_id, terms.alias)
         text, seconds = _bytes(key), min(terms.seconds, ID_LIFETIME)
-        places = map(self._id_place, terms.name.spellings)
-        return [Entry(place, self._sealer.seal(place, text), seconds) for place in places]
+        places = map(self._id_place, ids)
+        return [Entry(place, self._sealer.seal(ID, place, text), seconds) for place in places]
 
     def _place(self, key: str) -> bytes:
         return _bytes(self.key_prefix + key)
@@ -182,10 +164,3 @@ class RedisCacheAdapter(Store):
 
 def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
-
-
-def _text(data: bytes) -> str:
-    try:
-        return data.decode("utf-8", "surrogatepass")
-    except UnicodeDecodeError as error:
-        raise CorruptError("an entry id that stands for no text") from error

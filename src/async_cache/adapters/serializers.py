@@ -1,35 +1,33 @@
-"""How a value becomes the bytes that leave the process, and back: chosen by name, or of your own making."""
+"""How a value becomes the bytes that leave the process, and back: serialized, and sealed.
+
+What comes back from a shared storage may be another client's bytes, a damaged value, or,
+on a connection out of step, the answer to another question. A seal over the place and
+the payload tells each of these from the real thing; with a secret it also tells who
+wrote it. What is stored is one valid msgpack array: ``[seal, payload]``.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 import math
 import pickle
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from ..codec import Codec
-from ..complaints import described
-from ..exceptions import CorruptError, UnencodableError
+from ..exceptions import CorruptError, UnencodableError, described
 
 CAN_RUN_CODE: Final = frozenset({"pickle", "_pickle", "cPickle", "cloudpickle", "dill", "marshal", "jsonpickle"})
 """Modules whose decoding runs whatever the bytes say."""
 
 
-class Serializer(Protocol):
-    """What the Redis adapter needs of a serializer."""
-
-    def encode(self, value: Any) -> bytes:
-        """Return *value* as bytes; raise UnencodableError if it would not come back as it is."""
-        ...
-
-    def decode(self, data: bytes) -> Any:
-        """Return the value; raise CorruptError, and nothing else, if the bytes make none."""
-        ...
-
-
-def serializer_for(choice: Any, *, signed: bool) -> Serializer:
+def serializer_for(choice: Any, *, signed: bool) -> Codec | JsonSerializer | _Adapted:
     """Return the serializer meant by a name or an object.
+
+    Its ``encode`` raises UnencodableError for what would not come back as it is, its
+    ``decode`` CorruptError for bytes that make no value, and neither anything else.
 
     Args:
         choice: ``"msgpack"``, ``"json"``, ``"pickle"``, or an object with ``encode`` and
@@ -47,23 +45,13 @@ def serializer_for(choice: Any, *, signed: bool) -> Serializer:
             "give secret=, which signs what is stored, or use serializer='msgpack'"
         )
     if isinstance(choice, str):
-        return _named(choice)
+        if choice not in _NAMED:
+            raise ValueError(f"serializer must be 'msgpack', 'json', 'pickle' or an object, not {choice!r}")
+        return _NAMED[choice]()
     for encode, decode in (("encode", "decode"), ("dumps", "loads")):
         if callable(getattr(choice, encode, None)) and callable(getattr(choice, decode, None)):
             return _Adapted(getattr(choice, encode), getattr(choice, decode))
     raise TypeError(f"a serializer has encode and decode, or dumps and loads; {choice!r} has neither")
-
-
-def _named(name: str) -> Serializer:
-    match name:
-        case "msgpack":
-            return Codec()
-        case "json":
-            return JsonSerializer()
-        case "pickle":
-            return _Adapted(pickle.dumps, pickle.loads)
-        case _:
-            raise ValueError(f"serializer must be 'msgpack', 'json', 'pickle' or an object, not {name!r}")
 
 
 class JsonSerializer:
@@ -123,3 +111,59 @@ class _Adapted:
             raise
         except Exception as error:
             raise CorruptError(described(error)) from error
+
+
+_NAMED: Final[dict[str, Callable[[], Codec | JsonSerializer | _Adapted]]] = {
+    "msgpack": Codec,
+    "json": JsonSerializer,
+    "pickle": lambda: _Adapted(pickle.dumps, pickle.loads),
+}
+
+ENTRY: Final = b"e"
+ID: Final = b"i"
+"""What a payload is: a serialized value, or the text of a key that an id stands for. One never passes for the other."""
+
+ARRAY_OF_TWO: Final = b"\x92"
+BIN_8: Final = b"\xc4"
+BIN_32: Final = b"\xc6"
+PLAIN_SIZE: Final = 16
+SIGNED_SIZE: Final = 32
+
+
+class Sealer:
+    """Binds payloads to the place they are stored in, and tells whether they are what was stored there.
+
+    A *secret* signs what is sealed (HMAC-SHA-256). Without one a seal shows damage and
+    mix-ups, but anybody could make it.
+    """
+
+    def __init__(self, secret: bytes | str | None = None) -> None:
+        self._secret = secret.encode() if isinstance(secret, str) else secret
+        if not isinstance(self._secret, bytes | None):
+            raise TypeError(f"secret must be bytes or text, not {type(secret).__name__}")
+        if self._secret == b"":
+            raise ValueError("secret must not be empty: secrets.token_bytes(32) makes a good one")
+        size = PLAIN_SIZE if self._secret is None else SIGNED_SIZE
+        self._head = ARRAY_OF_TWO + BIN_8 + bytes([size])
+        self._payload_at = len(self._head) + size + len(BIN_32) + 4
+
+    def seal(self, what: bytes, place: bytes, payload: bytes) -> bytes:
+        """Return what to store at *place*."""
+        return self._before(what, place, payload) + payload
+
+    def unseal(self, what: bytes, place: bytes, stored: object) -> bytes:
+        """Return the payload sealed for *place*; CorruptError if *stored* is anything else."""
+        if not isinstance(stored, bytes):
+            raise CorruptError(f"{type(stored).__name__} instead of bytes")
+        payload = stored[self._payload_at :]
+        if not hmac.compare_digest(stored[: self._payload_at], self._before(what, place, payload)):
+            raise CorruptError("the seal does not fit")
+        return payload
+
+    def _before(self, what: bytes, place: bytes, payload: bytes) -> bytes:
+        text = what + len(place).to_bytes(4, "big") + place + payload
+        if self._secret is None:
+            seal = hashlib.blake2b(text, digest_size=PLAIN_SIZE, person=b"async_cache").digest()
+        else:
+            seal = hmac.digest(self._secret, text, "sha256")
+        return self._head + seal + BIN_32 + len(payload).to_bytes(4, "big")
