@@ -39,6 +39,13 @@ def test_what_a_copy_costs_can_be_measured(way: str) -> None:
     assert set(measured(f"caches.{way}", "caching:copies", count=100, repeats=1)) == {"record", "rows", "typed"}
 
 
+def test_a_cached_task_can_be_measured() -> None:
+    """The scenario fails if the function runs for what should be hits."""
+    figures = measured("subjects.ours", "caching:tasks", known=5, count=20, repeats=1)
+
+    assert figures["cpu"] > 0
+
+
 def measured(adapter: str, scenario: str, **sizes: int) -> dict[str, float]:
     order = {"adapter": adapter, "scenario": scenario, "sizes": sizes}
     child = subprocess.run(
