@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import pickle
 import sys
-from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
@@ -61,26 +60,28 @@ def snapshot_of(codec: Codec, value: object) -> Snapshot:
 
 
 class _Witness(pickle.Pickler):
-    """Notes the type of everything it pickles."""
+    """Notes the types of all it pickles, but for Python's own."""
 
     def __init__(self, file: io.BytesIO) -> None:
         super().__init__(file, pickle.HIGHEST_PROTOCOL)
-        self.types: Counter[type] = Counter()
+        self.types: set[type] = set()
 
     def persistent_id(self, value: object) -> None:
-        self.types[type(value)] += 1
+        if type(value).__module__ != "builtins":
+            self.types.add(type(value))
 
 
 def _pickled(value: object) -> bytes | None:
-    """Return *value* pickled if all of it comes back as what it was, else None."""
+    """Return *value* pickled if nothing in it comes back as something else, else None."""
     try:
         payload, types = _witnessed(value)
-        return payload if _witnessed(_unpickled(payload))[1] == types else None
+        copy = _unpickled(payload)
+        return payload if type(copy) is type(value) and types <= _witnessed(copy)[1] else None
     except Exception:  # noqa: BLE001 - a class may raise anything from its own pickling methods
         return None
 
 
-def _witnessed(value: object) -> tuple[bytes, Counter[type]]:
+def _witnessed(value: object) -> tuple[bytes, set[type]]:
     witness = _Witness(file := io.BytesIO())
     witness.dump(value)
     return file.getvalue(), witness.types

@@ -9,6 +9,7 @@ import pytest
 from async_cache.codec import Codec
 from async_cache.exceptions import CorruptError, UnencodableError
 from async_cache.keys import default_key
+from async_cache.snapshot import snapshot_of
 
 np = pytest.importorskip("numpy")
 codec = Codec()
@@ -86,3 +87,14 @@ def test_arrays_are_told_apart_by_type_shape_and_content() -> None:
 
     assert len({default_key(work, (value,), {}) for value in values}) == len(values)
     assert default_key(work, (np.arange(4)[::2],), {}) == default_key(work, (np.array([0, 2]),), {})
+
+
+def test_what_the_codec_refuses_is_pickled_even_if_its_copy_pickles_in_another_way() -> None:
+    """The copy of every second column has its bytes in one piece."""
+    columns = np.ma.array(np.arange(12).reshape(3, 4)[:, ::2], mask=False)
+    records = np.zeros(4, dtype=[("a", "i4")])[::2]
+
+    for value in ([columns], {"a": records}):
+        snapshot = snapshot_of(codec, value)
+
+        assert repr(snapshot.value()) == repr(value)
