@@ -107,6 +107,8 @@ def _learned(kind: type) -> Take:
 
 
 def _maker_for(kind: type) -> Callable[[Any, Home, str], Sort]:
+    if kind in TAKE:  # a payload named it: it is not written as an instance
+        raise UnencodableError(kind)
     if issubclass(kind, Enum):
         return _enum
     if issubclass(kind, tuple) and held_by(kind, "_fields") is not None:

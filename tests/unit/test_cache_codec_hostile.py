@@ -214,6 +214,16 @@ def test_a_class_is_remembered_by_its_own_name_only() -> None:
         del Point.again  # type: ignore[attr-defined]
 
 
+def test_a_payload_cannot_change_how_a_type_is_written() -> None:
+    """An ExtType is a named tuple to Python, but not to the codec."""
+    before = codec.encode([MARK, (1,)])
+
+    with pytest.raises(CorruptError):
+        codec.decode(typed(tag("nt", name(msgpack.ExtType), "code,data"), 0, 42))
+
+    assert codec.encode([MARK, (1,)]) == before
+
+
 def test_a_class_that_has_changed_since_is_a_miss(monkeypatch: pytest.MonkeyPatch) -> None:
     @dataclasses.dataclass
     class Newer:
