@@ -20,7 +20,7 @@ from tests.properties.typed_values import MARK, Box, Color, Pair, anything, read
 
 codec = Codec()
 VALUES = long_or_short(30_000, 1_000)
-INPUTS = long_or_short(100_000, 1_000)
+INPUTS = long_or_short(100_000, 5_000)
 TAGS = sorted(BUILD)
 SORTS = ["dc", "nt", "pm", "en", "zz"]
 
@@ -45,15 +45,25 @@ def isinstance_of_unordered(value: object) -> bool:
     return "frozenset" in repr(value) or "{" in repr(value)
 
 
-def loaded_classes() -> list[str]:
-    """Return the names of many classes a payload may come up with, fit or not."""
+def loaded_classes() -> dict[str, str]:
+    """Return the names of many classes a payload may come up with, fit or not, and of their fields."""
     modules = [module for module in list(sys.modules.values()) if type(module) is type(sys)]
     held = [thing for module in modules for thing in list(vars(module).values()) if isinstance(thing, type)]
     fit = [kind for kind in held if dataclasses.is_dataclass(kind) or issubclass(kind, enum.Enum | tuple)]
-    return [f"{kind.__module__}:{kind.__qualname__}" for kind in [*fit, *held[::50]]]
+    return {f"{kind.__module__}:{kind.__qualname__}": ",".join(fields_of(kind)) for kind in [*fit, *held[::50]]}
 
 
-CLASSES = [*loaded_classes(), "os:system", "sys:modules", "builtins:eval", "builtins:object", "no:such", ":", "a:b.c"]
+def fields_of(kind: typing.Any) -> list[str]:
+    if dataclasses.is_dataclass(kind):
+        return [field.name for field in dataclasses.fields(kind)]
+    fields = getattr(kind, "_fields", ())
+    return [str(field) for field in fields] if isinstance(fields, tuple) else []
+
+
+LOADED = loaded_classes()
+
+
+CLASSES = [*LOADED, "os:system", "sys:modules", "builtins:eval", "builtins:object", "no:such", ":", "a:b.c"]
 FIELDS = [
     ",".join(field.name for field in dataclasses.fields(kind)) if dataclasses.is_dataclass(kind) else "x,y"
     for kind in (Box, dataclasses.Field, Pair)
@@ -81,7 +91,9 @@ def parts(rnd: random.Random) -> typing.Any:
 def any_tag(rnd: random.Random) -> str:
     if rnd.random() < 0.7:
         return rnd.choice(TAGS)
-    return f"{rnd.choice(SORTS)}:{rnd.choice(CLASSES)}({rnd.choice(FIELDS)})"
+    name = rnd.choice(CLASSES)
+    fields = LOADED.get(name, "") if rnd.random() < 0.7 else rnd.choice(FIELDS)
+    return f"{rnd.choice(SORTS)}:{name}({fields})"
 
 
 def structured(rnd: random.Random) -> bytes:
