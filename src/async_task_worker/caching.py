@@ -25,6 +25,9 @@ CacheKeyFunction = Callable[[dict[str, Any]], str]
 CLEANUP_INTERVAL: Final = 900.0
 """Seconds between two sweeps of stale mappings unless told otherwise."""
 
+SCALARS: Final = frozenset({str, int, float, bool, bytes, complex, type(None)})
+"""Types whose values nobody can change."""
+
 PATIENCE: Final = 0.25
 """Seconds that what is under way with the cache may still take when the worker stops."""
 
@@ -114,7 +117,8 @@ class Caching:
             return None
         if ttl is None and store.default_ttl is None:
             ttl = self._ttl
-        return Ticket(self._access, key, ttl, entry_id, record.id)
+        mutable = key_fn is None and not _held_still(record.args, record.kwargs)
+        return Ticket(self._access, key, ttl, entry_id, record.id, mutable=mutable)
 
     async def invalidate(
         self,
@@ -139,14 +143,14 @@ class Caching:
         """Begin the sweeps, on the running loop."""
         self._loop = asyncio.get_running_loop()
         if self._cache is not None and self._cleanup_interval != 0:
-            await self._cache.start_cleanup_task()
+            await self._cache.begin_upkeep(self)
 
     async def stop(self) -> None:
         """End the sweeps, and wait a moment for what is under way. A cache of somebody else's stays open."""
         self._loop = None
         if self._cache is None:
             return
-        await self._cache.stop_cleanup_task()
+        await self._cache.end_upkeep(self)
         loop = asyncio.get_running_loop()
         work = {task for task in self._access.work if task.get_loop() is loop}
         if not self._given:
@@ -183,3 +187,10 @@ class Caching:
             work.add(upkeep)
             upkeep.add_done_callback(work.discard)
         return cache
+
+
+def _held_still(args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> bool:
+    """Whether all arguments are such that nobody can change them before the task runs."""
+    return all(type(arg) in SCALARS for arg in args) and (
+        kwargs is None or all(type(arg) in SCALARS for arg in kwargs.values())
+    )

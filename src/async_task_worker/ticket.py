@@ -7,7 +7,7 @@ and what the cache takes in all is at most its timeout.
 from __future__ import annotations
 
 import asyncio
-import logging
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,8 +15,6 @@ from .outcome import Outcome
 
 if TYPE_CHECKING:  # a worker without a cache does not pay for the import
     from async_cache import AsyncCache, Flights, Snapshot
-
-logger = logging.getLogger(__name__)
 
 
 class Access:
@@ -58,34 +56,39 @@ class Ticket:
         key: What its result is stored under.
         rider: Its place among tasks of the same key; None if it has none.
         from_cache: Whether its result was known before, or shared with another task.
-        interrupted: Whether it was told to stop, so that what it did then is its own affair.
+        private: Whether what becomes of it says nothing about its key: it was told to stop, or runs
+            with other arguments than it was added with.
         snapshot: Its result held still, once there is one to be stored.
     """
 
     __slots__ = (
         "_asked",
         "_entry_id",
+        "_mutable",
         "_taken",
         "_task_id",
         "_ttl",
         "access",
         "from_cache",
-        "interrupted",
         "key",
+        "private",
         "rider",
         "snapshot",
     )
 
-    def __init__(self, access: Access, key: str, ttl: float | None, entry_id: str, task_id: str) -> None:
+    def __init__(
+        self, access: Access, key: str, ttl: float | None, entry_id: str, task_id: str, *, mutable: bool = False
+    ) -> None:
         self.access = access
         self.key = key
         self.rider: Rider | None = None
         self.from_cache = False
-        self.interrupted = False
+        self.private = False
         self.snapshot: Snapshot | None = None
         self._ttl = ttl
         self._entry_id: str | None = entry_id
         self._task_id = task_id
+        self._mutable = mutable
         self._asked = False
         self._taken = 0.0
 
@@ -139,8 +142,13 @@ class Ticket:
             with suppress(asyncio.CancelledError):
                 await asyncio.wait([storing], timeout=max(access.timeout - self._taken, 0.0))
 
-    def board(self) -> None:
-        """Mark the current context as part of this task, so that what it adds never waits for it."""
+    def board(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> None:
+        """Begin to run: what the task adds from here on never waits for it.
+
+        If an argument was changed since the task was added, its result does not belong under its key.
+        """
+        if self._mutable and self.access.cache.key_for(func, args, kwargs) != self.key:
+            self.private = True
         if self.rider is not None:
             self.rider.board()
 
