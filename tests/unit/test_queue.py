@@ -42,7 +42,10 @@ class SortedList:
 
     def pop(self, count: int) -> None:
         for _ in range(count):
-            assert self.queue.pop() is (self.waiting.pop(0) if self.waiting else None)
+            record = self.queue.pop()
+            assert record is (self.waiting.pop(0) if self.waiting else None)
+            if record is not None:
+                assert Ledger().start(record)
 
     def cancel(self, count: int) -> None:
         for _ in range(min(count, len(self.waiting))):
