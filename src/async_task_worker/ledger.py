@@ -93,9 +93,10 @@ class Ledger:
 
     def refuse_duplicate(self, task_id: str) -> None:
         """Raise DuplicateTaskError if a task of this id is known."""
-        self._forget_expired()
         if task_id in self._records:
-            raise DuplicateTaskError(repr(task_id), task_id=task_id)
+            self._forget_expired()
+            if task_id in self._records:
+                raise DuplicateTaskError(repr(task_id), task_id=task_id)
 
     def start(self, record: TaskRecord) -> bool:
         """Move a pending task to running; return False if it is not pending."""
