@@ -25,9 +25,6 @@ CacheKeyFunction = Callable[[dict[str, Any]], str]
 CLEANUP_INTERVAL: Final = 900.0
 """Seconds between two sweeps of stale mappings unless told otherwise."""
 
-SCALARS: Final = frozenset({str, int, float, bool, bytes, complex, type(None)})
-"""Types whose values nobody can change."""
-
 PATIENCE: Final = 0.25
 """Seconds that what is under way with the cache may still take when the worker stops."""
 
@@ -100,25 +97,21 @@ class Caching:
         Raises:
             InvalidCacheKeyError: Keys are validated, and this one is none to be used.
         """
-        cache = self.cache
-        store = self._access.cache
-        if store.is_paused or not (self._is_on(cache) if use is None else use):
+        adapter = self._cache or self._make(None)
+        access = self._access
+        cache = access.cache
+        if cache.is_paused or not (self._is_on() if use is None else use):
             return None
-        entry_id = cache.generate_entry_id(record.func, record.id)
-        key = store.key_for(
-            record.func,
-            record.args,
-            record.kwargs,
-            key_fn=key_fn,
-            entry_id=entry_id,
-            metadata=record.metadata,
+        func = record.func
+        entry_id = adapter.generate_entry_id(func, record.id)
+        key = cache.key_for(
+            func, record.args, record.kwargs, key_fn=key_fn, entry_id=entry_id, metadata=record.metadata
         )
         if key is None:
             return None
-        if ttl is None and store.default_ttl is None:
+        if ttl is None and cache.default_ttl is None:
             ttl = self._ttl
-        mutable = key_fn is None and not _held_still(record.args, record.kwargs)
-        return Ticket(self._access, key, ttl, entry_id, record.id, mutable=mutable)
+        return Ticket(access, key, ttl, entry_id, record.id, custom=key_fn is not None)
 
     async def invalidate(
         self,
@@ -160,8 +153,8 @@ class Caching:
             for task in late:
                 task.cancel()
 
-    def _is_on(self, cache: AsyncCacheAdapter) -> bool:
-        return cache.enabled and (self._own or self._enabled)
+    def _is_on(self) -> bool:
+        return self._access.cache.enabled and (self._own or self._enabled)
 
     def _make(self, adapter: Any) -> AsyncCacheAdapter:
         from async_cache import Flights, MemoryCacheAdapter  # noqa: PLC0415 - see above
@@ -187,10 +180,3 @@ class Caching:
             work.add(upkeep)
             upkeep.add_done_callback(work.discard)
         return cache
-
-
-def _held_still(args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> bool:
-    """Whether all arguments are such that nobody can change them before the task runs."""
-    return all(type(arg) in SCALARS for arg in args) and (
-        kwargs is None or all(type(arg) in SCALARS for arg in kwargs.values())
-    )

@@ -164,7 +164,7 @@ class Ledger:
         if self._events.watched:
             self._events.publish(ENDINGS[status], record)
         if record.ticket is not None:
-            record.ticket.ended(outcome)
+            record.ticket = record.ticket.ended(outcome)
         if self._at_low_water is not None and len(self._records) - len(finished) <= self._low_water:
             self._at_low_water()
         if len(finished) > self._sweep_above:
@@ -262,4 +262,4 @@ class Ledger:
         if record.status is not COMPLETED:
             self._unsuccessful[record.status] -= 1
         if record.ticket is not None:
-            record.ticket.forget()
+            record.ticket.forget(record.id)

@@ -9,12 +9,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from .outcome import Outcome
 
 if TYPE_CHECKING:  # a worker without a cache does not pay for the import
     from async_cache import AsyncCache, Flights, Snapshot
+
+
+SCALARS: Final = frozenset({str, int, float, bool, bytes, complex, type(None)})
+"""Types whose values nobody can change."""
 
 
 class Access:
@@ -27,6 +31,7 @@ class Access:
 
     Attributes:
         local: Whether its entries are in this process, so that asking takes no time.
+        spent: What is left of the tickets of all finished tasks whose function was called, and of the others.
         work: Asyncio Tasks that go on by themselves, to be waited for when the worker stops.
     """
 
@@ -35,6 +40,8 @@ class Access:
         self.timeout = timeout
         self.flights = flights
         self.local = cache.is_local
+        self.spent = Ticket(self, "", None, "", ""), Ticket(self, "", None, "", "")
+        self.spent[True].from_cache = True
         self.work: set[asyncio.Task[Any]] = set()
 
 
@@ -63,8 +70,8 @@ class Ticket:
 
     __slots__ = (
         "_asked",
+        "_custom",
         "_entry_id",
-        "_mutable",
         "_taken",
         "_task_id",
         "_ttl",
@@ -77,7 +84,7 @@ class Ticket:
     )
 
     def __init__(
-        self, access: Access, key: str, ttl: float | None, entry_id: str, task_id: str, *, mutable: bool = False
+        self, access: Access, key: str, ttl: float | None, entry_id: str, task_id: str, *, custom: bool = False
     ) -> None:
         self.access = access
         self.key = key
@@ -86,9 +93,9 @@ class Ticket:
         self.private = False
         self.snapshot: Snapshot | None = None
         self._ttl = ttl
-        self._entry_id: str | None = entry_id
+        self._entry_id = entry_id
         self._task_id = task_id
-        self._mutable = mutable
+        self._custom = custom
         self._asked = False
         self._taken = 0.0
 
@@ -145,20 +152,28 @@ class Ticket:
     def board(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> None:
         """Begin to run: what the task adds from here on never waits for it.
 
-        If an argument was changed since the task was added, its result does not belong under its key.
+        If an argument was changed since the task was added, its result does not belong under its
+        key. Whether it does under a key of the user's own is up to them.
         """
-        if self._mutable and self.access.cache.key_for(func, args, kwargs) != self.key:
+        if not self._custom and not _fixed(args, kwargs) and self.access.cache.key_for(func, args, kwargs) != self.key:
             self.private = True
         if self.rider is not None:
             self.rider.board()
 
-    def ended(self, outcome: Outcome) -> None:
-        """Pass on what became of the task, and let go what only running it needs."""
-        rider, self.rider = self.rider, None
-        if rider is not None:
+    def ended(self, outcome: Outcome) -> Ticket:
+        """Pass on what became of the task, and return what stands for its ticket from now on: a spent one."""
+        if (rider := self.rider) is not None:
+            self.rider = None
             rider.ended(outcome, self)
-        self.key, self._entry_id, self.snapshot = "", None, None
+        return self.access.spent[self.from_cache]
 
-    def forget(self) -> None:
-        """Drop the ids the task's result goes by: the task is forgotten."""
-        self.access.cache.forget(self._task_id)
+    def forget(self, task_id: str) -> None:
+        """Drop the ids that the result of a task goes by: the task is forgotten."""
+        self.access.cache.forget(task_id)
+
+
+def _fixed(args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> bool:
+    """Whether all arguments are of types whose values nobody can change."""
+    return all(type(arg) in SCALARS for arg in args) and (
+        kwargs is None or all(type(arg) in SCALARS for arg in kwargs.values())
+    )
