@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
+from weakref import WeakSet
 
 from async_cache import AsyncCache, CacheStatistics, generate_entry_id
 from async_cache.keys import KeyFunction, func_name_of
@@ -60,6 +61,7 @@ class AsyncCacheAdapter:
             cleanup_interval=cleanup_interval,
             max_size=max_size,
         )
+        self._users: WeakSet[object] = WeakSet()
 
     @property
     def adapter(self) -> Any:
@@ -221,6 +223,17 @@ class AsyncCacheAdapter:
     async def stop_cleanup_task(self) -> None:
         """End that, and wait until it has ended."""
         await self._cache.stop_cleanup_task()
+
+    async def begin_upkeep(self, worker: object) -> None:
+        """Sweep as long as one of several workers runs. For this package only."""
+        self._users.add(worker)
+        await self.start_cleanup_task()
+
+    async def end_upkeep(self, worker: object) -> None:
+        """Take one of them off the list. For this package only."""
+        self._users.discard(worker)
+        if not self._users:
+            await self.stop_cleanup_task()
 
     async def aclose(self) -> None:
         """End the sweeps, wait for what is under way, close a Redis client of the adapter's own making."""

@@ -97,24 +97,21 @@ class Caching:
         Raises:
             InvalidCacheKeyError: Keys are validated, and this one is none to be used.
         """
-        cache = self.cache
-        store = self._access.cache
-        if store.is_paused or not (self._is_on(cache) if use is None else use):
+        adapter = self._cache or self._make(None)
+        access = self._access
+        cache = access.cache
+        if cache.is_paused or not (self._is_on() if use is None else use):
             return None
-        entry_id = cache.generate_entry_id(record.func, record.id)
-        key = store.key_for(
-            record.func,
-            record.args,
-            record.kwargs,
-            key_fn=key_fn,
-            entry_id=entry_id,
-            metadata=record.metadata,
+        func = record.func
+        entry_id = adapter.generate_entry_id(func, record.id)
+        key = cache.key_for(
+            func, record.args, record.kwargs, key_fn=key_fn, entry_id=entry_id, metadata=record.metadata
         )
         if key is None:
             return None
-        if ttl is None and store.default_ttl is None:
+        if ttl is None and cache.default_ttl is None:
             ttl = self._ttl
-        return Ticket(self._access, key, ttl, entry_id, record.id)
+        return Ticket(access, key, ttl, entry_id, record.id, custom=key_fn is not None)
 
     async def invalidate(
         self,
@@ -139,14 +136,14 @@ class Caching:
         """Begin the sweeps, on the running loop."""
         self._loop = asyncio.get_running_loop()
         if self._cache is not None and self._cleanup_interval != 0:
-            await self._cache.start_cleanup_task()
+            await self._cache.begin_upkeep(self)
 
     async def stop(self) -> None:
         """End the sweeps, and wait a moment for what is under way. A cache of somebody else's stays open."""
         self._loop = None
         if self._cache is None:
             return
-        await self._cache.stop_cleanup_task()
+        await self._cache.end_upkeep(self)
         loop = asyncio.get_running_loop()
         work = {task for task in self._access.work if task.get_loop() is loop}
         if not self._given:
@@ -156,8 +153,8 @@ class Caching:
             for task in late:
                 task.cancel()
 
-    def _is_on(self, cache: AsyncCacheAdapter) -> bool:
-        return cache.enabled and (self._own or self._enabled)
+    def _is_on(self) -> bool:
+        return self._access.cache.enabled and (self._own or self._enabled)
 
     def _make(self, adapter: Any) -> AsyncCacheAdapter:
         from async_cache import Flights, MemoryCacheAdapter  # noqa: PLC0415 - see above

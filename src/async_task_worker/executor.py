@@ -155,17 +155,18 @@ async def _through_cache(slot: Slot, record: TaskRecord, ticket: Ticket, reporte
     if hit:
         return completed(result)
     try:
-        ticket.board()
+        ticket.board(record.func, record.args, record.kwargs)
         result = await _called(slot, record, reporter)
     except BaseException as error:  # noqa: BLE001 - user code again
-        ticket.interrupted = slot.interruption is not None
+        ticket.private |= slot.interruption is not None
         return _raised(slot, record, error)
     if slot.interruption is not None:
-        ticket.interrupted = True
+        ticket.private = True
         return _returned(slot, record, result)
     if slot.timer is not None:
         slot.timer.cancel()
-    await ticket.keep(result)
+    if not ticket.private:
+        await ticket.keep(result)
     return completed(result)
 
 

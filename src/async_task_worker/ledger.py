@@ -93,9 +93,10 @@ class Ledger:
 
     def refuse_duplicate(self, task_id: str) -> None:
         """Raise DuplicateTaskError if a task of this id is known."""
-        self._forget_expired()
         if task_id in self._records:
-            raise DuplicateTaskError(repr(task_id), task_id=task_id)
+            self._forget_expired()
+            if task_id in self._records:
+                raise DuplicateTaskError(repr(task_id), task_id=task_id)
 
     def start(self, record: TaskRecord) -> bool:
         """Move a pending task to running; return False if it is not pending."""
@@ -163,7 +164,7 @@ class Ledger:
         if self._events.watched:
             self._events.publish(ENDINGS[status], record)
         if record.ticket is not None:
-            record.ticket.ended(outcome)
+            record.ticket = record.ticket.ended(outcome)
         if self._at_low_water is not None and len(self._records) - len(finished) <= self._low_water:
             self._at_low_water()
         if len(finished) > self._sweep_above:
@@ -261,4 +262,4 @@ class Ledger:
         if record.status is not COMPLETED:
             self._unsuccessful[record.status] -= 1
         if record.ticket is not None:
-            record.ticket.forget()
+            record.ticket.forget(record.id)

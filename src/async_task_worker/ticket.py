@@ -7,16 +7,18 @@ and what the cache takes in all is at most its timeout.
 from __future__ import annotations
 
 import asyncio
-import logging
+from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from .outcome import Outcome
 
 if TYPE_CHECKING:  # a worker without a cache does not pay for the import
     from async_cache import AsyncCache, Flights, Snapshot
 
-logger = logging.getLogger(__name__)
+
+SCALARS: Final = frozenset({str, int, float, bool, bytes, complex, type(None)})
+"""Types whose values nobody can change."""
 
 
 class Access:
@@ -29,6 +31,7 @@ class Access:
 
     Attributes:
         local: Whether its entries are in this process, so that asking takes no time.
+        spent: What is left of the tickets of all finished tasks whose function was called, and of the others.
         work: Asyncio Tasks that go on by themselves, to be waited for when the worker stops.
     """
 
@@ -37,6 +40,8 @@ class Access:
         self.timeout = timeout
         self.flights = flights
         self.local = cache.is_local
+        self.spent = Ticket(self, "", None, "", ""), Ticket(self, "", None, "", "")
+        self.spent[True].from_cache = True
         self.work: set[asyncio.Task[Any]] = set()
 
 
@@ -58,34 +63,39 @@ class Ticket:
         key: What its result is stored under.
         rider: Its place among tasks of the same key; None if it has none.
         from_cache: Whether its result was known before, or shared with another task.
-        interrupted: Whether it was told to stop, so that what it did then is its own affair.
+        private: Whether what becomes of it says nothing about its key: it was told to stop, or runs
+            with other arguments than it was added with.
         snapshot: Its result held still, once there is one to be stored.
     """
 
     __slots__ = (
         "_asked",
+        "_custom",
         "_entry_id",
         "_taken",
         "_task_id",
         "_ttl",
         "access",
         "from_cache",
-        "interrupted",
         "key",
+        "private",
         "rider",
         "snapshot",
     )
 
-    def __init__(self, access: Access, key: str, ttl: float | None, entry_id: str, task_id: str) -> None:
+    def __init__(
+        self, access: Access, key: str, ttl: float | None, entry_id: str, task_id: str, *, custom: bool = False
+    ) -> None:
         self.access = access
         self.key = key
         self.rider: Rider | None = None
         self.from_cache = False
-        self.interrupted = False
+        self.private = False
         self.snapshot: Snapshot | None = None
         self._ttl = ttl
-        self._entry_id: str | None = entry_id
+        self._entry_id = entry_id
         self._task_id = task_id
+        self._custom = custom
         self._asked = False
         self._taken = 0.0
 
@@ -139,18 +149,31 @@ class Ticket:
             with suppress(asyncio.CancelledError):
                 await asyncio.wait([storing], timeout=max(access.timeout - self._taken, 0.0))
 
-    def board(self) -> None:
-        """Mark the current context as part of this task, so that what it adds never waits for it."""
+    def board(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> None:
+        """Begin to run: what the task adds from here on never waits for it.
+
+        If an argument was changed since the task was added, its result does not belong under its
+        key. Whether it does under a key of the user's own is up to them.
+        """
+        if not self._custom and not _fixed(args, kwargs) and self.access.cache.key_for(func, args, kwargs) != self.key:
+            self.private = True
         if self.rider is not None:
             self.rider.board()
 
-    def ended(self, outcome: Outcome) -> None:
-        """Pass on what became of the task, and let go what only running it needs."""
-        rider, self.rider = self.rider, None
-        if rider is not None:
+    def ended(self, outcome: Outcome) -> Ticket:
+        """Pass on what became of the task, and return what stands for its ticket from now on: a spent one."""
+        if (rider := self.rider) is not None:
+            self.rider = None
             rider.ended(outcome, self)
-        self.key, self._entry_id, self.snapshot = "", None, None
+        return self.access.spent[self.from_cache]
 
-    def forget(self) -> None:
-        """Drop the ids the task's result goes by: the task is forgotten."""
-        self.access.cache.forget(self._task_id)
+    def forget(self, task_id: str) -> None:
+        """Drop the ids that the result of a task goes by: the task is forgotten."""
+        self.access.cache.forget(task_id)
+
+
+def _fixed(args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> bool:
+    """Whether all arguments are of types whose values nobody can change."""
+    return all(type(arg) in SCALARS for arg in args) and (
+        kwargs is None or all(type(arg) in SCALARS for arg in kwargs.values())
+    )

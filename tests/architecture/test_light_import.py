@@ -33,3 +33,24 @@ def test_importing_a_package_loads_nothing_optional(package: str) -> None:
 
     assert package in loaded
     assert loaded <= CORE[package]
+
+
+WORKER = """
+import asyncio, sys
+from async_task_worker import AsyncTaskWorker
+
+async def main():
+    async with AsyncTaskWorker() as worker:
+        await worker.get_task_future(await worker.add_task(asyncio.sleep, 0, use_cache=False))
+        await worker.invalidate_cache(asyncio.sleep, 0)
+        await worker.clear_cache()
+        assert "async_cache" not in sys.modules
+        await worker.get_task_future(await worker.add_task(asyncio.sleep, 0, use_cache=True))
+        assert "async_cache" in sys.modules
+
+asyncio.run(main())
+"""
+
+
+def test_a_worker_loads_the_cache_when_it_is_first_wanted() -> None:
+    subprocess.run([sys.executable, "-I", "-c", WORKER], check=True)

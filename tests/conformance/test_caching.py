@@ -219,6 +219,34 @@ async def test_a_result_that_is_too_large_is_not_kept(make_worker: MakeWorker) -
     assert worker.cache.statistics().refused == {"too large": 2}
 
 
+async def total(numbers: list[int]) -> int:
+    return sum(numbers)
+
+
+async def test_a_task_whose_argument_was_changed_before_it_ran_leaves_nothing_behind(
+    make_worker: MakeWorker, adapter: Any
+) -> None:
+    """It runs with what the argument is by then, as it would without a cache: others must not get that."""
+    worker = await make_worker(max_workers=1, cache_enabled=True, cache_adapter=adapter)
+    await running(worker, await worker.add_task(wait_at, "slot"))
+    numbers = [1, 2]
+    changed = await worker.add_task(total, numbers)
+    follower = await worker.add_task(total, [1, 2])
+    numbers.append(3)
+    open_gate("slot")
+    assert await worker.wait_for_tasks([changed, follower]) == [6, 3]
+    assert (await done(worker, total, [1, 2])).result == 3
+    assert not (await done(worker, total, [1, 2, 3])).from_cache
+
+
+async def test_a_function_may_change_its_arguments(make_worker: MakeWorker) -> None:
+    async def pop(numbers: list[int]) -> int:
+        return numbers.pop()
+
+    worker = await make_worker(cache_enabled=True)
+    assert [(await done(worker, pop, [1, 2])).from_cache for _ in range(2)] == [False, True]
+
+
 # --- switches -----------------------------------------------------------------------------
 
 
@@ -566,6 +594,15 @@ async def test_a_cache_that_is_made_later_is_swept_too(worker: AsyncTaskWorker) 
     await done(worker, echo, 1, use_cache=True)
     await settled()
     assert sweeps() == 1
+
+
+async def test_a_shared_cache_is_swept_until_the_last_worker_stops(make_worker: MakeWorker) -> None:
+    shared = AsyncCacheAdapter()
+    workers = [await make_worker(cache_enabled=True, cache_adapter=shared) for _ in range(2)]
+    await workers[0].stop()
+    assert sweeps() == 1
+    await workers[1].stop()
+    assert sweeps() == 0
 
 
 async def test_sweeping_drops_what_expired(make_worker: MakeWorker) -> None:

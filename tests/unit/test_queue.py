@@ -20,6 +20,7 @@ STEPS = st.one_of(
     st.tuples(st.just("put"), st.builds(lambda count, priority: [priority] * count, st.integers(60, 90), PRIORITIES)),
     st.tuples(st.just("pop"), st.integers(1, 8)),
     st.tuples(st.just("cancel"), st.integers(1, 90)),
+    st.tuples(st.just("hurry"), st.integers(1, 90)),
     st.tuples(st.just("clear"), st.none()),
 )
 
@@ -41,11 +42,22 @@ class SortedList:
 
     def pop(self, count: int) -> None:
         for _ in range(count):
-            assert self.queue.pop() is (self.waiting.pop(0) if self.waiting else None)
+            record = self.queue.pop()
+            assert record is (self.waiting.pop(0) if self.waiting else None)
+            if record is not None:
+                assert Ledger().start(record)
 
     def cancel(self, count: int) -> None:
         for _ in range(min(count, len(self.waiting))):
             cancel(self.queue, self.waiting.pop(self._choices.randrange(len(self.waiting))))
+
+    def hurry(self, count: int) -> None:
+        for _ in range(count):
+            if self.waiting and (record := self._choices.choice(self.waiting)).priority > -(2**63):
+                self.waiting.remove(record)
+                self.queue.hurry(record, max(record.priority - self._choices.randint(1, 2), -(2**63)))
+                self.waiting.append(record)
+                self.waiting.sort(key=lambda record: record.priority)
 
     def clear(self, _: None) -> None:
         assert self.queue.clear() == self.waiting

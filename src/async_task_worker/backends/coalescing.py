@@ -147,7 +147,7 @@ class Passenger:
         """Tell the others what became of the task."""
         if not self.seat.leads:
             self.seat.leave()
-        elif ticket.interrupted or not _tells(outcome, self.record):
+        elif ticket.private or not _tells(outcome, self.record):
             self._hand_over()
         elif outcome[0] is COMPLETED:
             self._share(outcome[1], ticket)
