@@ -1,0 +1,64 @@
+"""The params tasks were submitted with: the worker lets them go when a task ends, and people still ask."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+from .rendering import placeholder
+
+NO_LONGER_KEPT: Final = placeholder({}, "no longer kept")
+
+
+class GivenParams:
+    """Params by the id of their task, for as long as the task is known and there is room.
+
+    Args:
+        most_bytes: How much is kept; the oldest params go first.
+        is_known: Whether there still is a task of that id.
+    """
+
+    def __init__(self, most_bytes: int, is_known: Callable[[str], bool]) -> None:
+        self._left = most_bytes
+        self._is_known = is_known
+        self._given: dict[str, tuple[dict[str, Any], int]] = {}
+        self._oldest: deque[tuple[str, int]] = deque()
+        self._to_look_at: deque[str] = deque()
+
+    def keep(self, task_id: str, params: dict[str, Any], size: int) -> None:
+        """Keep the params of a new task, which take about *size* bytes."""
+        self._forget(task_id)
+        self._given[task_id] = params, size
+        self._to_look_at.append(task_id)
+        if size:
+            self._left -= size
+            self._oldest.append((task_id, size))
+            while self._left < 0 and self._oldest:
+                self._let_go(self._oldest.popleft()[0])
+        self._look_at_one()
+
+    def of(self, task_id: str) -> dict[str, Any] | None:
+        """Return the params of a task, a placeholder for them, or None if it did not come this way."""
+        found = self._given.get(task_id)
+        return None if found is None else found[0]
+
+    def _let_go(self, task_id: str) -> None:
+        found = self._given.get(task_id)
+        if found is not None and found[1]:
+            self._left += found[1]
+            self._given[task_id] = NO_LONGER_KEPT, 0
+
+    def _look_at_one(self) -> None:
+        """Look at one task for each that comes, so that what is kept of unknown ones stays bounded."""
+        task_id = self._to_look_at.popleft()
+        if task_id not in self._given:
+            return
+        if self._is_known(task_id):
+            self._to_look_at.append(task_id)
+        else:
+            self._forget(task_id)
+
+    def _forget(self, task_id: str) -> None:
+        self._let_go(task_id)
+        self._given.pop(task_id, None)
