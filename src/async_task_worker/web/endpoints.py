@@ -225,15 +225,15 @@ class Endpoints:
 
     async def _wait_for_change(self, known: str, info: TaskInfo, seconds: float) -> None:
         reader = self._log.open(info.id, None)
-        until = asyncio.get_running_loop().time() + seconds
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
         try:
-            while _matches(known, await self._info(info.id)) and not self._exit.is_near:
-                left = until - asyncio.get_running_loop().time()
-                if left <= 0:
-                    return
-                news = asyncio.ensure_future(reader.wait())
+            while _matches(known, await self._info(info.id)):
+                news = loop.create_task(reader.wait())
                 try:
-                    await self._exit.wait(news, left)
+                    await self._exit.wait(news, max(0.0, until - loop.time()))
+                    if not news.done():
+                        return
                 finally:
                     news.cancel()
         finally:

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from ..status import TaskInfo
+from .connections import Connection
 from .events import EventLog, Reader
 from .limits import Limits
 from .problems import Problem
@@ -20,6 +21,9 @@ from .waits import ServerExit
 Fetch = Callable[[str], Awaitable[TaskInfo | None]]
 
 _PING_EVERY: Final = 15
+_LAST_WORDS: Final = 0.3
+"""Seconds a reader has to take what is left when the server exits."""
+
 _AT_ONCE: Final = 64 << 10
 _RETRY: Final = b"retry: 2000\n\n"
 
@@ -60,8 +64,9 @@ class EventStreams:
         except BaseException:
             self._log.close(reader)
             raise
-        told = self._told(reader, info, resumed=last_id is not None)
-        return _Stream(told, self._limits.send_timeout, lambda: self._log.close(reader))
+        connection = Connection()
+        told = self._told(reader, info, connection, resumed=last_id is not None)
+        return _Stream(told, connection, self._limits.send_timeout, lambda: self._log.close(reader))
 
     async def _info(self, task_id: str) -> TaskInfo:
         info = await self._fetch(task_id)
@@ -72,14 +77,20 @@ class EventStreams:
     def _has_read_all(self, reader: Reader) -> bool:
         return not reader.missed and not list(self._log.read(reader))
 
-    async def _told(self, reader: Reader, info: TaskInfo | None, *, resumed: bool) -> AsyncIterator[bytes]:
+    async def _told(
+        self, reader: Reader, info: TaskInfo | None, connection: Connection, *, resumed: bool
+    ) -> AsyncIterator[bytes]:
         leaving = asyncio.Event()
 
         def leave() -> None:
             leaving.set()
             reader.wake()
 
-        calls = [self._exit.watch(leave)]
+        def leave_for_good() -> None:
+            leave()
+            connection.drop_in(_LAST_WORDS)
+
+        calls = [self._exit.watch(leave_for_good)]
         if (lifetime := self._limits.stream_lifetime) is not None:
             calls.append(asyncio.get_running_loop().call_later(lifetime, leave).cancel)
         try:
@@ -118,17 +129,27 @@ class EventStreams:
 class _Stream(EventSourceResponse):
     """A stream that is given up, without a word to the log of errors, when its reader takes nothing."""
 
-    def __init__(self, content: AsyncIterator[bytes], send_timeout: float, close: Callable[[], None]) -> None:
-        super().__init__(content, ping=_PING_EVERY, send_timeout=send_timeout, sep="\n", shutdown_grace_period=1)
+    def __init__(
+        self, content: AsyncIterator[bytes], connection: Connection, send_timeout: float, close: Callable[[], None]
+    ) -> None:
+        super().__init__(content, ping=_PING_EVERY, send_timeout=send_timeout, sep="\n")
+        self._connection = connection
         self._close = close
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._connection.find()
         try:
             await super().__call__(scope, receive, send)
         except SendTimeoutError:
-            return
+            self._connection.drop_in(0)
         finally:
             self._close()
+
+
+    @staticmethod
+    async def _listen_for_exit_signal() -> None:
+        """Leave it to :class:`ServerExit`, for a stream to end with ``bye`` and nothing to be left on the loop."""
+        await asyncio.get_running_loop().create_future()
 
 
 def _joined(parts: list[bytes]) -> list[bytes]:

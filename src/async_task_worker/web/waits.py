@@ -8,9 +8,7 @@ import signal
 from collections.abc import Callable
 from typing import Any, Final
 
-from sse_starlette.sse import AppStatus
-
-_LOOK_EVERY: Final = 0.1
+_LOOK_EVERY: Final = 0.05
 """Seconds between two looks at whether the server is about to exit, while somebody waits."""
 
 LONGEST: Final = 60.0
@@ -28,7 +26,8 @@ class ServerExit:
 
     A server lets open requests finish before it ends the application's lifespan, so a
     request that waits on would hold up the very ``worker.stop()`` that ends what it waits
-    for. Uvicorn tells nobody of its signal: one timer looks, while anybody waits.
+    for. Uvicorn tells nobody, but its signal handler is a method of the server, which knows:
+    one timer looks, while anybody waits.
     """
 
     def __init__(self) -> None:
@@ -39,7 +38,7 @@ class ServerExit:
     def is_near(self) -> bool:
         """Whether the server is about to exit."""
         server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
-        return AppStatus.should_exit or getattr(server, "should_exit", False) is True
+        return getattr(server, "should_exit", False) is True
 
     def watch(self, call: Callable[[], None]) -> Callable[[], None]:
         """Call *call*, once, when the server is about to exit; return a function that calls this off."""
