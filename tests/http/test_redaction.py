@@ -35,7 +35,9 @@ async def answers(client: httpx.AsyncClient, task_id: str) -> str:
 @pytest.mark.parametrize("where", ["error", "repr", "nested", "plain"])
 async def test_a_secret_shows_nowhere(worker: AsyncTaskWorker, serve: ServeWorker, where: str) -> None:
     client = await serve(worker, redact=redact_names("password"), show_tracebacks=True)
-    shown = await submit(client, "leak", params={"options": {"Password": "x", "password": SECRET}, "where": where}, wait=1)
+    shown = await submit(
+        client, "leak", params={"options": {"Password": "x", "password": SECRET}, "where": where}, wait=1
+    )
     text = str(shown) + await answers(client, shown["id"])
     assert "[redacted]" in text
     for form in (SECRET, repr(SECRET)[1:-1], "ss\\\\word", "⁂", "\\u2042"):

@@ -10,7 +10,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from async_task_worker import AsyncTaskWorker, ProgressCallback, create_task_worker_router, task
-from async_task_worker.web import redact_names
+from async_task_worker.web import Limits, redact_names
 
 
 class Opaque:
@@ -99,3 +99,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 app = FastAPI(lifespan=lifespan)
 app.include_router(create_task_worker_router(worker, redact=redact_names("password", "api_key")))
+
+brief_worker = AsyncTaskWorker(max_workers=4, task_timeout=0.2, max_queue_size=50, on_full="error")
+brief_app = FastAPI(lifespan=brief_worker.lifespan)
+"""The same for requests by the thousand: no task and no stream takes long."""
+brief_app.include_router(create_task_worker_router(brief_worker, limits=Limits(stream_lifetime=0.01)))

@@ -162,11 +162,11 @@ class Endpoints:
 
     async def follow_task(self, request: Request, task_id: TaskId) -> Response:
         """Tell what happens to a task as it happens, until it ends (server-sent events)."""
-        return await self._streams.answer(request.headers.get("last-event-id"), task_id)
+        return await self._streams.answer(request.headers.get("last-event-id") or None, task_id)
 
     async def follow_everything(self, request: Request) -> Response:
         """Tell what happens to all tasks as it happens (server-sent events)."""
-        return await self._streams.answer(request.headers.get("last-event-id"))
+        return await self._streams.answer(request.headers.get("last-event-id") or None)
 
     async def get_stats(self) -> Response:
         """Tell how many tasks there are in each status, and how many slots are busy."""

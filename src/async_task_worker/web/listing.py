@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Final, Protocol
 from urllib.parse import urlencode
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.requests import Request
 
 from ..search import TaskPage
 from ..status import TaskInfo, TaskStatus
 from .problems import Problem
 
-_OLDEST = datetime(1, 1, 2, tzinfo=UTC)
+_OLDEST: Final = datetime(1, 1, 2, tzinfo=UTC)
+_DATE_TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d")
+_PLUS_READ_AS_SPACE: Final = re.compile(r"(?<=\d) (?=\d\d:\d\d$)")
+"""``+`` in a query string, unless it was escaped, where an offset begins."""
+
+
+def _written_out(moment: object) -> object:
+    """Return the text of a moment. A bare number, which would pass for seconds since 1970, is none."""
+    if not isinstance(moment, str) or not _DATE_TIME.match(moment):
+        raise ValueError("must be a date and time such as 2026-01-05T12:00:00Z")
+    return _PLUS_READ_AS_SPACE.sub("+", moment)
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_written_out)]
 
 
 class TaskFilters(BaseModel):
@@ -27,8 +41,8 @@ class TaskFilters(BaseModel):
     q: str | None = Field(
         default=None, max_length=200, description="Occurs in the id, the type, the error or a value of the metadata."
     )
-    created_after: AwareDatetime | None = None
-    created_before: AwareDatetime | None = None
+    created_after: Moment | None = None
+    created_before: Moment | None = None
     older_than_minutes: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] | None = None
     limit: int = Field(default=50, ge=1, le=500)
     cursor: str | None = Field(default=None, max_length=1000, description="`next_cursor` of the page before.")

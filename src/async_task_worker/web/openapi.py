@@ -36,6 +36,43 @@ LAST_EVENT_ID: Final[dict[str, Any]] = {
 }
 
 
+EVENT_STREAM: Final[dict[str, Any]] = {
+    "parameters": [LAST_EVENT_ID],
+    "responses": {
+        "200": {
+            "description": "Events, as they happen",
+            "content": {
+                "text/event-stream": {
+                    "schema": {
+                        "type": "object",
+                        "description": "One event. Its data is JSON with `v`, `seq`, `ts` and, in `task.*`, a `task`.",
+                        "properties": {
+                            "id": {"type": "string"},
+                            "event": {
+                                "type": "string",
+                                "enum": [
+                                    "hello",
+                                    "task.created",
+                                    "task.started",
+                                    "task.progress",
+                                    "task.completed",
+                                    "task.failed",
+                                    "task.cancelled",
+                                    "stats",
+                                    "resync",
+                                    "bye",
+                                ],
+                            },
+                            "data": {"type": "string", "contentMediaType": "application/json"},
+                        },
+                    }
+                }
+            },
+        }
+    },
+}
+
+
 class LiveExtra(dict[str, Any]):
     """Part of an operation that is made when the document is: task types may be registered until then."""
 

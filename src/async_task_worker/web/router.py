@@ -16,7 +16,7 @@ from .bulk import ActionBody, BatchBody
 from .endpoints import Endpoints
 from .given_params import GivenParams
 from .limits import Limits
-from .openapi import IF_NONE_MATCH, LAST_EVENT_ID, LiveExtra, body_of, submission_of
+from .openapi import EVENT_STREAM, IF_NONE_MATCH, LiveExtra, body_of, submission_of
 from .problems import documented
 from .redaction import Redact
 from .routes import TaskRoute
@@ -218,7 +218,7 @@ def _add_task(router: APIRouter, endpoints: Endpoints) -> None:
         operation_id="follow_task",
         response_class=EventStreamResponse,
         responses={204: {"description": "All has been told"}, **documented(*unknown, "too_many_streams")},
-        openapi_extra={"parameters": [LAST_EVENT_ID]},
+        openapi_extra=EVENT_STREAM,
     )
 
 
@@ -230,7 +230,7 @@ def _add_service(router: APIRouter, endpoints: Endpoints) -> None:
         operation_id="follow_everything",
         response_class=EventStreamResponse,
         responses=documented("invalid_request", "too_many_streams"),
-        openapi_extra={"parameters": [LAST_EVENT_ID]},
+        openapi_extra=EVENT_STREAM,
     )
     for path, endpoint in (("/stats", endpoints.get_stats), ("/cache", endpoints.get_cache)):
         router.add_api_route(

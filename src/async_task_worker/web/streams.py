@@ -145,7 +145,6 @@ class _Stream(EventSourceResponse):
         finally:
             self._close()
 
-
     @staticmethod
     async def _listen_for_exit_signal() -> None:
         """Leave it to :class:`ServerExit`, for a stream to end with ``bye`` and nothing to be left on the loop."""
