@@ -14,7 +14,7 @@ from tests.http.requests import submit
 from tests.support.tasks import echo, fail_with
 from tests.support.waiting import finished
 
-SECRET = 'pa"ss\\word\n⁂'
+SECRET = 'pa"ss\\word\n⁂'  # noqa: S105 - what a test hides
 
 
 @task("leak")

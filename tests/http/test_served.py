@@ -95,7 +95,7 @@ async def test_the_documented_quick_start_serves_the_documented_requests(
             assert await check_task(client, task_id) == ["123", {"normalize": True}]
             failing = await submit_task(client, {"task_type": "might_fail", "params": {"value": -5}})
             await client.get(f"{server.url}/tasks/{failing}?wait=10")
-            with pytest.raises(RuntimeError, match="^Task failed: Value cannot be negative$"):
+            with pytest.raises(RuntimeError, match=r"^Task failed: Value cannot be negative$"):
                 await check_task(client, failing)
             assert (await client.get(f"{server.url}/health")).json()["status"] == "ok"
             assert "process_data" in (await client.get(f"{server.url}/tasks/types")).json()["task_types"]

@@ -13,6 +13,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import psutil
+import uvicorn
+
 ROOT = Path(__file__).parents[2]
 LONGEST = 30.0
 
@@ -67,15 +70,11 @@ class Server:
 
     def resident(self) -> int:
         """Return how many bytes of memory the process holds."""
-        import psutil
-
         return int(psutil.Process(self.process.pid).memory_info().rss)
 
 
 def main() -> None:
     """Serve what the command line names; say on which port first."""
-    import uvicorn
-
     listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
     print(listener.getsockname()[1], flush=True)  # noqa: T201 - the parent reads it
     module, _, attribute = sys.argv[1].partition(":")

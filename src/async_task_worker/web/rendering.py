@@ -171,8 +171,8 @@ def _simpler(value: Any) -> Any:
 
 def _base_of(value: Any) -> Any:
     """Return an instance of a subclass as its plain base, or *value* itself."""
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return dict(zip(value._fields, value, strict=True))
+    if isinstance(value, tuple) and (fields := getattr(value, "_fields", None)) is not None:
+        return dict(zip(fields, value, strict=True))
     if isinstance(value, dict):
         return dict(dict.items(value))
     for base, plain in _PLAIN_BASES:
