@@ -30,7 +30,7 @@ from fastapi import FastAPI
 from contextlib import asynccontextmanager
 from async_task_worker import AsyncTaskWorker, create_task_worker_router, task
 
-worker = AsyncTaskWorker(max_workers=10, cache_enabled={cached})
+worker = AsyncTaskWorker(max_workers=10, cache_enabled=True)
 
 
 @asynccontextmanager
@@ -81,7 +81,7 @@ async def test_the_documented_quick_start_serves_the_documented_requests(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Written anew from the documents: the same calls on the same paths, under a real server."""
-    (tmp_path / "quick_start.py").write_text(QUICK_START.format(cached=False))
+    (tmp_path / "quick_start.py").write_text(QUICK_START)
     monkeypatch.syspath_prepend(str(tmp_path))
     with Server("quick_start:app") as server:
 

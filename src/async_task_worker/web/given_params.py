@@ -17,11 +17,13 @@ class GivenParams:
     Args:
         most_bytes: How much is kept; the oldest params go first.
         is_known: Whether there still is a task of that id.
+        known: How many tasks there are.
     """
 
-    def __init__(self, most_bytes: int, is_known: Callable[[str], bool]) -> None:
+    def __init__(self, most_bytes: int, is_known: Callable[[str], bool], known: Callable[[], int]) -> None:
         self._left = most_bytes
         self._is_known = is_known
+        self._known = known
         self._given: dict[str, tuple[dict[str, Any], int]] = {}
         self._oldest: deque[tuple[str, int]] = deque()
         self._to_look_at: deque[str] = deque()
@@ -36,7 +38,8 @@ class GivenParams:
             self._oldest.append((task_id, size))
             while self._left < 0 and self._oldest:
                 self._let_go(self._oldest.popleft()[0])
-        self._look_at_one()
+        if len(self._given) > self._known():
+            self._look_at_some()
 
     def of(self, task_id: str) -> dict[str, Any] | None:
         """Return the params of a task, a placeholder for them, or None if it did not come this way."""
@@ -49,15 +52,14 @@ class GivenParams:
             self._left += found[1]
             self._given[task_id] = NO_LONGER_KEPT, 0
 
-    def _look_at_one(self) -> None:
-        """Look at one task for each that comes, so that what is kept of unknown ones stays bounded."""
-        task_id = self._to_look_at.popleft()
-        if task_id not in self._given:
-            return
-        if self._is_known(task_id):
-            self._to_look_at.append(task_id)
-        else:
-            self._forget(task_id)
+    def _look_at_some(self) -> None:
+        """Look at two tasks for each that comes, so that what is kept of unknown ones stays bounded."""
+        for _ in range(min(2, len(self._to_look_at))):
+            task_id = self._to_look_at.popleft()
+            if task_id in self._given and self._is_known(task_id):
+                self._to_look_at.append(task_id)
+            else:
+                self._forget(task_id)
 
     def _forget(self, task_id: str) -> None:
         self._let_go(task_id)

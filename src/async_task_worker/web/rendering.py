@@ -7,7 +7,6 @@ A placeholder is an object ``{"$type": "bytes", "$text": "12 bytes"}``. It never
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
@@ -18,11 +17,10 @@ from typing import Any, Final
 from uuid import UUID
 
 from pydantic import BaseModel
+from pydantic_core import to_json
 
 _MOST_LEVELS: Final = 64
 _MOST_BITS: Final = 1024
-
-_encode: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
 class _TooLargeError(Exception):
@@ -46,7 +44,7 @@ class _Room:
 
 def encoded(body: object) -> bytes:
     """Return plain data as JSON text."""
-    return _encode(body).encode("utf-8")
+    return to_json(body, inf_nan_mode="null")
 
 
 def text(value: str) -> str:
@@ -56,7 +54,11 @@ def text(value: str) -> str:
 
 def rfc3339(moment: datetime | None) -> str | None:
     """Return an aware moment as UTC text, None for None."""
-    return None if moment is None else moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    if moment is None:
+        return None
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.isoformat()[:-6] + "Z"
 
 
 def placeholder(value: object, about: str | None = None) -> dict[str, str]:

@@ -97,7 +97,11 @@ def create_router(
         raise TypeError(f"redact must be a function of a task's body, such as redact_names(...), not {redact!r}")
     limits = Limits() if limits is None else limits
     types = TaskTypes(expose)
-    given = GivenParams(limits.params_kept, lambda task_id: worker.get_task_info(task_id) is not None)
+    given = GivenParams(
+        limits.params_kept,
+        is_known=lambda task_id: worker.get_task_info(task_id) is not None,
+        known=lambda: sum(worker.counts().values()),
+    )
     bodies = TaskBodies(limits, given, redact, show_tracebacks)
     submissions = Submissions(worker, types, given, limits)
     endpoints = Endpoints(worker, types, bodies, submissions, limits, ServerExit())

@@ -38,6 +38,7 @@ class Submissions:
         self._types = types
         self._given = given
         self._limits = limits
+        self._has_room = getattr(worker, "max_queue_size", 0) is None
 
     async def submit(self, wanted: TaskSubmission) -> str:
         """Have the task run; return its id.
@@ -53,18 +54,22 @@ class Submissions:
         if metadata and size_of(metadata) > self._limits.metadata:
             raise Problem("metadata_too_large", f"the metadata is over {self._limits.metadata} bytes")
         try:
-            async with asyncio.timeout(self._limits.queue_wait):
-                task_id = await self._worker.submit(
-                    task_type.function,
-                    (),
-                    arguments,
-                    priority=wanted.priority,
-                    task_id=wanted.task_id,
-                    metadata={**(metadata or {}), "task_type": wanted.task_type},
-                    timeout=wanted.timeout,
-                    use_cache=wanted.use_cache,
-                    cache_ttl=wanted.cache_ttl,
-                )
+            submitting = self._worker.submit(
+                task_type.function,
+                (),
+                arguments,
+                priority=wanted.priority,
+                task_id=wanted.task_id,
+                metadata={**(metadata or {}), "task_type": wanted.task_type},
+                timeout=wanted.timeout,
+                use_cache=wanted.use_cache,
+                cache_ttl=wanted.cache_ttl,
+            )
+            if self._has_room:
+                task_id = await submitting
+            else:
+                async with asyncio.timeout(self._limits.queue_wait):
+                    task_id = await submitting
         except DuplicateTaskError:
             raise Problem("task_id_conflict", f"a task {wanted.task_id!r} is known already") from None
         except (QueueFullError, TimeoutError):

@@ -11,7 +11,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 from pydantic.errors import PydanticUserError
 
-from ..registry import PROGRESS_PARAMETER, TaskCallable, exposed_functions, function_of
+from ..registry import PROGRESS_PARAMETER, TaskCallable, exposed_function, function_of, get_all_task_types
 from .problems import Problem
 from .rendering import encoded
 
@@ -95,18 +95,19 @@ class TaskTypes:
         Raises:
             Problem: There is none, or it is not offered.
         """
-        function = self._offered().get(name)
+        function = exposed_function(name) if self._only is None or name in self._only else None
         if function is None:
             raise Problem("unknown_task_type", f"no task type {name!r} is offered here")
         return self._type(name, function)
 
     def all(self) -> list[TaskType]:
         """Return all types on offer, in the order in which their names were registered first."""
-        return [self._type(name, function) for name, function in self._offered().items()]
-
-    def _offered(self) -> Mapping[str, TaskCallable]:
-        exposed = exposed_functions()
-        return exposed if self._only is None else {name: exposed[name] for name in exposed if name in self._only}
+        functions = {name: exposed_function(name) for name in get_all_task_types()}
+        return [
+            self._type(name, function)
+            for name, function in functions.items()
+            if function is not None and (self._only is None or name in self._only)
+        ]
 
     def _type(self, name: str, function: TaskCallable) -> TaskType:
         try:
