@@ -59,6 +59,7 @@ check-long: venv  ## Run properties and storms at full length
 
 bench: venv  ## Measure against the peers; results go to benchmarks/results
 	$(PY) -m benchmarks $(BENCH_PYTHONS:%=--python %)
+	$(PY) -m benchmarks.web
 
 bench-quick: venv  ## Measure a short form in under two minutes
 	$(PY) -m benchmarks --quick

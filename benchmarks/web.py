@@ -41,7 +41,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.web", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a few seconds; nothing is written")
     quick = parser.parse_args().quick
-    rounds, requests, known, pages = (2, 300, 5_000, 40) if quick else (9, 4_000, 100_000, 300)
+    rounds, requests, known, pages = (2, 300, 5_000, 40) if quick else (9, 3_000, 100_000, 300)
     with server() as port:
         rates = asyncio.run(submitting(port, rounds, requests))
     with server(known) as port:

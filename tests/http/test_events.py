@@ -181,3 +181,23 @@ async def test_events_hold_no_secret(worker: AsyncTaskWorker, serve: ServeWorker
     assert "ada may not use" in text
     assert "correct horse" not in text
     assert "battery" not in text
+
+
+async def test_what_is_told_while_a_task_is_submitted_has_its_params(
+    worker: AsyncTaskWorker, serve: ServeWorker
+) -> None:
+    """A task may have failed, and its events be told, before the submission returns."""
+    client = await serve(worker, redact=redact_names("password"), limits=Limits(stream_lifetime=60.0))
+    reading = await following(client)
+    await submit(client, "log_in", params={"user": "ada", "password": "correct horse"}, task_id="mine")
+    told = [data["task"]["params"] for name, data in events_in((await reading).text) if name.startswith("task.")]
+    assert told == [{"user": "ada", "password": "[redacted]"}] * 3
+
+
+async def test_a_refused_submission_leaves_the_params_of_the_task_with_that_id(
+    worker: AsyncTaskWorker, client: httpx.AsyncClient
+) -> None:
+    await submit(client, "echo", params={"value": "first"}, task_id="mine", wait=1)
+    body = {"task_type": "echo", "params": {"value": "second"}, "task_id": "mine"}
+    assert problem_code(await client.post("/tasks", json=body)) == "task_id_conflict"
+    assert (await client.get("/tasks/mine")).json()["params"] == {"value": "first"}

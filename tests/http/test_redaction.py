@@ -91,3 +91,14 @@ async def test_refusals_do_not_quote_params(worker: AsyncTaskWorker, serve: Serv
 def test_names_are_needed() -> None:
     with pytest.raises(TypeError):
         redact_names()
+
+
+async def test_a_search_does_not_tell_what_is_hidden(worker: AsyncTaskWorker, serve: ServeWorker) -> None:
+    """Letter by letter, whoever may search could otherwise find out."""
+    client = await serve(worker, redact=redact_names("token"))
+    task_id = await worker.add_task(fail_with, "bad token s3cr3t", metadata={"token": "s3cr3t", "user": "Ada"})
+    await finished(worker, task_id)
+    for query, found in (("s3c", 0), ("bad", 1), ("ADA", 1), (task_id[:8], 1)):
+        assert (await client.get("/tasks", params={"q": query})).json()["count"] == found
+        action = {"action": "cancel", "query": {"status": ["failed"], "q": query}, "dry_run": True}
+        assert (await client.post("/tasks/actions", json=action)).json()["count"] == found

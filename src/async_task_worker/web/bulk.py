@@ -129,7 +129,7 @@ class Bulk:
         infos, more = await everything(
             self._worker, self._limits.batch, status=statuses, task_type=selection.task_type, text=selection.q
         )
-        return [info.id for info in infos], more
+        return [info.id for info in infos if self._bodies.shows(info, selection.q)], more
 
     async def _cancel(self, task_id: str, dry_run: bool) -> str:
         info = await self._worker.fetch_task_info(task_id)

@@ -94,11 +94,8 @@ class Endpoints:
         little stops looking before it holds up everybody else.
         """
         page = await page_of(self._worker, filters)
-        body = {
-            "tasks": [self._bodies.brief(info) for info in page.tasks],
-            "count": len(page.tasks),
-            "next_cursor": page.next_cursor,
-        }
+        tasks = [self._bodies.brief(info) for info in page.tasks if self._bodies.shows(info, filters.q)]
+        body = {"tasks": tasks, "count": len(tasks), "next_cursor": page.next_cursor}
         headers = None if page.next_cursor is None else {"Link": next_link(request, page.next_cursor)}
         return as_json(body, headers=headers)
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
+from ..exceptions import DuplicateTaskError
 from .rendering import placeholder
 
 NO_LONGER_KEPT: Final = placeholder({}, "no longer kept")
@@ -25,11 +27,37 @@ class GivenParams:
         self._is_known = is_known
         self._known = known
         self._given: dict[str, tuple[dict[str, Any], int]] = {}
+        self._coming: dict[str, dict[str, Any]] = {}
         self._oldest: deque[tuple[str, int]] = deque()
         self._to_look_at: deque[str] = deque()
 
-    def keep(self, task_id: str, params: dict[str, Any], size: int) -> None:
-        """Keep the params of a new task, which take about *size* bytes."""
+    @contextmanager
+    def coming(self, task_id: str, params: dict[str, Any], size: int) -> Iterator[None]:
+        """Know the params of a task while it is submitted, and keep them if that succeeds.
+
+        A task can have begun, even ended, and its events been told, before its submission
+        returns: what is told of it then has to have its params, for its secrets to be known.
+
+        Args:
+            task_id: The id it will have.
+            params: What it is submitted with.
+            size: About how many bytes they take.
+
+        Raises:
+            DuplicateTaskError: Somebody submits a task of this id at the moment.
+        """
+        if task_id in self._coming:
+            raise DuplicateTaskError(task_id=task_id)
+        if task_id in self._given and not self._is_known(task_id):
+            self._forget(task_id)
+        self._coming[task_id] = params
+        try:
+            yield
+            self._keep(task_id, params, size)
+        finally:
+            del self._coming[task_id]
+
+    def _keep(self, task_id: str, params: dict[str, Any], size: int) -> None:
         self._forget(task_id)
         self._given[task_id] = params, size
         self._to_look_at.append(task_id)
@@ -44,7 +72,7 @@ class GivenParams:
     def of(self, task_id: str) -> dict[str, Any] | None:
         """Return the params of a task, a placeholder for them, or None if it did not come this way."""
         found = self._given.get(task_id)
-        return None if found is None else found[0]
+        return self._coming.get(task_id) if found is None else found[0]
 
     def _let_go(self, task_id: str) -> None:
         found = self._given.get(task_id)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Protocol
 
+from uuid_utils import uuid4
+
 from ..exceptions import DuplicateTaskError, QueueFullError, WorkerNotRunningError
 from ..registry import TaskCallable
 from .bodies import TaskSubmission, size_of
@@ -50,26 +52,13 @@ class Submissions:
         arguments = task_type.checked(wanted.params)
         if wanted.task_id in RESERVED_IDS:
             raise Problem("invalid_request", f"{wanted.task_id!r} cannot be a task's id: it names a path")
-        metadata = wanted.metadata
-        if metadata and size_of(metadata) > self._limits.metadata:
+        if wanted.metadata and size_of(wanted.metadata) > self._limits.metadata:
             raise Problem("metadata_too_large", f"the metadata is over {self._limits.metadata} bytes")
+        params = wanted.params
+        task_id = wanted.task_id or str(uuid4())
         try:
-            submitting = self._worker.submit(
-                task_type.function,
-                (),
-                arguments,
-                priority=wanted.priority,
-                task_id=wanted.task_id,
-                metadata={**(metadata or {}), "task_type": wanted.task_type},
-                timeout=wanted.timeout,
-                use_cache=wanted.use_cache,
-                cache_ttl=wanted.cache_ttl,
-            )
-            if self._has_room:
-                task_id = await submitting
-            else:
-                async with asyncio.timeout(self._limits.queue_wait):
-                    task_id = await submitting
+            with self._given.coming(task_id, params, size_of(params) if params else 0):
+                await self._submit(task_type.function, arguments, task_id, wanted)
         except DuplicateTaskError:
             raise Problem("task_id_conflict", f"a task {wanted.task_id!r} is known already") from None
         except (QueueFullError, TimeoutError):
@@ -78,5 +67,24 @@ class Submissions:
             raise Problem("not_running", headers={"Retry-After": "1"}) from None
         except (TypeError, ValueError) as error:  # the function may have been registered anew, with other parameters
             raise Problem("invalid_params", str(error)) from None
-        self._given.keep(task_id, wanted.params, size_of(wanted.params) if wanted.params else 0)
         return task_id
+
+    async def _submit(
+        self, function: TaskCallable, arguments: dict[str, Any], task_id: str, wanted: TaskSubmission
+    ) -> None:
+        submitting = self._worker.submit(
+            function,
+            (),
+            arguments,
+            priority=wanted.priority,
+            task_id=task_id,
+            metadata={**(wanted.metadata or {}), "task_type": wanted.task_type},
+            timeout=wanted.timeout,
+            use_cache=wanted.use_cache,
+            cache_ttl=wanted.cache_ttl,
+        )
+        if self._has_room:
+            await submitting
+            return
+        async with asyncio.timeout(self._limits.queue_wait):
+            await submitting

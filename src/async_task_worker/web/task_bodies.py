@@ -97,6 +97,14 @@ class TaskBodies:
         """Return the body of a task among others: large parts are placeholders."""
         return self._body(info, self._limits.listed)
 
+    def shows(self, info: TaskInfo, query: str | None) -> bool:
+        """Whether a task found by a text shows that text: a search must not tell what is redacted."""
+        if self._redact is None or not query:
+            return True
+        body, wanted = self.full(info), query.casefold()
+        texts = (body.get("id"), body.get("task_type"), body.get("error"), *(body.get("metadata") or {}).values())
+        return any(isinstance(found, str) and wanted in found.casefold() for found in texts)
+
     def result(self, info: TaskInfo) -> Any:
         """Return a completed task's result alone."""
         return self.full(info)["result"]
