@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test check check-long bench bench-quick clean
+.PHONY: help venv demo serve test check check-long bench bench-quick clean
 
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 ifndef PYTHON
@@ -39,6 +39,9 @@ venv: $(READY)  ## Set up the development environment
 demo: venv  ## Take a census of the standard library's source files
 	$(PY) examples/census.py
 
+serve: venv  ## Serve the same tasks over HTTP, on http://127.0.0.1:8000
+	$(PY) examples/api.py
+
 test: venv  ## Run the suite with coverage
 	$(PY) -m pytest --cov --cov-report=term --cov-fail-under=95
 	@# Silent unless it fails, so that pytest has the last word.
@@ -52,10 +55,11 @@ check: venv  ## Lint, check formats, types and the layering
 	$(PY) -m pytest --quiet tests/architecture
 
 check-long: venv  ## Run properties and storms at full length
-	ATW_LONG=1 $(PY) -m pytest --timeout=3600 tests/properties
+	ATW_LONG=1 $(PY) -m pytest --timeout=3600 tests/properties tests/http/test_fuzz.py tests/http/test_served.py
 
 bench: venv  ## Measure against the peers; results go to benchmarks/results
 	$(PY) -m benchmarks $(BENCH_PYTHONS:%=--python %)
+	$(PY) -m benchmarks.web
 
 bench-quick: venv  ## Measure a short form in under two minutes
 	$(PY) -m benchmarks --quick

@@ -20,7 +20,9 @@ from .ledger import ProgressCallback
 from .pool import WorkerPool
 from .queue import TaskQueue
 from .registry import get_all_task_types, get_task_function, register_task, task
+from .search import TaskPage
 from .status import TaskInfo, TaskStatus
+from .task_worker_api import create_task_worker_router
 from .worker import AsyncTaskWorker
 
 if TYPE_CHECKING:
@@ -42,6 +44,7 @@ __all__ = [
     "TaskFailedError",
     "TaskInfo",
     "TaskNotFoundError",
+    "TaskPage",
     "TaskQueue",
     "TaskStatus",
     "TaskTimeoutError",
@@ -49,6 +52,7 @@ __all__ = [
     "WorkerNotRunningError",
     "WorkerPool",
     "WrongEventLoopError",
+    "create_task_worker_router",
     "get_all_task_types",
     "get_task_function",
     "register_task",

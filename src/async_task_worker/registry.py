@@ -156,9 +156,9 @@ class TaskRegistry:
         """Return the registered task types in the order in which their names came first."""
         return list(self._functions)
 
-    def exposed(self) -> dict[str, TaskCallable]:
-        """Return the functions that may be offered to other programs, by task type."""
-        return {name: function for name, function in self._functions.items() if name not in self._hidden}
+    def exposed(self, task_type: str) -> TaskCallable | None:
+        """Return the function of this type if it may be offered to other programs, else None."""
+        return None if task_type in self._hidden else self._functions.get(task_type)
 
     def function_of(self, function: TaskCallable) -> TaskFunction:
         """Return what is known of *function*; raise TypeError if it is no coroutine function."""
@@ -261,5 +261,5 @@ def get_all_task_types() -> list[str]:
 
 
 function_of = _REGISTRY.function_of
-exposed_functions = _REGISTRY.exposed
+exposed_function = _REGISTRY.exposed
 known_functions: Final = _REGISTRY.known

@@ -131,6 +131,7 @@ class AsyncTaskWorker:
         self._backend = open_backend(backend)
         self._backend.attach(Runtime(self._ledger, TaskExecutor(), self.events, max_workers, max_queue_size, on_full))
         self._max_workers = max_workers
+        self._max_queue_size = max_queue_size
         self._submit = self._backend.submit
         self._idleness = Idleness(self._ledger)
         self._loop: asyncio.AbstractEventLoop | None = None  # set exactly while tasks are taken
@@ -153,6 +154,11 @@ class AsyncTaskWorker:
         """The result cache. Without ``cache_enabled`` it is made when it is first looked at."""
         self._asks_cache = True
         return self._caching.cache
+
+    @property
+    def max_queue_size(self) -> int | None:
+        """How many tasks may wait for a slot; None for any number."""
+        return self._max_queue_size
 
     @property
     def zombies(self) -> int:

@@ -69,6 +69,9 @@ HOUSE: Final = House(
     guests={
         "click": "async_task_worker.cli",
         "fastapi": "async_task_worker.web",
+        "pydantic": "async_task_worker.web",
+        "sse_starlette": "async_task_worker.web",
+        "starlette": "async_task_worker.web",
         "pgqueuer": "async_task_worker.backends.postgres",
         "prometheus_client": "async_task_worker.observability",
         "redis": "async_cache.adapters",

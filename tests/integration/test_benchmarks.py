@@ -60,3 +60,19 @@ def measured(adapter: str, scenario: str, **sizes: int) -> dict[str, float]:
     assert child.returncode == 0, child.stderr
     figures: dict[str, float] = json.loads(child.stdout.partition("benchmark-figures: ")[2])
     return figures
+
+
+@pytest.mark.slow
+def test_the_http_api_can_be_measured() -> None:
+    pytest.importorskip("fastapi")
+    run = subprocess.run(
+        [sys.executable, "-m", "benchmarks.web", "--quick"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=50,
+    )
+    assert run.returncode == 0, run.stderr
+    assert "× the bare route" in run.stdout

@@ -1,0 +1,186 @@
+"""Measure the HTTP API under uvicorn, from a second process: ``python -m benchmarks.web [--quick]``.
+
+Submitting a no-op, which runs and ends meanwhile, is compared with routes of FastAPI's own that
+return the same JSON. All take turns, round after round, and the ratio is taken within a round.
+Listing is measured on 100,000 known tasks: the first page, pages deep down, and with filters.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import http.client
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from benchmarks.machine import describe
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+CONNECTIONS = 16
+BODY = b'{"task_type": "noop"}'
+ROUTES = {"submit": "/tasks", "bare": "/bare", "lean": "/lean"}
+MUST = 0.7
+"""Submitting, as a part of the rate of the bare route."""
+LISTING_MUST = 20.0
+"""Milliseconds, for 95 of 100 pages of fifty."""
+
+
+def main() -> int:
+    """Measure, write the results, and return 1 if a goal is missed."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.web", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a few seconds; nothing is written")
+    quick = parser.parse_args().quick
+    rounds, requests, known, pages = (2, 300, 5_000, 40) if quick else (9, 3_000, 100_000, 300)
+    with server() as port:
+        rates = asyncio.run(submitting(port, rounds, requests))
+    with server(known) as port:
+        times = listing(port, pages)
+    text, met = report(rates, times, known)
+    print(text)
+    if not quick:
+        (RESULTS / "web.md").write_text(text, encoding="utf-8")
+        (RESULTS / "web.json").write_text(json.dumps({"rates": rates, "listing_ms": times}, indent=1) + "\n")
+    return not (met or quick)
+
+
+@contextlib.contextmanager
+def server(known: int = 0) -> Iterator[int]:
+    """Serve the application in a process of its own; yield the port once it answers."""
+    env = {**os.environ, "KNOWN_TASKS": str(known), "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
+    command = [sys.executable, "-m", "benchmarks.web_app"]
+    with subprocess.Popen(command, env=env, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            port = int(process.stdout.readline() if process.stdout else "")
+            get(http.client.HTTPConnection("127.0.0.1", port, timeout=120), "/health")
+            yield port
+        finally:
+            process.terminate()
+
+
+async def submitting(port: int, rounds: int, requests: int) -> dict[str, list[float]]:
+    """Return requests per second of each route, round by round."""
+    rates: dict[str, list[float]] = {name: [] for name in ROUTES}
+    await rate(port, ROUTES["submit"], requests // 4)  # warm up
+    for number in range(rounds):
+        names = list(ROUTES)
+        for name in names[number % len(names) :] + names[: number % len(names)]:
+            rates[name].append(await rate(port, ROUTES[name], requests))
+    return rates
+
+
+async def rate(port: int, path: str, requests: int) -> float:
+    """Return how many requests per second are answered on several connections, every task run to its end."""
+    count = requests // CONNECTIONS
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    began = time.perf_counter()
+    await asyncio.gather(*(ask(port, path, count) for _ in range(CONNECTIONS)))
+    while path == ROUTES["submit"] and unfinished(connection):
+        await asyncio.sleep(0)
+    return count * CONNECTIONS / (time.perf_counter() - began)
+
+
+def unfinished(connection: http.client.HTTPConnection) -> int:
+    """Return how many tasks are pending or running."""
+    counts = get(connection, "/stats")["tasks"]
+    return int(counts["pending"] + counts["running"])
+
+
+async def ask(port: int, path: str, count: int) -> None:
+    """Send requests one after the other, with as little work as a client can have."""
+    head = f"POST {path} HTTP/1.1\r\nHost: b\r\nContent-Type: application/json\r\nContent-Length: {len(BODY)}\r\n\r\n"
+    request = head.encode() + BODY
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for _ in range(count):
+        writer.write(request)
+        head_of_answer = await reader.readuntil(b"\r\n\r\n")
+        if not head_of_answer.startswith(b"HTTP/1.1 201"):
+            raise RuntimeError(head_of_answer.decode())
+        length = head_of_answer.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
+        await reader.readexactly(int(length))
+    writer.close()
+    await writer.wait_closed()
+
+
+def listing(port: int, pages: int) -> dict[str, list[float]]:
+    """Return the milliseconds of each page of fifty, by what was asked for."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    deep = cursor_half_way(connection)
+    queries = {
+        "first page": "",
+        "half way down": f"&cursor={quote(deep)}",
+        "one status, rare": "&status=failed",
+        "one status, none": "&status=cancelled",
+        "one type, rare": "&task_type=rare",
+        "text, everywhere": "&q=acme",
+        "text, nowhere": "&q=nobody",
+    }
+    times: dict[str, list[float]] = {name: [] for name in queries}
+    for _ in range(pages):
+        for name, query in queries.items():
+            began = time.perf_counter()
+            get(connection, f"/tasks?limit=50{query}")
+            times[name].append((time.perf_counter() - began) * 1000)
+    return times
+
+
+def cursor_half_way(connection: http.client.HTTPConnection) -> str:
+    """Return the cursor of a page in the middle of all tasks."""
+    counts = get(connection, "/stats")["tasks"]
+    cursor, left = "", sum(counts.values()) // 2
+    while left > 0:
+        page = get(connection, "/tasks?limit=500" + (f"&cursor={quote(cursor)}" if cursor else ""))
+        cursor, left = page["next_cursor"], left - page["count"]
+    return str(cursor)
+
+
+def get(connection: http.client.HTTPConnection, path: str) -> dict[str, Any]:
+    """Return the JSON at a path."""
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    body = answer.read()
+    if answer.status != 200:
+        raise RuntimeError(body.decode())
+    found: dict[str, Any] = json.loads(body)
+    return found
+
+
+def report(rates: dict[str, list[float]], times: dict[str, list[float]], known: int) -> tuple[str, bool]:
+    """Return the results as Markdown, and whether the goals are met."""
+    ratio = statistics.median(ours / bare for ours, bare in zip(rates["submit"], rates["bare"], strict=True))
+    lean = statistics.median(ours / bare for ours, bare in zip(rates["submit"], rates["lean"], strict=True))
+    rows = "\n".join(f"| {name} | {statistics.median(found):,.0f} |" for name, found in rates.items())
+    slowest = {name: statistics.quantiles(found, n=20)[-1] for name, found in times.items()}
+    pages = "\n".join(
+        f"| {name} | {statistics.median(found):.1f} | {slowest[name]:.1f} |" for name, found in times.items()
+    )
+    met = ratio >= MUST and max(slowest.values()) < LISTING_MUST
+    text = f"""# The HTTP API
+
+{", ".join(str(part) for part in describe().values())}; CPython {platform.python_version()}
+
+| route | requests per second, median |
+|---|---|
+{rows}
+
+A submitted no-op, which runs to its end: {ratio:.2f} × the bare route (at least {MUST}), {lean:.2f} × the lean one.
+
+| fifty of {known:,} tasks | ms, median | ms, p95 (under {LISTING_MUST:.0f}) |
+|---|---|---|
+{pages}
+"""
+    return text, met
+
+
+if __name__ == "__main__":
+    sys.exit(main())

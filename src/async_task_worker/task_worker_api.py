@@ -1,0 +1,67 @@
+"""The HTTP router under its documented import path. What it needs is imported when it is used.
+
+from async_task_worker.task_worker_api import AsyncTaskWorker, create_task_worker_router
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from .worker import AsyncTaskWorker
+
+if TYPE_CHECKING:
+    from .web import APIRouter, Depends, Limits, Redact
+
+__all__ = ["AsyncTaskWorker", "create_task_worker_router"]
+
+_INSTALL = 'the HTTP API needs packages that are not installed: pip install "async-task-worker[web]"'
+
+
+def create_task_worker_router(
+    worker: Any,
+    prefix: str = "",
+    tags: Sequence[Any] | None = None,
+    *,
+    dependencies: Sequence[Depends] | None = None,
+    expose: Iterable[str] | None = None,
+    redact: Redact | None = None,
+    limits: Limits | None = None,
+    show_tracebacks: bool = False,
+) -> APIRouter:
+    """Return a FastAPI router that submits, lists, shows, follows and cancels the worker's tasks.
+
+    Args:
+        worker: An ``AsyncTaskWorker``, or anything with its methods. The application starts
+            and stops it: ``FastAPI(lifespan=worker.lifespan)``.
+        prefix: In front of every path.
+        tags: For the OpenAPI document; None for ``["tasks"]``.
+        dependencies: FastAPI dependencies of every endpoint, such as one that checks who asks.
+        expose: The only task types to offer; None for every registered one. Those registered
+            with ``expose=False`` are never offered.
+        redact: Gets each task as it is about to be shown, a dict of plain JSON data, and returns
+            what to show in its place. ``async_task_worker.web.redact_names("password", …)`` makes
+            one that hides fields by name, and what quotes them.
+        limits: How much is taken and given; None for the defaults of ``async_task_worker.web.Limits``.
+        show_tracebacks: Whether the tracebacks of failed tasks are shown. They show source code.
+
+    Raises:
+        ImportError: The extra ``web`` is not installed.
+        TypeError: *worker* lacks a worker's methods, or *expose* is a single name.
+    """
+    try:
+        web = import_module(".web", __package__)
+    except ModuleNotFoundError as error:
+        raise ImportError(_INSTALL) from error
+    router: APIRouter = web.create_router(
+        worker,
+        prefix,
+        tags,
+        dependencies=dependencies,
+        expose=expose,
+        redact=redact,
+        limits=limits,
+        show_tracebacks=show_tracebacks,
+    )
+    return router

@@ -1,0 +1,121 @@
+"""The bodies of requests: read within their limits, and checked against their models."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from starlette.requests import Request
+
+from ..status import TaskStatus
+from .problems import Problem
+from .strict_json import loaded
+from .task_types import said
+
+M = TypeVar("M", bound=BaseModel)
+
+ID_PATTERN: Final = "^[A-Za-z0-9._:~-]{1,200}$"
+_READ_AWAY: Final = 64 << 20
+"""Bytes of a body too large that are read and dropped, so that its sender gets to read the answer."""
+
+TaskId = Annotated[str, Field(pattern=ID_PATTERN, examples=["nightly-2026-01-05"])]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class TaskSubmission(BaseModel):
+    """A task to be run."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        json_schema_extra={"examples": [{"task_type": "resize", "params": {"path": "cat.png"}, "priority": 1}]},
+    )
+
+    task_type: str = Field(min_length=1, max_length=200, description="One of those `GET /tasks/types` lists.")
+    params: dict[str, JsonValue] = Field(default={}, description="Arguments of the task function, by name.")
+    priority: int = Field(default=0, ge=-(2**63), le=2**63 - 1, description="Lower numbers run first.")
+    task_id: TaskId | None = Field(default=None, description="An id of your own.")
+    metadata: dict[str, JsonValue] | None = Field(default=None, description="Kept with the task.")
+    timeout: Seconds | None = Field(default=None, description="Seconds it may run.")
+    use_cache: bool | None = Field(default=None, description="Null follows the worker.")
+    cache_ttl: Annotated[float, Field(allow_inf_nan=False)] | None = Field(
+        default=None, description="Seconds its result stays cached."
+    )
+
+
+class TaskBatch(BaseModel):
+    """Tasks to be run, each on its own account."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    tasks: list[TaskSubmission] = Field(max_length=1000)
+
+
+class TaskSelection(BaseModel):
+    """Which tasks an action is for: the same filters as for listing tasks."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    status: list[TaskStatus] | None = None
+    task_type: str | None = Field(default=None, max_length=200)
+    q: str | None = Field(default=None, max_length=200)
+
+
+class TaskAction(BaseModel):
+    """Something to be done to several tasks: those with the *ids*, or those that match the *query*."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"action": "cancel", "query": {"status": ["pending"]}, "dry_run": True}],
+            "oneOf": [{"required": ["ids"]}, {"required": ["query"]}],
+        },
+    )
+
+    action: Literal["cancel"]
+    ids: list[TaskId] = Field(default=[], max_length=1000)
+    query: TaskSelection = TaskSelection()
+    dry_run: Annotated[bool, Field(strict=True)] = Field(default=False, description="Only tell what would be done.")
+
+
+async def submitted(request: Request, model: type[M], most_bytes: int, most_levels: int) -> M:
+    """Return the request's body, checked against *model*.
+
+    Raises:
+        Problem: It is too large, no JSON, or has another form.
+    """
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if content_type != "application/json" and not content_type.endswith("+json"):
+        raise Problem("unsupported_media_type", f"Content-Type is {content_type or 'missing'}, not application/json")
+    data = await _read(request, most_bytes)
+    value = loaded(data, most_levels)
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        errors = said(error)
+        detail = "; ".join(f"{one['field'] or 'the body'}: {one['message']}" for one in errors[:_MOST_SAID])
+        raise Problem("invalid_request", detail, errors=errors[:_MOST_SAID]) from None
+
+
+_MOST_SAID: Final = 20
+
+
+async def _read(request: Request, most_bytes: int) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    async for part in request.stream():
+        size += len(part)
+        if size <= most_bytes:
+            parts.append(part)
+        elif size > _READ_AWAY:
+            break
+        else:
+            parts.clear()
+    if size > most_bytes:
+        raise Problem("body_too_large", f"the body is over {most_bytes} bytes", headers={"Connection": "close"})
+    return b"".join(parts)
+
+
+def size_of(value: Any) -> int:
+    """Return about how many bytes plain JSON data takes."""
+    return len(repr(value))

@@ -1,0 +1,146 @@
+"""Many tasks in one request: batches of submissions, and actions on tasks by id or by query."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+from ..search import TaskPage
+from ..status import PENDING, RUNNING, TaskInfo
+from .bodies import TaskAction, TaskBatch
+from .limits import Limits
+from .listing import everything
+from .problems import Problem
+from .submitting import Submissions
+from .task_bodies import TaskBodies, TaskBody
+
+
+class BatchItem(BaseModel):
+    """What became of one submission."""
+
+    model_config = ConfigDict(extra="allow")
+
+    status: int
+    task: TaskBody | None = None
+    problem: dict[str, JsonValue] | None = None
+
+
+class BatchBody(BaseModel):
+    """What became of each, in the order they came."""
+
+    model_config = ConfigDict(extra="allow")
+
+    results: list[BatchItem]
+    count: int
+    accepted: int
+
+
+class ActionItem(BaseModel):
+    """What became of one task."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: str
+    outcome: Literal["cancelled", "would_cancel", "already_finished", "not_cancelled", "not_found"]
+
+
+class ActionBody(BaseModel):
+    """What became of each. With *more*, the query matched more tasks than one action is for."""
+
+    model_config = ConfigDict(extra="allow")
+
+    action: str
+    dry_run: bool
+    results: list[ActionItem]
+    count: int
+    more: bool
+
+
+class BulkWorker(Protocol):
+    """What bulk requests need of a worker."""
+
+    async def search_tasks(self, **query: Any) -> TaskPage:
+        """Return a page of tasks."""
+        ...
+
+    async def fetch_task_info(self, task_id: str) -> TaskInfo | None:
+        """Return what is known of a task."""
+        ...
+
+    async def cancel_task(self, task_id: str) -> bool:
+        """Cancel a task."""
+        ...
+
+
+class Bulk:
+    """Carries out batches and actions.
+
+    Args:
+        worker: What the tasks belong to.
+        submissions: Submits each task of a batch.
+        bodies: Shows it.
+        limits: How many there may be.
+    """
+
+    def __init__(self, worker: BulkWorker, submissions: Submissions, bodies: TaskBodies, limits: Limits) -> None:
+        self._worker = worker
+        self._submissions = submissions
+        self._bodies = bodies
+        self._limits = limits
+
+    async def submit(self, batch: TaskBatch) -> dict[str, Any]:
+        """Submit each task on its own account; return what became of each."""
+        self._check_count(len(batch.tasks))
+        results: list[dict[str, Any]] = []
+        for wanted in batch.tasks:
+            try:
+                task_id = await self._submissions.submit(wanted)
+            except Problem as problem:
+                results.append({"status": problem.status, "problem": problem.document()})
+                continue
+            info = await self._worker.fetch_task_info(task_id)
+            results.append({"status": 201, "task": None if info is None else self._bodies.brief(info)})
+        accepted = sum("task" in result for result in results)
+        return {"results": results, "count": len(results), "accepted": accepted}
+
+    async def act(self, wanted: TaskAction) -> dict[str, Any]:
+        """Do it to each of the tasks; return what became of each."""
+        if ("ids" in wanted.model_fields_set) == ("query" in wanted.model_fields_set):
+            raise Problem("invalid_request", "an action is for either ids or a query")
+        ids, more = await self._meant(wanted)
+        outcomes = await asyncio.gather(*(self._cancel(task_id, wanted.dry_run) for task_id in ids))
+        results = [{"id": task_id, "outcome": outcome} for task_id, outcome in zip(ids, outcomes, strict=True)]
+        return {
+            "action": wanted.action,
+            "dry_run": wanted.dry_run,
+            "results": results,
+            "count": len(results),
+            "more": more,
+        }
+
+    async def _meant(self, wanted: TaskAction) -> tuple[list[str], bool]:
+        if "ids" in wanted.model_fields_set:
+            self._check_count(len(wanted.ids))
+            return list(dict.fromkeys(wanted.ids)), False
+        selection = wanted.query
+        statuses = selection.status or [PENDING, RUNNING]  # of the others there is nothing to cancel
+        infos, more = await everything(
+            self._worker, self._limits.batch, status=statuses, task_type=selection.task_type, text=selection.q
+        )
+        return [info.id for info in infos if self._bodies.shows(info, selection.q)], more
+
+    async def _cancel(self, task_id: str, dry_run: bool) -> str:
+        info = await self._worker.fetch_task_info(task_id)
+        if info is None:
+            return "not_found"
+        if info.finished:
+            return "already_finished"
+        if dry_run:
+            return "would_cancel"
+        return "cancelled" if await self._worker.cancel_task(task_id) else "not_cancelled"
+
+    def _check_count(self, count: int) -> None:
+        if count > self._limits.batch:
+            raise Problem("body_too_large", f"one request is for {self._limits.batch} tasks at most")

@@ -1,0 +1,247 @@
+"""What each endpoint does, one method each. Its docstring is what the OpenAPI document says about it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Annotated, Any
+
+from fastapi import Path, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ..exceptions import TaskNotFoundError
+from ..status import COMPLETED, FAILED, TaskInfo
+from .bodies import ID_PATTERN, TaskAction, TaskBatch, TaskSubmission, submitted
+from .bulk import Bulk
+from .events import EventLog
+from .idempotency import IdempotencyKeys
+from .limits import Limits
+from .listing import TaskFilters, next_link, page_of
+from .problems import Problem
+from .rendering import encoded
+from .service import Service
+from .streams import EventStreams
+from .submitting import Submissions
+from .task_bodies import TaskBodies
+from .task_types import TaskTypes
+from .waits import LONGEST, ServerExit, preferred_wait
+
+TaskId = Annotated[str, Path(pattern=ID_PATTERN, description="The task's id.")]
+Wait = Annotated[float, Query(ge=0.0, le=LONGEST, allow_inf_nan=False, description="Seconds the answer may wait.")]
+
+
+def as_json(body: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """Return an answer with a JSON body."""
+    return Response(encoded(body), status, headers, "application/json")
+
+
+class Endpoints:
+    """The endpoints of one router.
+
+    Args:
+        worker: What it is about.
+        types: The task types on offer.
+        bodies: Shows a task.
+        submissions: Submits one.
+        limits: How much is taken.
+        server_exit: Ends what waits.
+    """
+
+    def __init__(
+        self,
+        worker: Any,
+        types: TaskTypes,
+        bodies: TaskBodies,
+        submissions: Submissions,
+        limits: Limits,
+        server_exit: ServerExit,
+    ) -> None:
+        self._worker = worker
+        self._types = types
+        self._bodies = bodies
+        self._submissions = submissions
+        self._limits = limits
+        self._exit = server_exit
+        self._service = Service(worker, server_exit)
+        self._bulk = Bulk(worker, submissions, bodies, limits)
+        self._keys = IdempotencyKeys(limits.idempotency_keys, limits.idempotency_age)
+        self._log = EventLog(worker, bodies.brief, self._service.stats, limits)
+        self._streams = EventStreams(self._log, worker.fetch_task_info, server_exit, limits)
+
+    async def submit_task(self, request: Request) -> Response:
+        """Have a task run.
+
+        Answers at once, or with `Prefer: wait` when the task has ended.
+        """
+        wanted = await submitted(request, TaskSubmission, self._limits.body, self._limits.depth)
+        key, replayed = request.headers.get("idempotency-key"), False
+        if key is None:
+            task_id = await self._submissions.submit(wanted)
+        else:
+            body = json.dumps(wanted.model_dump(), sort_keys=True).encode("ascii")
+            task_id, replayed = await self._keys.once(key, body, lambda: self._submissions.submit(wanted), self._knows)
+        headers = {"Location": f"{request.scope['path'].rstrip('/')}/{task_id}"}
+        if (seconds := preferred_wait(request.headers.get("prefer"))) is not None:
+            await self._wait_for_end(task_id, seconds)
+            headers["Preference-Applied"] = f"wait={seconds:.0f}"
+        return as_json(self._bodies.full(await self._info(task_id)), 200 if replayed else 201, headers)
+
+    async def list_tasks(self, request: Request, filters: Annotated[TaskFilters, Query()]) -> Response:
+        """List tasks, newest first, a page at a time.
+
+        A page can be short, or even empty, and still have a next one: a search that finds
+        little stops looking before it holds up everybody else.
+        """
+        page = await page_of(self._worker, filters)
+        tasks = [self._bodies.brief(info) for info in page.tasks if self._bodies.shows(info, filters.q)]
+        body = {"tasks": tasks, "count": len(tasks), "next_cursor": page.next_cursor}
+        headers = None if page.next_cursor is None else {"Link": next_link(request, page.next_cursor)}
+        return as_json(body, headers=headers)
+
+    async def list_task_types(self) -> Response:
+        """List the task types that can be submitted, and the params each takes."""
+        types = self._types.all()
+        return as_json({"task_types": [one.name for one in types], "types": [one.body() for one in types]})
+
+    async def submit_batch(self, request: Request) -> Response:
+        """Have many tasks run, each on its own account: some may be refused."""
+        return as_json(await self._bulk.submit(await self._read(request, TaskBatch)))
+
+    async def act_on_tasks(self, request: Request) -> Response:
+        """Cancel many tasks, named by their ids or by a query."""
+        return as_json(await self._bulk.act(await self._read(request, TaskAction)))
+
+    async def get_task(self, request: Request, task_id: TaskId, wait: Wait = 0.0) -> Response:
+        """Tell how a task is doing.
+
+        With `wait` the answer comes when the task has ended. With `wait` and
+        `If-None-Match` it comes when anything about the task has changed.
+        """
+        info = await self._info(task_id)
+        known = request.headers.get("if-none-match")
+        if wait and not info.finished:
+            if known is None:
+                await self._wait_for_end(task_id, wait)
+            elif _matches(known, info):
+                await self._wait_for_change(known, info, wait)
+            info = await self._info(task_id)
+        headers = {"ETag": _etag(info), "Cache-Control": "no-cache"}
+        if known is not None and _matches(known, info):
+            return Response(status_code=304, headers=headers)
+        return as_json(self._bodies.full(info), headers=headers)
+
+    async def delete_task(self, task_id: TaskId) -> Response:
+        """Cancel a task, unless it has ended already. Its record stays."""
+        await self._info(task_id)
+        await self._worker.cancel_task(task_id)
+        return Response(status_code=204)
+
+    async def cancel_task(self, task_id: TaskId) -> Response:
+        """Cancel a task; tell how it is doing then."""
+        info = await self._info(task_id)
+        if info.finished or not await self._worker.cancel_task(task_id):
+            info = await self._info(task_id)
+            raise Problem("task_finished", f"it is {info.status} and cannot be cancelled", task_id=task_id)
+        return as_json(self._bodies.full(await self._info(task_id)), 202)
+
+    async def get_task_result(self, task_id: TaskId, wait: Wait = 0.0) -> Response:
+        """Return what a task returned, and nothing else."""
+        info = await self._info(task_id)
+        if wait and not info.finished:
+            await self._wait_for_end(task_id, wait)
+            info = await self._info(task_id)
+        if info.status is COMPLETED:
+            return as_json(self._bodies.result(info))
+        if info.status is FAILED:
+            raise Problem("task_failed", self._bodies.error(info), task_id=task_id)
+        raise Problem("task_cancelled" if info.finished else "not_finished", task_id=task_id)
+
+    async def follow_task(self, request: Request, task_id: TaskId) -> Response:
+        """Tell what happens to a task as it happens, until it ends (server-sent events)."""
+        return await self._streams.answer(request.headers.get("last-event-id") or None, task_id)
+
+    async def follow_everything(self, request: Request) -> Response:
+        """Tell what happens to all tasks as it happens (server-sent events)."""
+        return await self._streams.answer(request.headers.get("last-event-id") or None)
+
+    async def get_stats(self) -> Response:
+        """Tell how many tasks there are in each status, and how many slots are busy."""
+        streams = {"open": self._log.readers, "last_seq": self._log.seq}
+        return as_json({**self._service.stats(), "streams": streams})
+
+    async def get_cache(self) -> Response:
+        """Tell how the result cache is doing."""
+        return as_json(self._service.cache())
+
+    async def clear_cache(self) -> Response:
+        """Forget every cached result."""
+        await self._service.clear_cache()
+        return Response(status_code=204)
+
+    async def check_health(self) -> Response:
+        """Tell whether the worker takes tasks: 503 if it does not."""
+        status, body = self._service.health()
+        return as_json(body, status)
+
+    async def check_liveness(self) -> Response:
+        """Tell that the event loop turns."""
+        return as_json({"status": "alive"})
+
+    async def check_readiness(self) -> Response:
+        """Tell whether to send requests here: 503 while the worker does not run, and once the server exits."""
+        status, body = self._service.readiness()
+        return as_json(body, status)
+
+    async def refuse_path(self) -> Response:
+        """Say that there is nothing at a path below ``/tasks/``."""
+        raise Problem("path_not_found", "an id has no slashes in it")
+
+    async def _read(self, request: Request, model: type[Any]) -> Any:
+        return await submitted(request, model, self._limits.body, self._limits.depth)
+
+    async def _info(self, task_id: str) -> TaskInfo:
+        info: TaskInfo | None = await self._worker.fetch_task_info(task_id)
+        if info is None:
+            raise Problem("task_not_found", f"no task {task_id!r} is known here", task_id=task_id)
+        return info
+
+    async def _knows(self, task_id: str) -> bool:
+        return await self._worker.fetch_task_info(task_id) is not None
+
+    async def _wait_for_end(self, task_id: str, seconds: float) -> None:
+        try:
+            future: asyncio.Future[Any] = self._worker.get_task_future(task_id)
+        except TaskNotFoundError:
+            return
+        try:
+            if not future.done():
+                await self._exit.wait(future, seconds)
+        finally:
+            future.cancel()
+
+    async def _wait_for_change(self, known: str, info: TaskInfo, seconds: float) -> None:
+        reader = self._log.open(info.id, None)
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        try:
+            while _matches(known, await self._info(info.id)):
+                news = loop.create_task(reader.wait())
+                try:
+                    await self._exit.wait(news, max(0.0, until - loop.time()))
+                    if not news.done():
+                        return
+                finally:
+                    news.cancel()
+        finally:
+            self._log.close(reader)
+
+
+def _etag(info: TaskInfo) -> str:
+    """Return a tag that changes with the task, and between two tasks that had the same id."""
+    return f'"{round(info.created_at.timestamp() * 1e6):x}-{info.revision}"'
+
+
+def _matches(known: str, info: TaskInfo) -> bool:
+    tags = [tag.strip().removeprefix("W/") for tag in known.split(",")]
+    return "*" in tags or _etag(info) in tags

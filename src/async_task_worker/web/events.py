@@ -1,0 +1,271 @@
+"""What happens to tasks, written once for all who read it: numbered events, the latest of them kept."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import deque
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple, Protocol
+
+from sse_starlette import ServerSentEvent
+
+from ..events import PROGRESS, TaskEvent
+from ..status import NEXT, TaskInfo
+from .limits import Limits
+from .rendering import encoded, rfc3339
+
+VERSION: Final = 1
+ENDINGS: Final = frozenset(f"task.{status}" for status in NEXT if not NEXT[status])
+_LINGER: Final = 60.0
+"""Seconds events are still kept after the last reader left, for one that comes back."""
+
+_STATS_EVERY: Final = 1.0
+
+
+class Frame(NamedTuple):
+    """One event as it goes over the wire."""
+
+    seq: int
+    task_id: str | None
+    data: bytes
+    is_ending: bool
+
+
+class Reader:
+    """One who reads along: what it wants, how far it has come, and whether it is awake.
+
+    Attributes:
+        task_id: The one task it asks about; None for everything.
+        seq: The last event it has read.
+        missed: Whether events it wants are gone that it has not read.
+    """
+
+    def __init__(self, task_id: str | None, seq: int) -> None:
+        self.task_id = task_id
+        self.seq = seq
+        self.missed = False
+        self._news = asyncio.Event()
+
+    def wake(self) -> None:
+        """Let it look for news."""
+        self._news.set()
+
+    async def wait(self) -> None:
+        """Wait for news."""
+        await self._news.wait()
+        self._news.clear()
+
+
+class Watched(Protocol):
+    """What following events needs of a worker."""
+
+    @property
+    def events(self) -> Any:
+        """Where its events can be listened to."""
+        ...
+
+
+class EventLog:
+    """The events of one worker, numbered, coalesced and kept for a while.
+
+    It listens to the worker only while somebody reads, and a minute longer. A reader holds
+    a number, not events of its own: one that does not read costs nothing, and finds out
+    when it comes back that it missed some.
+
+    Args:
+        worker: Whose events they are.
+        body: Makes what is told of a task.
+        stats: Makes what is told once a second if it has changed.
+        limits: How much is kept, and how often a task's progress is told.
+    """
+
+    def __init__(
+        self,
+        worker: Watched,
+        body: Callable[[TaskInfo], dict[str, Any]],
+        stats: Callable[[], dict[str, Any]],
+        limits: Limits,
+    ) -> None:
+        self._worker = worker
+        self._body = body
+        self._stats = stats
+        self._limits = limits
+        self._run = secrets.token_hex(4)  # numbers of an earlier process mean nothing here
+        self._seq = 0
+        self._frames: deque[Frame] = deque()
+        self._bytes = 0
+        self._readers: dict[str | None, set[Reader]] = {}
+        self._told: dict[str, float] = {}  # when the progress of each task was told last
+        self._held: dict[str, TaskEvent] = {}  # progress that is to be told later
+        self._flush: asyncio.TimerHandle | None = None
+        self._tick: asyncio.TimerHandle | None = None
+        self._linger: asyncio.TimerHandle | None = None
+        self._last_stats: dict[str, Any] = {}
+        self._stop: Callable[[], None] | None = None
+
+    @property
+    def readers(self) -> int:
+        """How many read along."""
+        return sum(map(len, self._readers.values()))
+
+    @property
+    def seq(self) -> int:
+        """The number of the latest event."""
+        return self._seq
+
+    def open(self, task_id: str | None, last_id: str | None) -> Reader:
+        """Return a reader that goes on after the event *last_id*, or begins with the next one."""
+        self._begin()
+        reader = Reader(task_id, self._seq)
+        if last_id is not None:
+            seq = self._number(last_id)
+            first = self._frames[0].seq if self._frames else self._seq + 1
+            if seq is None or seq < first - 1:
+                reader.missed = True
+            else:
+                reader.seq = seq
+                reader.wake()
+        self._readers.setdefault(task_id, set()).add(reader)
+        return reader
+
+    def close(self, reader: Reader) -> None:
+        """Let the reader go."""
+        readers = self._readers.get(reader.task_id, set())
+        readers.discard(reader)
+        if not readers:
+            self._readers.pop(reader.task_id, None)
+        if not self._readers and self._stop is not None:
+            self._cancel("_tick")
+            self._linger = asyncio.get_running_loop().call_later(_LINGER, self._end)
+
+    def read(self, reader: Reader) -> Iterator[Frame]:
+        """Yield what the reader has not read yet."""
+        if self._frames and reader.seq < self._frames[0].seq - 1 and reader.task_id is None:
+            reader.missed = True
+        if reader.missed:
+            return
+        behind = self._seq - reader.seq
+        start = max(0, len(self._frames) - behind)
+        for index in range(start, len(self._frames)):
+            frame = self._frames[index]
+            if frame.seq > reader.seq and (reader.task_id is None or frame.task_id == reader.task_id):
+                yield frame
+        reader.seq = self._seq
+
+    def resume(self, reader: Reader) -> None:
+        """Let a reader that missed events go on with the next one."""
+        reader.missed = False
+        reader.seq = self._seq
+
+    def frame(self, reader: Reader, kind: str, **members: Any) -> bytes:
+        """Return an event for one reader alone; it carries the number of the last one that has read."""
+        return self._written(reader.seq, kind, datetime.now(UTC), members)
+
+    def snapshot(self, reader: Reader, info: TaskInfo) -> bytes:
+        """Return the event that tells one reader of a task as it is now."""
+        kind = f"task.{info.status}" if info.finished else "task.started" if info.started_at else "task.created"
+        return self.frame(reader, kind, task=self._body(info))
+
+    def hear(self, event: TaskEvent) -> None:
+        """Take in an event of the worker."""
+        task_id, loop = event.task.id, asyncio.get_running_loop()
+        if event.type == PROGRESS:
+            due = self._told.get(task_id, float("-inf")) + self._limits.progress_interval
+            if due > loop.time():
+                self._held[task_id] = event
+                self._flush = self._flush or loop.call_at(due, self._tell_held)
+                return
+            self._told[task_id] = loop.time()
+            self._held.pop(task_id, None)
+        elif event.task.finished:
+            if (held := self._held.pop(task_id, None)) is not None:
+                self._publish(held)
+            self._told.pop(task_id, None)
+        self._publish(event)
+
+    def _tell_held(self) -> None:
+        self._flush = None
+        now, loop = asyncio.get_running_loop().time(), asyncio.get_running_loop()
+        next_due = float("inf")
+        for task_id, event in list(self._held.items()):
+            due = self._told[task_id] + self._limits.progress_interval
+            if due <= now:
+                del self._held[task_id]
+                self._told[task_id] = now
+                self._publish(event)
+            else:
+                next_due = min(next_due, due)
+        if self._held:
+            self._flush = loop.call_at(next_due, self._tell_held)
+
+    def _publish(self, event: TaskEvent) -> None:
+        self._append(event.type, event.task.id, event.at, {"task": self._body(event.task)})
+
+    def _append(self, kind: str, task_id: str | None, at: datetime, members: dict[str, Any]) -> None:
+        self._seq += 1
+        frame = Frame(self._seq, task_id, self._written(self._seq, kind, at, members), kind in ENDINGS)
+        self._frames.append(frame)
+        self._bytes += len(frame.data)
+        while len(self._frames) > self._limits.buffered_events or self._bytes > self._limits.buffered_bytes:
+            self._drop_oldest()
+        for audience in (None, frame.task_id) if frame.task_id is not None else (None,):
+            for reader in self._readers.get(audience, ()):
+                reader.wake()
+
+    def _drop_oldest(self) -> None:
+        gone = self._frames.popleft()
+        self._bytes -= len(gone.data)
+        if gone.task_id is not None:
+            for reader in self._readers.get(gone.task_id, ()):
+                if reader.seq < gone.seq:
+                    reader.missed = True
+                    reader.wake()
+
+    def _written(self, seq: int, kind: str, at: datetime, members: dict[str, Any]) -> bytes:
+        data = encoded({"v": VERSION, "seq": seq, "ts": rfc3339(at), **members}).decode("utf-8")
+        return ServerSentEvent(data, event=kind, id=f"{self._run}-{seq}", sep="\n").encode()
+
+    def _number(self, event_id: str) -> int | None:
+        run, _, seq = event_id.partition("-")
+        known = run == self._run and seq.isdecimal() and seq.isascii() and len(seq) < _LONGEST_NUMBER
+        return int(seq) if known and int(seq) <= self._seq else None
+
+    def _begin(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._cancel("_linger")
+        if self._stop is None:
+            self._stop = self._worker.events.listen(self.hear)
+        if self._tick is None:
+            self._last_stats = self._stats()
+            self._tick = loop.call_later(_STATS_EVERY, self._tell_stats)
+
+    def _tell_stats(self) -> None:
+        self._tick = asyncio.get_running_loop().call_later(_STATS_EVERY, self._tell_stats)
+        stats = self._stats()
+        if stats != self._last_stats:
+            self._last_stats = stats
+            self._append("stats", None, datetime.now(UTC), {"stats": stats})
+
+    def _end(self) -> None:
+        """Stop listening. What is kept is no longer the latest, so it goes."""
+        for timer in ("_tick", "_flush", "_linger"):
+            self._cancel(timer)
+        if self._stop is not None:
+            self._stop()
+            self._stop = None
+        self._frames.clear()
+        self._bytes = 0
+        self._seq += 1  # an id given out before is not the latest any more: something may have been missed
+        self._told.clear()
+        self._held.clear()
+
+    def _cancel(self, timer: str) -> None:
+        handle: asyncio.TimerHandle | None = getattr(self, timer)
+        if handle is not None:
+            handle.cancel()
+            setattr(self, timer, None)
+
+
+_LONGEST_NUMBER: Final = 19

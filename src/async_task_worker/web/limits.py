@@ -1,0 +1,48 @@
+"""How much of everything the HTTP API takes and gives. In process nothing of this applies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The caps of one router, with defaults for a service that is open to strangers.
+
+    Attributes:
+        body: Bytes of a request's body; more is answered with 413.
+        depth: Levels of lists and objects in a body.
+        metadata: Bytes of a task's metadata as JSON.
+        result: Bytes, about, of a result, error or other field shown for one task; a larger
+            one is shown as a placeholder.
+        listed: The same where several tasks are shown, and in events.
+        batch: Tasks in one batch or action.
+        queue_wait: Seconds a submission waits for room in a full queue before it is refused.
+        params_kept: Bytes of parameters kept, for showing them, after their tasks have ended.
+        idempotency_keys: How many ``Idempotency-Key`` values are remembered, the latest.
+        idempotency_age: Seconds each is remembered.
+        streams: Event streams open at a time.
+        stream_lifetime: Seconds after which a stream is ended, for its client to come back
+            and be asked for its rights anew; None for never.
+        send_timeout: Seconds a client may take nothing of what is sent to it.
+        buffered_events: Events kept for clients that come back.
+        buffered_bytes: Bytes of those.
+        progress_interval: Seconds, at least, between two progress events of one task.
+    """
+
+    body: int = 1 << 20
+    depth: int = 64
+    metadata: int = 16 << 10
+    result: int = 1 << 20
+    listed: int = 4 << 10
+    batch: int = 1000
+    queue_wait: float = 1.0
+    params_kept: int = 16 << 20
+    idempotency_keys: int = 10_000
+    idempotency_age: float = 24 * 3600.0
+    streams: int = 2000
+    stream_lifetime: float | None = None
+    send_timeout: float = 30.0
+    buffered_events: int = 10_000
+    buffered_bytes: int = 16 << 20
+    progress_interval: float = 0.2

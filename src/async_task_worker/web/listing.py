@@ -1,0 +1,107 @@
+"""Listing tasks: the filters of the query string, and the link to the next page."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Final, Protocol
+from urllib.parse import urlencode
+
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from starlette.requests import Request
+
+from ..search import TaskPage
+from ..status import TaskInfo, TaskStatus
+from .problems import Problem
+
+_OLDEST: Final = datetime(1, 1, 2, tzinfo=UTC)
+_DATE_TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d")
+_PLUS_READ_AS_SPACE: Final = re.compile(r"(?<=\d) (?=\d\d:\d\d$)")
+"""``+`` in a query string, unless it was escaped, where an offset begins."""
+
+
+def _written_out(moment: object) -> object:
+    """Return the text of a moment. A bare number, which would pass for seconds since 1970, is none."""
+    if not isinstance(moment, str) or not _DATE_TIME.match(moment):
+        raise ValueError("must be a date and time such as 2026-01-05T12:00:00Z")
+    return _PLUS_READ_AS_SPACE.sub("+", moment)
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_written_out)]
+
+
+class TaskFilters(BaseModel):
+    """Which tasks to list."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    status: list[TaskStatus] = Field(default=[], description="One of these; may be repeated.")
+    task_status: list[TaskStatus] = Field(default=[], description="The same under its older name.")
+    task_type: str | None = Field(default=None, max_length=200)
+    q: str | None = Field(
+        default=None, max_length=200, description="Occurs in the id, the type, the error or a value of the metadata."
+    )
+    created_after: Moment | None = None
+    created_before: Moment | None = None
+    older_than_minutes: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] | None = None
+    limit: int = Field(default=50, ge=1, le=500)
+    cursor: str | None = Field(default=None, max_length=1000, description="`next_cursor` of the page before.")
+
+
+class Searchable(Protocol):
+    """What listing needs of a worker."""
+
+    async def search_tasks(self, **query: Any) -> TaskPage:
+        """Return a page of tasks."""
+        ...
+
+
+async def page_of(worker: Searchable, filters: TaskFilters) -> TaskPage:
+    """Return the page the filters ask for.
+
+    Raises:
+        Problem: The cursor is none.
+    """
+    try:
+        return await worker.search_tasks(
+            status=[*filters.status, *filters.task_status] or None,
+            task_type=filters.task_type,
+            text=filters.q,
+            before=_earliest(filters.created_before, _ago(filters.older_than_minutes)),
+            after=filters.created_after,
+            limit=filters.limit,
+            cursor=filters.cursor,
+        )
+    except (ValueError, OverflowError) as error:
+        raise Problem("invalid_cursor" if filters.cursor else "invalid_request", str(error)) from None
+
+
+async def everything(worker: Searchable, most: int, **query: Any) -> tuple[list[TaskInfo], bool]:
+    """Return the newest tasks that match, *most* at most, and whether there are more."""
+    found: list[TaskInfo] = []
+    cursor: str | None = None
+    while True:
+        page = await worker.search_tasks(**query, limit=most - len(found), cursor=cursor)
+        found += page.tasks
+        cursor = page.next_cursor
+        if cursor is None or len(found) >= most:
+            return found, cursor is not None
+
+
+def next_link(request: Request, cursor: str) -> str:
+    """Return the ``Link`` header that leads to the next page."""
+    query = [(name, value) for name, value in request.query_params.multi_items() if name != "cursor"]
+    return f'<{request.url.path}?{urlencode([*query, ("cursor", cursor)])}>; rel="next"'
+
+
+def _ago(minutes: float | None) -> datetime | None:
+    if minutes is None:
+        return None
+    try:
+        return datetime.now(UTC) - timedelta(minutes=minutes)
+    except OverflowError:
+        return _OLDEST
+
+
+def _earliest(*moments: datetime | None) -> datetime | None:
+    return min((moment for moment in moments if moment is not None), default=None)

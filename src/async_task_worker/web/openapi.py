@@ -1,0 +1,130 @@
+"""What the OpenAPI document says beyond what FastAPI finds out by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from .bodies import TaskSubmission
+from .task_types import TaskTypes, without_references
+
+IDEMPOTENCY_KEY: Final[dict[str, Any]] = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "Sent again with the same body, the request does not run a second task.",
+    "schema": {"type": "string", "pattern": r"^[\x21-\x7e]{1,255}$"},
+}
+PREFER: Final[dict[str, Any]] = {
+    "name": "Prefer",
+    "in": "header",
+    "description": "`wait=10`: answer when the task has ended, or after ten seconds (60 at most).",
+    "schema": {"type": "string", "examples": ["wait=10"]},
+}
+IF_NONE_MATCH: Final[dict[str, Any]] = {
+    "name": "If-None-Match",
+    "in": "header",
+    "description": "The ETag known already: 304 if it is still the same. With `wait`, waits for it to change.",
+    "schema": {"type": "string"},
+}
+LAST_EVENT_ID: Final[dict[str, Any]] = {
+    "name": "Last-Event-ID",
+    "in": "header",
+    "description": "Go on after this event. Browsers send it by themselves when they come back.",
+    "schema": {"type": "string"},
+}
+
+
+EVENT_STREAM: Final[dict[str, Any]] = {
+    "parameters": [LAST_EVENT_ID],
+    "responses": {
+        "200": {
+            "description": "Events, as they happen",
+            "content": {
+                "text/event-stream": {
+                    "schema": {
+                        "type": "object",
+                        "description": "One event. Its data is JSON with `v`, `seq`, `ts` and, in `task.*`, a `task`.",
+                        "properties": {
+                            "id": {"type": "string"},
+                            "event": {
+                                "type": "string",
+                                "enum": [
+                                    "hello",
+                                    "task.created",
+                                    "task.started",
+                                    "task.progress",
+                                    "task.completed",
+                                    "task.failed",
+                                    "task.cancelled",
+                                    "stats",
+                                    "resync",
+                                    "bye",
+                                ],
+                            },
+                            "data": {"type": "string", "contentMediaType": "application/json"},
+                        },
+                    }
+                }
+            },
+        }
+    },
+}
+
+
+class LiveExtra(dict[str, Any]):
+    """Part of an operation that is made when the document is: task types may be registered until then."""
+
+    def __init__(self, make: Callable[[], dict[str, Any]]) -> None:
+        super().__init__(live=True)  # an empty one would not be looked into
+        self._make = make
+
+    def items(self) -> Any:
+        """Return what there is at this moment."""
+        return self._make().items()
+
+
+def body_of(model: type[BaseModel]) -> dict[str, Any]:
+    """Return an operation's part about a JSON body of this model."""
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": _inlined(model)}}}}
+
+
+def submission_of(types: TaskTypes) -> dict[str, Any]:
+    """Return the operation's part about a submission: one form per task type, each with its params."""
+    base = _inlined(TaskSubmission)
+    forms = []
+    for task_type in types.all():
+        properties = base["properties"] | {
+            "task_type": {"const": task_type.name, "type": "string", "title": "Task Type"},
+            "params": task_type.params_schema,
+        }
+        required = ["task_type", *(["params"] if task_type.params_schema.get("required") else [])]
+        forms.append(base | {"title": task_type.name, "properties": properties, "required": required})
+    schema = {"oneOf": forms} if forms else base
+    content = {"schema": schema, "examples": {form["title"]: {"value": _example(form)} for form in forms}}
+    return {
+        "requestBody": {"required": True, "content": {"application/json": content}},
+        "parameters": [IDEMPOTENCY_KEY, PREFER],
+    }
+
+
+def _example(form: dict[str, Any]) -> dict[str, Any]:
+    params = form["properties"]["params"]
+    needed = {name: _sample(params["properties"][name]) for name in params.get("required", ())}
+    return {"task_type": form["title"], "params": needed, "priority": 0}
+
+
+def _sample(schema: dict[str, Any]) -> Any:
+    """Return a value of about this form."""
+    if schema.get("examples"):
+        return schema["examples"][0]
+    samples = {"string": "text", "integer": 1, "number": 1.0, "boolean": True, "array": [], "object": {}, "null": None}
+    return samples.get(str(schema.get("type")), "text")
+
+
+def _inlined(model: type[BaseModel]) -> dict[str, Any]:
+    """Return the model's schema without references, as a part of another document."""
+    schema = without_references(model.model_json_schema())
+    schema.pop("examples", None)
+    return schema

@@ -1,0 +1,85 @@
+"""The route class of the router: its errors are problem documents, and those of the host application its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any, ClassVar
+
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Match
+from starlette.types import Receive, Scope, Send
+
+from .problems import Problem
+
+RESERVED_IDS = frozenset({"types", "batch", "actions", "stats", "events"})
+"""Names of paths of our own, where an id would stand."""
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+class TaskRoute(APIRoute):
+    """A route of one router. Each router makes a subclass of its own, which knows its siblings."""
+
+    siblings: ClassVar[list[TaskRoute]]
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.siblings.append(self)
+
+    def __init_subclass__(cls) -> None:
+        """Begin a family."""
+        cls.siblings = []
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Say whether the request is for this route: a reserved name is no id."""
+        match, child_scope = super().matches(scope)
+        params = child_scope.get("path_params", {})
+        if params.get("task_id") in RESERVED_IDS and "{task_id}" in self.path:
+            return Match.NONE, {}
+        if "rest" in params and self._is_elsewhere(params["rest"]):
+            return Match.NONE, {}
+        return match, child_scope
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer the request, or say which methods its path takes."""
+        if self.methods and scope["method"] not in self.methods:
+            problem = Problem("method_not_allowed", headers={"Allow": ", ".join(sorted(self._methods_here()))})
+            await problem.response()(scope, receive, send)
+            return
+        await super().handle(scope, receive, send)
+
+    def get_route_handler(self) -> Handler:
+        """Return the handler, with what it raises about the request turned into an answer."""
+        answer = super().get_route_handler()
+
+        async def answered(request: Request) -> Response:
+            try:
+                return await answer(request)
+            except Problem as problem:
+                return problem.response()
+            except RequestValidationError as error:
+                return _invalid(error).response()
+            except ClientDisconnect:
+                return Problem("invalid_request", "the body broke off").response()
+
+        return answered
+
+    def _methods_here(self) -> set[str]:
+        """Return the methods of every sibling with the same path."""
+        return {method for route in self.siblings if route.path == self.path for method in route.methods or ()}
+
+    def _is_elsewhere(self, rest: str) -> bool:
+        """Whether the rest of a path below ``/tasks/`` is some sibling's."""
+        path = self.path.removesuffix("{rest:path}") + rest
+        return any(route is not self and route.path_regex.match(path) for route in self.siblings)
+
+
+def _invalid(error: RequestValidationError) -> Problem:
+    """Return the problem, without the values: they may be secret, or not even JSON."""
+    errors = [
+        {"field": ".".join(str(part) for part in one["loc"]), "message": str(one["msg"])} for one in error.errors()
+    ]
+    return Problem("invalid_request", "; ".join(f"{one['field']}: {one['message']}" for one in errors), errors=errors)

@@ -1,0 +1,164 @@
+"""Event streams: how one reader of the event log is answered, from ``hello`` to ``bye``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Final
+
+from sse_starlette import EventSourceResponse
+from sse_starlette.sse import SendTimeoutError
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from ..status import TaskInfo
+from .connections import Connection
+from .events import EventLog, Reader
+from .limits import Limits
+from .problems import Problem
+from .waits import ServerExit
+
+Fetch = Callable[[str], Awaitable[TaskInfo | None]]
+
+_PING_EVERY: Final = 15
+_LAST_WORDS: Final = 0.3
+"""Seconds a reader has to take what is left when the server exits."""
+
+_AT_ONCE: Final = 64 << 10
+_RETRY: Final = b"retry: 2000\n\n"
+
+
+class EventStreams:
+    """Answers requests for events.
+
+    Args:
+        log: What they read.
+        fetch: Tells what is known of a task, or None.
+        server_exit: Tells when all of them have to end.
+        limits: How many there may be, and for how long.
+    """
+
+    def __init__(self, log: EventLog, fetch: Fetch, server_exit: ServerExit, limits: Limits) -> None:
+        self._log = log
+        self._fetch = fetch
+        self._exit = server_exit
+        self._limits = limits
+
+    async def answer(self, last_id: str | None, task_id: str | None = None) -> Response:
+        """Return a stream of all events, or of those of one task until it ends.
+
+        A browser asks again when a stream ends. If the task has ended and all about it has
+        been read, the answer is 204, which tells it to leave it at that.
+
+        Raises:
+            Problem: The task is unknown, or too many streams are open.
+        """
+        if self._log.readers >= self._limits.streams:
+            raise Problem("too_many_streams", headers={"Retry-After": "10"})
+        reader = self._log.open(task_id, last_id)  # before the task is looked at, so that nothing falls between
+        try:
+            info = None if task_id is None else await self._info(task_id)
+            if info is not None and info.finished and last_id is not None and self._has_read_all(reader):
+                self._log.close(reader)
+                return Response(status_code=204)
+        except BaseException:
+            self._log.close(reader)
+            raise
+        connection = Connection()
+        told = self._told(reader, info, connection, resumed=last_id is not None)
+        return _Stream(told, connection, self._limits.send_timeout, lambda: self._log.close(reader))
+
+    async def _info(self, task_id: str) -> TaskInfo:
+        info = await self._fetch(task_id)
+        if info is None:
+            raise Problem("task_not_found", f"no task {task_id!r} is known here")
+        return info
+
+    def _has_read_all(self, reader: Reader) -> bool:
+        return not reader.missed and not list(self._log.read(reader))
+
+    async def _told(
+        self, reader: Reader, info: TaskInfo | None, connection: Connection, *, resumed: bool
+    ) -> AsyncIterator[bytes]:
+        leaving = asyncio.Event()
+
+        def leave() -> None:
+            leaving.set()
+            reader.wake()
+
+        def leave_for_good() -> None:
+            leave()
+            connection.drop_in(_LAST_WORDS)
+
+        calls = [self._exit.watch(leave_for_good)]
+        if (lifetime := self._limits.stream_lifetime) is not None:
+            calls.append(asyncio.get_running_loop().call_later(lifetime, leave).cancel)
+        try:
+            yield _RETRY + self._log.frame(reader, "hello", task_id=reader.task_id)
+            if info is not None and (info.finished or not resumed):
+                yield self._log.snapshot(reader, info)
+            if info is None or not info.finished:
+                async for chunk in self._followed(reader, leaving):
+                    yield chunk
+            yield self._log.frame(reader, "bye")
+        finally:
+            for call in calls:
+                call()
+
+    async def _followed(self, reader: Reader, leaving: asyncio.Event) -> AsyncIterator[bytes]:
+        """Yield events as they come, several at once if there are; return when the stream is to end."""
+        while not leaving.is_set():
+            frames = list(self._log.read(reader))
+            for chunk in _joined([frame.data for frame in frames]):
+                yield chunk
+            if reader.task_id is not None and any(frame.is_ending for frame in frames):
+                return
+            if not reader.missed:
+                await reader.wait()
+                continue
+            self._log.resume(reader)
+            yield self._log.frame(reader, "resync")
+            if reader.task_id is not None:
+                info = await self._fetch(reader.task_id)
+                if info is not None:
+                    yield self._log.snapshot(reader, info)
+                if info is None or info.finished:
+                    return
+
+
+class _Stream(EventSourceResponse):
+    """A stream that is given up, without a word to the log of errors, when its reader takes nothing."""
+
+    def __init__(
+        self, content: AsyncIterator[bytes], connection: Connection, send_timeout: float, close: Callable[[], None]
+    ) -> None:
+        super().__init__(content, ping=_PING_EVERY, send_timeout=send_timeout, sep="\n")
+        self._connection = connection
+        self._close = close
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._connection.find()
+        try:
+            await super().__call__(scope, receive, send)
+        except SendTimeoutError:
+            self._connection.drop_in(0)
+        finally:
+            self._close()
+
+    @staticmethod
+    async def _listen_for_exit_signal() -> None:
+        """Leave it to :class:`ServerExit`, for a stream to end with ``bye`` and nothing to be left on the loop."""
+        await asyncio.get_running_loop().create_future()
+
+
+def _joined(parts: list[bytes]) -> list[bytes]:
+    chunks: list[bytes] = []
+    pending: list[bytes] = []
+    size = 0
+    for part in parts:
+        pending.append(part)
+        size += len(part)
+        if size >= _AT_ONCE:
+            chunks.append(b"".join(pending))
+            pending, size = [], 0
+    return [*chunks, b"".join(pending)] if pending else chunks

@@ -1,0 +1,90 @@
+"""From a checked body to a task that waits for its slot."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Protocol
+
+from uuid_utils import uuid4
+
+from ..exceptions import DuplicateTaskError, QueueFullError, WorkerNotRunningError
+from ..registry import TaskCallable
+from .bodies import TaskSubmission, size_of
+from .given_params import GivenParams
+from .limits import Limits
+from .problems import Problem
+from .routes import RESERVED_IDS
+from .task_types import TaskTypes
+
+
+class Submitter(Protocol):
+    """What a submission needs of a worker."""
+
+    async def submit(self, func: TaskCallable, args: Any = (), kwargs: Any = None, **options: Any) -> str:
+        """Have the function run; return the task's id."""
+        ...
+
+
+class Submissions:
+    """Submits the tasks of one router.
+
+    Args:
+        worker: What runs them.
+        types: What may be submitted.
+        given: Where their params are kept.
+        limits: How large their parts may be.
+    """
+
+    def __init__(self, worker: Submitter, types: TaskTypes, given: GivenParams, limits: Limits) -> None:
+        self._worker = worker
+        self._types = types
+        self._given = given
+        self._limits = limits
+        self._has_room = getattr(worker, "max_queue_size", 0) is None
+
+    async def submit(self, wanted: TaskSubmission) -> str:
+        """Have the task run; return its id.
+
+        Raises:
+            Problem: It cannot be: nothing is left of it then.
+        """
+        task_type = self._types.get(wanted.task_type)
+        arguments = task_type.checked(wanted.params)
+        if wanted.task_id in RESERVED_IDS:
+            raise Problem("invalid_request", f"{wanted.task_id!r} cannot be a task's id: it names a path")
+        if wanted.metadata and size_of(wanted.metadata) > self._limits.metadata:
+            raise Problem("metadata_too_large", f"the metadata is over {self._limits.metadata} bytes")
+        params = wanted.params
+        task_id = wanted.task_id or str(uuid4())
+        try:
+            with self._given.coming(task_id, params, size_of(params) if params else 0):
+                await self._submit(task_type.function, arguments, task_id, wanted)
+        except DuplicateTaskError:
+            raise Problem("task_id_conflict", f"a task {wanted.task_id!r} is known already") from None
+        except (QueueFullError, TimeoutError):
+            raise Problem("queue_full", "submit it again later", headers={"Retry-After": "1"}) from None
+        except WorkerNotRunningError:
+            raise Problem("not_running", headers={"Retry-After": "1"}) from None
+        except (TypeError, ValueError) as error:  # the function may have been registered anew, with other parameters
+            raise Problem("invalid_params", str(error)) from None
+        return task_id
+
+    async def _submit(
+        self, function: TaskCallable, arguments: dict[str, Any], task_id: str, wanted: TaskSubmission
+    ) -> None:
+        submitting = self._worker.submit(
+            function,
+            (),
+            arguments,
+            priority=wanted.priority,
+            task_id=task_id,
+            metadata={**(wanted.metadata or {}), "task_type": wanted.task_type},
+            timeout=wanted.timeout,
+            use_cache=wanted.use_cache,
+            cache_ttl=wanted.cache_ttl,
+        )
+        if self._has_room:
+            await submitting
+            return
+        async with asyncio.timeout(self._limits.queue_wait):
+            await submitting

@@ -1,0 +1,168 @@
+"""A task as it is shown over HTTP and in events."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from ..status import ErrorDetail, TaskInfo
+from .given_params import GivenParams
+from .limits import Limits
+from .redaction import Redact
+from .rendering import rendered, rfc3339, text
+
+_BULKY: Final = ("params", "metadata", "result", "progress_detail")
+_ALL: Final = 16 << 20
+"""Characters a redaction gets to see of a field; what is larger it is told is too large."""
+
+
+class TaskBody(BaseModel):
+    """A task as it was at the moment it was asked for. More members may come."""
+
+    model_config = ConfigDict(
+        extra="allow",
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "5ab5ddb9-b6c1-4f0e-8e0d-a9c9d2e0b2f4",
+                    "status": "running",
+                    "progress": 0.5,
+                    "metadata": {"task_type": "resize"},
+                    "result": None,
+                    "error": None,
+                    "task_type": "resize",
+                    "phase": None,
+                    "params": {"path": "cat.png"},
+                    "priority": 0,
+                    "progress_detail": None,
+                    "error_detail": None,
+                    "attempt": 1,
+                    "cached": False,
+                    "worker_id": None,
+                    "created_at": "2026-01-05T12:00:00.250000Z",
+                    "started_at": "2026-01-05T12:00:00.251000Z",
+                    "completed_at": None,
+                    "wait_time": 0.001,
+                    "run_time": None,
+                }
+            ]
+        },
+    )
+
+    id: str
+    status: Literal["pending", "running", "completed", "failed", "cancelled"]
+    progress: float = Field(ge=0.0, le=1.0)
+    metadata: dict[str, JsonValue] = Field(description="As given, with `task_type` added.")
+    result: JsonValue = Field(description="What is not JSON is an object with its `$type`.")
+    error: str | None
+    task_type: str
+    phase: str | None
+    params: dict[str, JsonValue] | None = Field(description="As submitted over HTTP; else null.")
+    priority: int
+    progress_detail: dict[str, JsonValue] | None
+    error_detail: dict[str, JsonValue] | str | None
+    attempt: int
+    cached: bool
+    worker_id: str | None
+    created_at: datetime
+    started_at: datetime | None
+    completed_at: datetime | None
+    wait_time: float | None = Field(description="Seconds.")
+    run_time: float | None = Field(description="Seconds.")
+
+
+class TaskBodies:
+    """Makes the bodies of one router's tasks.
+
+    Args:
+        limits: How large the parts may be.
+        given: The params of tasks submitted over HTTP.
+        redact: Sees every body last; None for nobody.
+        show_tracebacks: Whether an error's traceback is part of its detail.
+    """
+
+    def __init__(self, limits: Limits, given: GivenParams, redact: Redact | None, show_tracebacks: bool) -> None:
+        self._limits = limits
+        self._given = given
+        self._redact = redact
+        self._show_tracebacks = show_tracebacks
+
+    def full(self, info: TaskInfo) -> dict[str, Any]:
+        """Return the body of a task that is shown by itself."""
+        return self._body(info, self._limits.result)
+
+    def brief(self, info: TaskInfo) -> dict[str, Any]:
+        """Return the body of a task among others: large parts are placeholders."""
+        return self._body(info, self._limits.listed)
+
+    def shows(self, info: TaskInfo, query: str | None) -> bool:
+        """Whether a task found by a text shows that text: a search must not tell what is redacted."""
+        if self._redact is None or not query:
+            return True
+        body, wanted = self.full(info), query.casefold()
+        texts = (body.get("id"), body.get("task_type"), body.get("error"), *(body.get("metadata") or {}).values())
+        return any(isinstance(found, str) and wanted in found.casefold() for found in texts)
+
+    def result(self, info: TaskInfo) -> Any:
+        """Return a completed task's result alone."""
+        return self.full(info)["result"]
+
+    def error(self, info: TaskInfo) -> str | None:
+        """Return a failed task's error alone."""
+        error: str | None = self.full(info)["error"]
+        return error
+
+    def _body(self, info: TaskInfo, limit: int) -> dict[str, Any]:
+        if self._redact is None:
+            return self._shown(info, limit)
+        body = self._redact(self._shown(info, max(limit, _ALL)))
+        for part in _BULKY:
+            if body.get(part) is not None:
+                body[part] = rendered(body[part], limit)
+        if isinstance(body.get("error"), str):
+            body["error"] = _clipped(body["error"], limit)
+        return body
+
+    def _shown(self, info: TaskInfo, limit: int) -> dict[str, Any]:
+        error = None if info.error is None else _clipped(info.error, limit)
+        return {
+            "id": text(info.id),
+            "status": str(info.status),
+            "progress": info.progress,
+            "metadata": self._metadata(info, limit),
+            "result": None if info.result is None else rendered(info.result, limit),
+            "error": error,
+            "task_type": text(info.name),
+            "phase": info.phase,
+            "params": None if (params := self._given.of(info.id)) is None else rendered(params, limit),
+            "priority": info.priority,
+            "progress_detail": None if info.progress_detail is None else rendered(dict(info.progress_detail), limit),
+            "error_detail": self._error_detail(info.error_detail, error, limit),
+            "attempt": info.attempt,
+            "cached": info.from_cache,
+            "worker_id": None,
+            "created_at": rfc3339(info.created_at),
+            "started_at": rfc3339(info.started_at),
+            "completed_at": rfc3339(info.completed_at),
+            "wait_time": info.wait_time,
+            "run_time": info.run_time,
+        }
+
+    def _metadata(self, info: TaskInfo, limit: int) -> dict[str, Any]:
+        shown: dict[str, Any] = rendered(info.metadata, limit)
+        shown.setdefault("task_type", text(info.name))
+        return shown
+
+    def _error_detail(self, detail: ErrorDetail | None, error: str | None, limit: int) -> dict[str, Any] | None:
+        if detail is None:
+            return None
+        shown = {"type": text(detail.type), "message": error}
+        if self._show_tracebacks:
+            shown["traceback"] = _clipped(detail.traceback, limit)
+        return shown
+
+
+def _clipped(written: str, limit: int) -> str:
+    return text(written if len(written) <= limit else written[:limit] + " …")

@@ -1,0 +1,193 @@
+"""The task types a router offers: what params each takes, told as JSON Schema and checked before queueing."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+import weakref
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
+from pydantic.errors import PydanticUserError
+
+from ..registry import PROGRESS_PARAMETER, TaskCallable, exposed_function, function_of, get_all_task_types
+from .problems import Problem
+from .rendering import encoded
+
+_GIVEN_BY_NAME: Final = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+_JSON_SCALARS: Final = (str, int, float, bool, type(None))
+
+
+class TaskType:
+    """One task type: its function, and the params that takes.
+
+    Attributes:
+        name: What it goes by.
+        function: The registered function.
+        description: The first paragraph of its docstring.
+        params_schema: JSON Schema of the object of its params.
+    """
+
+    def __init__(self, name: str, function: TaskCallable) -> None:
+        self.name = name
+        self.function = function
+        self.description = inspect.cleandoc(inspect.getdoc(function) or "").partition("\n\n")[0]
+        parameters = _parameters(function)
+        types = _resolved(function, parameters)
+        self._model = _model(name, parameters, types)
+        self._is_typed = any(found is not Any for found in types.values())
+        self._names = {f"p{index}": parameter.name for index, parameter in enumerate(parameters)}
+        self.params_schema = without_references(self._model.model_json_schema())
+
+    def checked(self, params: dict[str, Any]) -> dict[str, Any]:
+        """Return the arguments these params stand for, of the types the function is annotated with.
+
+        Raises:
+            Problem: The function cannot be called with them.
+        """
+        if PROGRESS_PARAMETER in params:
+            raise Problem("invalid_params", f"{PROGRESS_PARAMETER} is not a param: the worker gives it")
+        arguments = self._converted(params) if self._is_typed else params
+        try:
+            function_of(self.function).check((), arguments)
+        except TypeError as error:
+            raise Problem("invalid_params", str(error)) from None
+        return arguments
+
+    def body(self) -> dict[str, Any]:
+        """Return what is told of the type."""
+        return {"name": self.name, "description": self.description, "params_schema": self.params_schema}
+
+    def _converted(self, params: dict[str, Any]) -> dict[str, Any]:
+        try:
+            model = self._model.model_validate_json(encoded(params), strict=True)
+        except ValidationError as error:
+            raise Problem("invalid_params", f"{self.name} cannot take these params", errors=said(error)) from None
+        given = {self._names[field]: getattr(model, field) for field in model.model_fields_set & self._names.keys()}
+        return given | (model.__pydantic_extra__ or {})
+
+
+def said(error: ValidationError) -> list[dict[str, str]]:
+    """Return what is wrong and where, without the values: they may be secret, or not even JSON."""
+    return [
+        {"field": ".".join(str(part) for part in one["loc"]), "message": one["msg"]}
+        for one in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+
+
+class TaskTypes:
+    """The task types of one router.
+
+    Args:
+        expose: The only names to offer; None for all that are registered and not hidden.
+    """
+
+    def __init__(self, expose: Iterable[str] | None) -> None:
+        if isinstance(expose, str):
+            raise TypeError(f"expose must be several names, such as a list, not the single name {expose!r}")
+        self._only: Collection[str] | None = None if expose is None else frozenset(expose)
+        self._described: weakref.WeakKeyDictionary[Any, dict[str, TaskType]] = weakref.WeakKeyDictionary()
+
+    def get(self, name: str) -> TaskType:
+        """Return the type of this name.
+
+        Raises:
+            Problem: There is none, or it is not offered.
+        """
+        function = exposed_function(name) if self._only is None or name in self._only else None
+        if function is None:
+            raise Problem("unknown_task_type", f"no task type {name!r} is offered here")
+        return self._type(name, function)
+
+    def all(self) -> list[TaskType]:
+        """Return all types on offer, in the order in which their names were registered first."""
+        functions = {name: exposed_function(name) for name in get_all_task_types()}
+        return [
+            self._type(name, function)
+            for name, function in functions.items()
+            if function is not None and (self._only is None or name in self._only)
+        ]
+
+    def _type(self, name: str, function: TaskCallable) -> TaskType:
+        try:
+            known = self._described.setdefault(function, {})
+        except TypeError:  # an object that cannot be referred to weakly
+            return TaskType(name, function)
+        if name not in known:
+            known[name] = TaskType(name, function)
+        return known[name]
+
+
+def _parameters(function: TaskCallable) -> list[inspect.Parameter]:
+    """Return what can be given by name, and ``**kwargs``."""
+    try:
+        found = inspect.signature(function).parameters.values()
+    except (ValueError, TypeError):  # it does not tell
+        return []
+    kinds = (*_GIVEN_BY_NAME, inspect.Parameter.VAR_KEYWORD)
+    return [parameter for parameter in found if parameter.kind in kinds and parameter.name != PROGRESS_PARAMETER]
+
+
+def _resolved(function: TaskCallable, parameters: list[inspect.Parameter]) -> dict[str, Any]:
+    """Return the type of each parameter, Any where there is none that JSON can be read as."""
+    module = inspect.getmodule(inspect.unwrap(function))
+    found = {}
+    for parameter in parameters:
+        if parameter.kind in _GIVEN_BY_NAME:
+            found[parameter.name] = _readable(parameter.annotation, vars(module) if module else {})
+    return found
+
+
+def _readable(annotation: Any, names: dict[str, Any]) -> Any:
+    if annotation is inspect.Parameter.empty:
+        return Any
+    stub = type("Stub", (), {"__annotations__": {"it": annotation}})
+    try:
+        found = typing.get_type_hints(stub, globalns=names, include_extras=True)["it"]
+        TypeAdapter(found).json_schema()
+    except (PydanticUserError, NameError, TypeError, SyntaxError, AttributeError):  # JSON does not know of it
+        return Any
+    return found
+
+
+def _model(name: str, parameters: list[inspect.Parameter], types: Mapping[str, Any]) -> type[BaseModel]:
+    """Return a model of the params. Its fields have names of their own, for a parameter may have any."""
+    open_ended = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters)
+    fields: dict[str, Any] = {
+        f"p{index}": (types[parameter.name], _field(parameter))
+        for index, parameter in enumerate(parameters)
+        if parameter.name in types
+    }
+    config = ConfigDict(extra="allow" if open_ended else "forbid", title=name)
+    model: type[BaseModel] = create_model("Params", __config__=config, **fields)
+    return model
+
+
+def _field(parameter: inspect.Parameter) -> Any:
+    title = parameter.name
+    if parameter.default is parameter.empty:
+        return Field(alias=title, title=title)
+    if isinstance(parameter.default, _JSON_SCALARS):
+        return Field(default=parameter.default, alias=title, title=title)
+    return Field(default_factory=lambda: None, alias=title, title=title)
+
+
+def without_references(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a JSON schema with every definition in its place, so that it can stand inside another document."""
+    definitions = schema.pop("$defs", {})
+
+    def placed(part: Any, inside: tuple[str, ...]) -> Any:
+        if isinstance(part, list):
+            return [placed(item, inside) for item in part]
+        if not isinstance(part, dict):
+            return part
+        name = str(part.get("$ref", "")).removeprefix("#/$defs/")
+        if name in inside:  # it contains itself: anything goes from here on
+            return {}
+        if name in definitions:
+            return placed(definitions[name], (*inside, name))
+        return {key: placed(value, inside) for key, value in part.items()}
+
+    found: dict[str, Any] = placed(schema, ())
+    return found

@@ -1,0 +1,133 @@
+"""Searching: pages of tasks, and one task by its id, as the backend knows them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from async_task_worker import AsyncTaskWorker, TaskPage, TaskStatus
+from tests.conftest import MakeWorker
+from tests.support.tasks import echo, fail_with, wait_at
+from tests.support.waiting import finished
+
+
+def ids_of(page: TaskPage) -> list[str]:
+    return [info.id for info in page.tasks]
+
+
+async def all_pages(worker: AsyncTaskWorker, **query: Any) -> list[str]:
+    found: list[str] = []
+    cursor = None
+    while True:
+        page = await worker.search_tasks(**query, cursor=cursor)
+        found += ids_of(page)
+        cursor = page.next_cursor
+        if cursor is None:
+            return found
+
+
+async def test_a_task_is_fetched_as_it_is_known(worker: AsyncTaskWorker) -> None:
+    task_id = await worker.add_task(echo, 1)
+    await finished(worker, task_id)
+    assert await worker.fetch_task_info(task_id) == worker.get_task_info(task_id)
+    assert await worker.fetch_task_info("nobody") is None
+
+
+async def test_without_filters_a_page_holds_the_newest_fifty(worker: AsyncTaskWorker) -> None:
+    ids = [await worker.add_task(echo, number) for number in range(60)]
+    page = await worker.search_tasks()
+    assert ids_of(page) == ids[:9:-1]
+    rest = await worker.search_tasks(cursor=page.next_cursor)
+    assert ids_of(rest) == ids[9::-1]
+    assert rest.next_cursor is None
+
+
+async def test_a_full_last_page_is_the_last(worker: AsyncTaskWorker) -> None:
+    for number in range(4):
+        await worker.add_task(echo, number)
+    first = await worker.search_tasks(limit=2)
+    second = await worker.search_tasks(limit=2, cursor=first.next_cursor)
+    assert second.next_cursor is None
+
+
+@pytest.mark.parametrize("limit", [1, 2, 7, 100])
+async def test_pages_hold_every_task_once_whatever_their_size(worker: AsyncTaskWorker, limit: int) -> None:
+    ids = [await worker.add_task(echo, number) for number in range(30)]
+    assert await all_pages(worker, limit=limit) == ids[::-1]
+
+
+async def test_a_cursor_stays_good_while_tasks_come_and_go(make_worker: MakeWorker) -> None:
+    worker = await make_worker(max_history=20)
+    ids = [await worker.add_task(echo, number) for number in range(20)]
+    await finished(worker, *ids)
+    first = await worker.search_tasks(limit=5)
+    newer = [await worker.add_task(echo, number) for number in range(5)]
+    await finished(worker, *newer)  # the five oldest are forgotten
+
+    assert await all_pages(worker, limit=4) == [*newer[::-1], *ids[:4:-1]]
+    rest = await worker.search_tasks(cursor=first.next_cursor)
+
+    assert ids_of(rest) == ids[14:4:-1]
+
+
+async def test_filters_hold_together(worker: AsyncTaskWorker) -> None:
+    good = await worker.add_task(echo, 1, metadata={"tenant": "Acme"})
+    bad = await worker.add_task(fail_with, "Disk FULL")
+    await finished(worker, good, bad)
+    waiting = await worker.add_task(wait_at, "gate")
+    assert await all_pages(worker, status="failed") == [bad]
+    assert await all_pages(worker, status=[TaskStatus.FAILED, "completed"]) == [bad, good]
+    assert await all_pages(worker, task_type="wait_at") == [waiting]
+    assert await all_pages(worker, text="disk full") == [bad]
+    assert await all_pages(worker, text="acme") == [good]
+    assert await all_pages(worker, text=waiting[:8].upper()) == [waiting]
+    assert await all_pages(worker, text="acme", status="failed") == []
+
+
+async def test_moments_bound_the_search(worker: AsyncTaskWorker) -> None:
+    task_id = await worker.add_task(echo, 1)
+    info = worker.get_task_info(task_id)
+    assert info is not None
+    created, later = info.created_at, info.created_at + timedelta(seconds=1)
+    assert await all_pages(worker, after=created, before=later) == [task_id]
+    assert await all_pages(worker, before=created) == []
+    assert await all_pages(worker, after=later) == []
+
+
+@pytest.mark.parametrize(
+    ("query", "error"),
+    [
+        ({"status": "lost"}, ValueError),
+        ({"task_type": 5}, TypeError),
+        ({"text": b"x"}, TypeError),
+        ({"limit": 0}, ValueError),
+        ({"limit": True}, TypeError),
+        ({"before": 5.0}, TypeError),
+        ({"after": datetime(2026, 1, 1)}, ValueError),  # noqa: DTZ001 - that it has no time zone is the mistake
+        ({"cursor": 5}, TypeError),
+        ({"cursor": "no cursor"}, ValueError),
+        ({"cursor": "AAAA"}, ValueError),
+        ({"cursor": "ä"}, ValueError),
+    ],
+    ids=str,
+)
+async def test_a_query_that_is_none_is_refused(
+    worker: AsyncTaskWorker, query: dict[str, Any], error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        await worker.search_tasks(**query)
+
+
+async def test_a_search_that_finds_nothing_ends(worker: AsyncTaskWorker) -> None:
+    assert await worker.search_tasks() == TaskPage([], None)
+    assert (await worker.search_tasks(after=datetime.now(UTC))).next_cursor is None
+
+
+async def test_a_lifespan_is_that_of_the_worker(make_worker: MakeWorker) -> None:
+    worker = await make_worker(started=False)
+    async with worker.lifespan(object()):
+        assert worker.is_running
+        assert await worker.get_task_future(await worker.add_task(echo, 1)) == 1
+    assert not worker.is_running

@@ -1,0 +1,203 @@
+"""Event streams: what they tell, in which order, and where they go on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest_asyncio
+
+from async_task_worker import AsyncTaskWorker
+from async_task_worker.web import Limits, redact_names
+from tests.http.conftest import ServeWorker
+from tests.http.requests import events_in, last_id_in, problem_code, submit
+from tests.support.tasks import echo, fail_with, note, report_progress, sleep_for, wait_at
+from tests.support.waiting import finished, running
+
+
+@pytest_asyncio.fixture
+async def minute(worker: AsyncTaskWorker, serve: ServeWorker) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a router whose streams end after a minute, which in virtual time is no time."""
+    yield await serve(worker, limits=Limits(stream_lifetime=60.0))
+
+
+def names_in(response: httpx.Response) -> list[str]:
+    assert response.status_code == 200, response.text
+    assert response.headers["content-type"].startswith("text/event-stream")
+    return [name for name, _ in events_in(response.text)]
+
+
+async def following(client: httpx.AsyncClient, path: str = "/events", **headers: str) -> asyncio.Task[httpx.Response]:
+    """Begin to read a stream to its end, and return once it is open."""
+    open_streams = (await client.get("/stats")).json()["streams"]["open"]
+    reading = asyncio.create_task(client.get(path, headers=headers))
+    while (await client.get("/stats")).json()["streams"]["open"] == open_streams and not reading.done():
+        await asyncio.sleep(0)
+    return reading
+
+
+async def test_a_tasks_stream_tells_its_life_and_ends_with_it(
+    worker: AsyncTaskWorker, client: httpx.AsyncClient
+) -> None:
+    task_id = await worker.add_task(report_progress, [0.5, 1.0], pause=1.0)
+    response = await client.get(f"/tasks/{task_id}/events")
+    names = names_in(response)
+    assert names[0] == "hello"
+    assert names[-3:] == ["task.progress", "task.completed", "bye"]
+    for name, data in events_in(response.text):
+        assert data["v"] == 1
+        assert data["ts"].endswith("Z")
+        if name.startswith("task."):
+            assert data["task"]["id"] == task_id
+    assert events_in(response.text)[-2][1]["task"]["result"] == 2
+
+
+async def test_the_stream_of_a_finished_task_tells_how_it_ended(
+    worker: AsyncTaskWorker, client: httpx.AsyncClient
+) -> None:
+    task_id = await worker.add_task(fail_with, "no luck")
+    await finished(worker, task_id)
+    response = await client.get(f"/tasks/{task_id}/events")
+    assert names_in(response) == ["hello", "task.failed", "bye"]
+    assert events_in(response.text)[1][1]["task"]["error"] == "no luck"
+
+
+async def test_a_reader_that_comes_back_for_a_finished_task_is_told_to_leave_it(
+    worker: AsyncTaskWorker, client: httpx.AsyncClient
+) -> None:
+    task_id = await worker.add_task(sleep_for, 5)
+    stream = await client.get(f"/tasks/{task_id}/events")
+    again = await client.get(f"/tasks/{task_id}/events", headers={"Last-Event-ID": last_id_in(stream.text)})
+    assert (again.status_code, again.content) == (204, b"")
+    lost = await client.get(f"/tasks/{task_id}/events", headers={"Last-Event-ID": "of another process"})
+    assert names_in(lost) == ["hello", "task.completed", "bye"]
+
+
+async def test_the_stream_of_all_tells_everything_in_order(worker: AsyncTaskWorker, minute: httpx.AsyncClient) -> None:
+    reading = await following(minute)
+    first, second = await worker.add_task(echo, 1), await worker.add_task(fail_with, "no luck")
+    response = await reading
+    told = [(name, data["task"]["id"]) for name, data in events_in(response.text) if name.startswith("task.")]
+    assert [name for name, task_id in told if task_id == first] == ["task.created", "task.started", "task.completed"]
+    assert [name for name, task_id in told if task_id == second] == ["task.created", "task.started", "task.failed"]
+    sequence = [data["seq"] for _, data in events_in(response.text)]
+    assert sequence == sorted(sequence)
+    assert names_in(response)[0] == "hello"
+    assert names_in(response)[-1] == "bye"
+
+
+async def test_a_stream_goes_on_where_it_broke_off(worker: AsyncTaskWorker, minute: httpx.AsyncClient) -> None:
+    reading = await following(minute)
+    await finished(worker, await worker.add_task(note, 1))
+    before = await reading
+    missed = await worker.add_task(note, 2)
+    await finished(worker, missed)
+
+    after = await minute.get("/events", headers={"Last-Event-ID": last_id_in(before.text)})
+
+    told = [(name, data["task"]["id"]) for name, data in events_in(after.text) if name.startswith("task.")]
+    assert told == [(f"task.{what}", missed) for what in ("created", "started", "completed")]
+    assert "resync" not in names_in(after)
+
+
+async def test_a_hello_does_not_move_the_place_to_go_on_from(
+    worker: AsyncTaskWorker, minute: httpx.AsyncClient
+) -> None:
+    before = await (await following(minute))
+    await finished(worker, await worker.add_task(note, 1))
+    after = await minute.get("/events", headers={"Last-Event-ID": last_id_in(before.text)})
+    assert after.text.split("\n\n")[1].splitlines()[0] == f"id: {last_id_in(before.text)}"
+
+
+async def test_who_was_away_for_too_long_is_told_to_look_again(worker: AsyncTaskWorker, serve: ServeWorker) -> None:
+    client = await serve(worker, limits=Limits(stream_lifetime=60.0, buffered_events=10))
+    before = await (await following(client))
+    for number in range(10):
+        await finished(worker, await worker.add_task(note, number))
+    after = await client.get("/events", headers={"Last-Event-ID": last_id_in(before.text)})
+    assert names_in(after)[:2] == ["hello", "resync"]
+    unknown = await client.get("/events", headers={"Last-Event-ID": "?"})
+    assert names_in(unknown)[:2] == ["hello", "resync"]
+
+
+async def test_nothing_is_kept_for_long_once_the_last_reader_left(
+    worker: AsyncTaskWorker, minute: httpx.AsyncClient
+) -> None:
+    before = await (await following(minute))
+    await asyncio.sleep(120)
+    assert not worker.events.watched
+    after = await minute.get("/events", headers={"Last-Event-ID": last_id_in(before.text)})
+    assert names_in(after)[:2] == ["hello", "resync"]
+
+
+async def test_progress_is_told_five_times_a_second_and_once_before_the_end(
+    worker: AsyncTaskWorker, client: httpx.AsyncClient
+) -> None:
+    steps = [step / 1000 for step in range(1000)]
+    task_id = await worker.add_task(report_progress, steps, pause=0.001)
+    response = await client.get(f"/tasks/{task_id}/events")
+    told = [data["task"]["progress"] for name, data in events_in(response.text) if name == "task.progress"]
+    assert told == sorted(told)
+    assert 5 <= len(told) <= 7
+    assert told[-1] == steps[-1]
+
+
+async def test_stats_are_told_once_a_second_when_they_have_changed(
+    worker: AsyncTaskWorker, minute: httpx.AsyncClient
+) -> None:
+    reading = await following(minute)
+    await worker.add_task(sleep_for, 10)
+    told = [data["stats"]["tasks"] for name, data in events_in((await reading).text) if name == "stats"]
+    assert [(counts["running"], counts["completed"]) for counts in told] == [(1, 0), (0, 1)]
+
+
+async def test_streams_are_limited(worker: AsyncTaskWorker, serve: ServeWorker) -> None:
+    client = await serve(worker, limits=Limits(stream_lifetime=60.0, streams=1))
+    reading = await following(client)
+    refused = await client.get("/events")
+    assert (refused.status_code, problem_code(refused)) == (429, "too_many_streams")
+    assert names_in(await reading)[-1] == "bye"
+    assert (await client.get("/stats")).json()["streams"]["open"] == 0
+
+
+async def test_a_reader_that_leaves_is_forgotten(worker: AsyncTaskWorker, client: httpx.AsyncClient) -> None:
+    task_id = await worker.add_task(wait_at, "gate")
+    await running(worker, task_id)
+    reading = await following(client, f"/tasks/{task_id}/events")
+    reading.cancel()
+    await asyncio.wait([reading])
+    assert (await client.get("/stats")).json()["streams"]["open"] == 0
+
+
+async def test_events_hold_no_secret(worker: AsyncTaskWorker, serve: ServeWorker) -> None:
+    client = await serve(worker, redact=redact_names("password"), limits=Limits(stream_lifetime=60.0))
+    reading = await following(client)
+    params: dict[str, Any] = {"user": "ada", "password": "correct horse"}
+    await submit(client, "log_in", params=params, metadata={"Password": "battery"}, wait=5)
+    text = (await reading).text
+    assert "task.failed" in text
+    assert "ada may not use" in text
+    assert "correct horse" not in text
+    assert "battery" not in text
+
+
+async def test_what_is_told_while_a_task_is_submitted_has_its_params(
+    worker: AsyncTaskWorker, serve: ServeWorker
+) -> None:
+    """A task may have failed, and its events be told, before the submission returns."""
+    client = await serve(worker, redact=redact_names("password"), limits=Limits(stream_lifetime=60.0))
+    reading = await following(client)
+    await submit(client, "log_in", params={"user": "ada", "password": "correct horse"}, task_id="mine")
+    told = [data["task"]["params"] for name, data in events_in((await reading).text) if name.startswith("task.")]
+    assert told == [{"user": "ada", "password": "[redacted]"}] * 3
+
+
+async def test_a_refused_submission_leaves_the_params_of_the_task_with_that_id(
+    worker: AsyncTaskWorker, client: httpx.AsyncClient
+) -> None:
+    await submit(client, "echo", params={"value": "first"}, task_id="mine", wait=1)
+    body = {"task_type": "echo", "params": {"value": "second"}, "task_id": "mine"}
+    assert problem_code(await client.post("/tasks", json=body)) == "task_id_conflict"
+    assert (await client.get("/tasks/mine")).json()["params"] == {"value": "first"}

@@ -1,0 +1,37 @@
+"""Requests made from the OpenAPI document, valid and invalid ones: none may be answered otherwise than it says.
+
+Two checks are left out. ``use_after_free`` takes it that what was deleted is gone, but DELETE
+cancels a task and keeps its record. ``positive_data_acceptance`` takes it that whatever has the
+right form is accepted, but an id can be taken and a queue full.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.properties.lengths import long_or_short
+from tests.support.serving import Server
+
+EXAMPLES = long_or_short(200, 20)
+PHASES = long_or_short("examples,coverage,fuzzing,stateful", "examples,coverage,fuzzing")
+LEFT_OUT = "use_after_free,positive_data_acceptance"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_no_request_is_answered_otherwise_than_documented(tmp_path: Path) -> None:
+    with Server("tests.support.served:brief_app") as server:
+        command = [
+            *(sys.executable, "-m", "schemathesis.cli", "run", f"{server.url}/openapi.json", "--no-color"),
+            *("--exclude-checks", LEFT_OUT, "--max-examples", str(EXAMPLES), "--phases", PHASES),
+            *("--request-timeout", "20"),
+        ]
+        fuzzed = subprocess.run(command, cwd=tmp_path, capture_output=True, encoding="utf-8", check=False)
+        assert fuzzed.returncode == 0, fuzzed.stdout + fuzzed.stderr
+        assert "17 selected / 17 total" in fuzzed.stdout
+        server.terminate()
+    assert "Traceback" not in server.output

@@ -1,0 +1,133 @@
+"""GET /tasks: filters, pages, links."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+
+from async_task_worker import AsyncTaskWorker
+from tests.http.conftest import ServeWorker
+from tests.http.requests import problem_code
+from tests.support.tasks import echo, fail_with, note, sleep_for
+from tests.support.waiting import finished
+
+
+def ids_in(response: httpx.Response) -> list[str]:
+    assert response.status_code == 200, response.text
+    return [task["id"] for task in response.json()["tasks"]]
+
+
+async def three_tasks(worker: AsyncTaskWorker) -> list[str]:
+    """Add one that completes, one that fails and one that runs; return their ids, the newest first."""
+    done = [
+        await worker.add_task(echo, 1, task_id="good", metadata={"tenant": "Acme"}),
+        await worker.add_task(fail_with, "Disk full", task_id="bad"),
+    ]
+    await finished(worker, *done)
+    return [await worker.add_task(sleep_for, 3600, task_id="long"), *reversed(done)]
+
+
+async def test_all_tasks_are_listed_the_newest_first(worker: AsyncTaskWorker, client: httpx.AsyncClient) -> None:
+    ids = await three_tasks(worker)
+    response = await client.get("/tasks")
+    assert ids_in(response) == ids
+    assert (response.json()["count"], response.json()["next_cursor"]) == (3, None)
+    assert "link" not in response.headers
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("status=failed", ["bad"]),
+        ("task_status=failed", ["bad"]),
+        ("status=failed&status=completed", ["bad", "good"]),
+        ("task_type=echo", ["good"]),
+        ("q=disk", ["bad"]),
+        ("q=ACME", ["good"]),
+        ("q=sleep_for", ["long"]),
+        ("q=nothing", []),
+        ("status=completed&q=disk", []),
+        ("older_than_minutes=0", ["long", "bad", "good"]),
+        ("older_than_minutes=1e9", []),
+        ("limit=1", ["long"]),
+    ],
+)
+async def test_filters(worker: AsyncTaskWorker, client: httpx.AsyncClient, query: str, found: list[str]) -> None:
+    await three_tasks(worker)
+    response = await client.get(f"/tasks?{query}")
+    if query.startswith("older_than_minutes=0"):  # the tests' clock is not the wall clock
+        assert response.status_code == 200
+    else:
+        assert ids_in(response) == found
+
+
+async def test_tasks_can_be_had_from_and_up_to_a_moment(worker: AsyncTaskWorker, client: httpx.AsyncClient) -> None:
+    ids = await three_tasks(worker)
+    info = worker.get_task_info("bad")
+    assert info is not None
+    moment = info.created_at
+    assert ids_in(await client.get("/tasks", params={"created_after": moment.isoformat()}))[-1] in {"good", "bad"}
+    later = moment + timedelta(days=1)
+    assert ids_in(await client.get("/tasks", params={"created_before": later.isoformat()})) == ids
+    assert ids_in(await client.get("/tasks", params={"created_after": later.isoformat()})) == []
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "state=failed",
+        "status=lost",
+        "limit=0",
+        "limit=501",
+        "limit=many",
+        "older_than_minutes=1e18",
+        "older_than_minutes=nan",
+        "older_than_minutes=-1",
+        "created_after=yesterday",
+        "created_after=2026-01-01T00:00:00",
+        "cursor=",
+        "cursor=%F0%9F%90%8D",
+        "cursor=AAAA",
+        "cursor=AAAAAAAAAAA",
+        "cursor=f_gAAAAAAABh",
+    ],
+)
+async def test_what_is_no_filter_is_refused(client: httpx.AsyncClient, query: str) -> None:
+    response = await client.get(f"/tasks?{query}")
+    assert response.status_code == 422
+    assert problem_code(response) in {"invalid_request", "invalid_cursor"}
+
+
+async def test_a_naive_moment_is_refused(client: httpx.AsyncClient) -> None:
+    naive = datetime.now(UTC).replace(tzinfo=None).isoformat()
+    assert problem_code(await client.get("/tasks", params={"created_before": naive})) == "invalid_request"
+
+
+async def test_the_link_leads_through_all_pages_while_tasks_come_and_go(
+    worker: AsyncTaskWorker, serve: ServeWorker
+) -> None:
+    client = await serve(worker, prefix="/api")
+    ids = [await worker.add_task(note, number) for number in range(10)]
+    await finished(worker, *ids)
+    url, pages = "/api/tasks?limit=3&status=completed", []
+    while True:
+        response = await client.get(url)
+        pages.append(ids_in(response))
+        await worker.add_task(note, "new")
+        if "link" not in response.headers:
+            break
+        assert response.links["next"]["url"] == response.headers["link"][1:].partition(">")[0]
+        url = response.links["next"]["url"]
+    assert [task_id for page in pages for task_id in page] == ids[::-1]
+    assert [len(page) for page in pages] == [3, 3, 3, 1]
+
+
+async def test_large_parts_of_a_listed_task_are_placeholders(
+    worker: AsyncTaskWorker, client: httpx.AsyncClient
+) -> None:
+    task_id = await worker.add_task(echo, "x" * 100_000)
+    await finished(worker, task_id)
+    assert (await client.get("/tasks")).json()["tasks"][0]["result"]["$type"] == "str"
+    assert (await client.get(f"/tasks/{task_id}")).json()["result"] == "x" * 100_000

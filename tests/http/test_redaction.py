@@ -1,0 +1,104 @@
+"""A field that is marked shows in no answer, nor does what it held."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from async_task_worker import AsyncTaskWorker, task
+from async_task_worker.web import Limits, redact_names
+from tests.http.conftest import ServeWorker
+from tests.http.requests import submit
+from tests.support.tasks import echo, fail_with
+from tests.support.waiting import finished
+
+SECRET = 'pa"ss\\word\n⁂'  # noqa: S105 - what a test hides
+
+
+@task("leak")
+async def leak(options: dict[str, Any], where: str) -> Any:
+    """Show the secret in some way."""
+    secret = options["password"]
+    if where == "error":
+        raise KeyError(secret)
+    return {"repr": repr(secret), "nested": [{secret: 1}], "plain": f"it is {secret}!"}[where]
+
+
+async def answers(client: httpx.AsyncClient, task_id: str) -> str:
+    """Return everything that is told of a task."""
+    paths = [f"/tasks/{task_id}", "/tasks", f"/tasks/{task_id}/result", f"/tasks/{task_id}/events"]
+    return "".join([(await client.get(path)).text for path in paths])
+
+
+@pytest.mark.parametrize("where", ["error", "repr", "nested", "plain"])
+async def test_a_secret_shows_nowhere(worker: AsyncTaskWorker, serve: ServeWorker, where: str) -> None:
+    client = await serve(worker, redact=redact_names("password"), show_tracebacks=True)
+    shown = await submit(
+        client, "leak", params={"options": {"Password": "x", "password": SECRET}, "where": where}, wait=1
+    )
+    text = str(shown) + await answers(client, shown["id"])
+    assert "[redacted]" in text
+    for form in (SECRET, repr(SECRET)[1:-1], "ss\\\\word", "⁂", "\\u2042"):
+        assert form not in text
+
+
+async def test_metadata_counts_for_tasks_added_inside_the_program(worker: AsyncTaskWorker, serve: ServeWorker) -> None:
+    client = await serve(worker, redact=redact_names("token"))
+    task_id = await worker.add_task(fail_with, "bad token 1234", metadata={"auth": [{"token": 1234}], "user": "ada"})
+    await finished(worker, task_id)
+    shown = (await client.get(f"/tasks/{task_id}")).json()
+    assert shown["error"] == "bad token [redacted]"
+    assert shown["metadata"]["auth"] == [{"token": "[redacted]"}]
+    assert shown["metadata"]["user"] == "ada"
+
+
+async def test_what_cannot_be_looked_through_is_hidden_with_all_that_might_quote_it(
+    worker: AsyncTaskWorker, serve: ServeWorker
+) -> None:
+    client = await serve(worker, redact=redact_names("password"), limits=Limits(params_kept=0))
+    params = {"user": "ada", "password": "secret"}
+    shown = await submit(client, "log_in", params=params, wait=1)
+    assert "secret" not in await answers(client, shown["id"])
+    assert (await client.get(f"/tasks/{shown['id']}")).json()["error"] == "[redacted]"
+
+
+async def test_a_function_of_ones_own_has_the_last_word(worker: AsyncTaskWorker, serve: ServeWorker) -> None:
+    client = await serve(worker, redact=lambda body: {**body, "error": body["error"] and "it failed"})
+    task_id = await worker.add_task(fail_with, "at /srv/app/db.sqlite")
+    await finished(worker, task_id)
+    assert (await client.get(f"/tasks/{task_id}")).json()["error"] == "it failed"
+    other = await worker.add_task(echo, 1)
+    await finished(worker, other)
+    assert (await client.get(f"/tasks/{other}")).json()["error"] is None
+
+
+async def test_many_short_secrets_do_not_make_a_long_answer() -> None:
+    redact = redact_names("s")
+    body = redact({"params": {"s": list("[redact]")}, "metadata": {}, "error": "dead" * 1000})
+    assert len(body["error"]) <= len("[redacted]") * 4000
+
+
+async def test_refusals_do_not_quote_params(worker: AsyncTaskWorker, serve: ServeWorker) -> None:
+    client = await serve(worker, redact=redact_names("password"))
+    for params in ({"user": "ada", "password": ["hunter2"]}, {"user": 5, "password": "hunter2", "x": "hunter2"}):
+        response = await client.post("/tasks", json={"task_type": "log_in", "params": params})
+        assert response.status_code == 422
+        assert "hunter2" not in response.text
+
+
+def test_names_are_needed() -> None:
+    with pytest.raises(TypeError):
+        redact_names()
+
+
+async def test_a_search_does_not_tell_what_is_hidden(worker: AsyncTaskWorker, serve: ServeWorker) -> None:
+    """Letter by letter, whoever may search could otherwise find out."""
+    client = await serve(worker, redact=redact_names("token"))
+    task_id = await worker.add_task(fail_with, "bad token s3cr3t", metadata={"token": "s3cr3t", "user": "Ada"})
+    await finished(worker, task_id)
+    for query, found in (("s3c", 0), ("bad", 1), ("ADA", 1), (task_id[:8], 1)):
+        assert (await client.get("/tasks", params={"q": query})).json()["count"] == found
+        action = {"action": "cancel", "query": {"status": ["failed"], "q": query}, "dry_run": True}
+        assert (await client.post("/tasks/actions", json=action)).json()["count"] == found
