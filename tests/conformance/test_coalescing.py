@@ -232,6 +232,36 @@ async def test_a_result_that_cannot_be_copied_is_made_by_each(make_worker: MakeW
     assert notes == ["run"] * 4
 
 
+class Moody:
+    """Can be copied for the first few times."""
+
+    copies = 0
+
+    def __reduce__(self) -> Any:
+        return copied_moody, ()
+
+
+def copied_moody() -> Moody:
+    Moody.copies += 1
+    if Moody.copies > 3:
+        raise ValueError("no more")
+    return Moody()
+
+
+async def test_who_cannot_get_a_copy_does_it_himself(make_worker: MakeWorker, caplog: pytest.LogCaptureFixture) -> None:
+    async def moody() -> Moody:
+        notes.append("run")
+        return Moody()
+
+    Moody.copies = 0
+    worker = await make_worker(max_workers=1, cache_enabled=True)
+    ids = [await worker.add_task(moody) for _ in range(5)]
+    with caplog.at_level(logging.CRITICAL, "async_task_worker"):
+        results = await worker.wait_for_tasks(ids)
+    assert all(type(result) is Moody for result in results)
+    assert 1 < len(notes) < 5
+
+
 async def test_a_leader_that_finds_the_result_shares_that(make_worker: MakeWorker) -> None:
     """Stored meanwhile, by another worker say."""
     storage = MemoryCacheAdapter()
