@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
-from functools import partial, reduce, update_wrapper
+from functools import lru_cache, partial, reduce, update_wrapper
 from hashlib import blake2b
 from types import FunctionType, MethodType
 from typing import Any, Final
@@ -35,6 +35,8 @@ DEFAULT_PREFIX: Final = "%call:"
 _MOST_BYTES: Final = 512
 _LONGEST_IDENTITY: Final = 256
 _UNFIT: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_PLAIN: Final = frozenset({int, bool, str, type(None)})  # not float: 0.0 equals -0.0
+_SHORT: Final = 100
 _MISSING: Final = object()
 _MARKED: Final = frozenset({bool, float, Decimal, UUID, date})  # a datetime's text does not tell its zone
 
@@ -53,7 +55,23 @@ def default_key(func: Callable[..., Any] | str, args: tuple[Any, ...], kwargs: M
     identity = "=" + escaped(func) if isinstance(func, str) else function_identity(func)
     if len(identity) > _LONGEST_IDENTITY or not (identity.isascii() and identity.isprintable()):
         identity = "#" + _digest(canonical_form, identity)
+    if not kwargs and _are_small(args):
+        return _key_of_small(identity, *args)
     return f"{DEFAULT_PREFIX}{identity}:{_digest(canonical_call, args, kwargs)}"
+
+
+def _are_small(args: tuple[Any, ...]) -> bool:
+    """Whether all of *args* are such that those of one type are equal exactly if they are the same, and small."""
+    for arg in args:
+        kind = type(arg)
+        if kind not in _PLAIN or (kind is str and len(arg) > _SHORT):
+            return False
+    return True
+
+
+@lru_cache(maxsize=1024, typed=True)
+def _key_of_small(identity: str, *args: Any) -> str:
+    return f"{DEFAULT_PREFIX}{identity}:{_digest(canonical_call, args, {})}"
 
 
 def _digest(canonical: Callable[..., bytes], *values: Any) -> str:
