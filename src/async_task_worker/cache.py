@@ -11,6 +11,7 @@ from typing import Any
 from weakref import WeakSet
 
 from async_cache import AsyncCache, CacheStatistics, generate_entry_id
+from async_cache.cache import Pause
 from async_cache.keys import KeyFunction, func_name_of
 
 from .registry import TaskCallable
@@ -215,6 +216,13 @@ class AsyncCacheAdapter:
             PrefixRequiredError: It is Redis without a prefix, where other people's keys would go too.
         """
         await self._cache.clear()
+
+    def temporarily_disabled(self) -> Pause:
+        """Return a context manager (``with`` or ``async with``): tasks added inside are not cached, whatever they say.
+
+        It counts for everybody who uses this cache meanwhile. Blocks may be nested and overlap.
+        """
+        return self._cache.temporarily_disabled()
 
     async def start_cleanup_task(self) -> None:
         """Begin to sweep out stale mappings every *cleanup_interval* seconds. Twice, or with 0, does nothing."""

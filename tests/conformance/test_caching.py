@@ -298,6 +298,14 @@ async def test_a_pause_beats_everything(make_worker: MakeWorker, adapter: Any) -
     assert not (await done(worker, echo, 2)).from_cache
 
 
+async def test_a_pause_is_at_hand_without_reaching_inside(make_worker: MakeWorker) -> None:
+    worker = await make_worker(cache_enabled=True)
+    await done(worker, echo, 1)
+    with worker.cache.temporarily_disabled():
+        assert not (await done(worker, echo, 1)).from_cache
+    assert (await done(worker, echo, 1)).from_cache
+
+
 async def test_whether_a_task_is_cached_is_decided_when_it_is_added(make_worker: MakeWorker, adapter: Any) -> None:
     worker = await make_worker(cache_enabled=True, cache_adapter=adapter)
     early = await worker.add_task(wait_at, "gate", "early")
