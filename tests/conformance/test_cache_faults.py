@@ -150,6 +150,18 @@ async def test_the_timeout_of_a_task_is_for_its_function_alone(make_worker: Make
     assert info.result == "value"
 
 
+async def test_its_time_is_not_up_while_its_result_is_being_stored(
+    make_worker: MakeWorker, storage: TroubledCache
+) -> None:
+    worker = await make_worker(cache_enabled=True, cache_adapter=storage)
+    begun = now()
+    task_id = await worker.add_task(sleep_for, 0.95, "value", timeout=1)
+    await running(worker, task_id)
+    storage.trouble = hang
+    assert (await ended(worker, task_id)).result == "value"
+    assert now() - begun == pytest.approx(0.95 + BUDGET)
+
+
 class Nonsense(DictCache):
     """Returns what no adapter should."""
 

@@ -219,6 +219,40 @@ async def test_a_leader_that_is_left_behind_leaves_the_lead(make_worker: MakeWor
     assert (await ended(worker, follower)).result == "value"
 
 
+async def test_a_leader_that_is_late_and_takes_no_notice_fails_alone(make_worker: MakeWorker) -> None:
+    worker = await make_worker(max_workers=1, cache_enabled=True)
+    late = await worker.add_task(stubborn, "gate", "value", timeout=1)
+    patient = await worker.add_task(stubborn, "gate", "value")
+    assert (await ended(worker, late)).status is TaskStatus.FAILED
+    await running(worker, patient)
+    open_gate("gate")
+    assert (await ended(worker, patient)).result == "value"
+
+
+async def test_only_one_takes_the_lead_from_a_task_that_was_told_to_stop(make_worker: MakeWorker) -> None:
+    worker = await make_worker(max_workers=5, cache_enabled=True)
+    ids = [await worker.add_task(swallow_cancel, 5, "half done") for _ in range(4)]
+    await running(worker, ids[0])
+    assert not await worker.cancel_task(ids[0])
+    await running(worker, ids[1])
+    assert [info_of(worker, task_id).phase for task_id in ids[2:]] == ["coalesced"] * 2
+
+
+async def test_nobody_waits_for_a_result_that_cannot_be_shared(make_worker: MakeWorker) -> None:
+    async def numbers() -> Iterator[int]:
+        notes.append("run")
+        await wait_at("first" if len(notes) == 1 else "others")
+        return iter(count for count in range(2))
+
+    worker = await make_worker(max_workers=5, cache_enabled=True)
+    ids = [await worker.add_task(numbers) for _ in range(4)]
+    await running(worker, ids[0])
+    open_gate("first")
+    await running(worker, *ids[1:])
+    open_gate("others")
+    await worker.wait_for_tasks(ids)
+
+
 async def test_a_result_that_cannot_be_copied_is_made_by_each(make_worker: MakeWorker, adapter: Any) -> None:
     async def numbers() -> Iterator[int]:
         notes.append("run")
