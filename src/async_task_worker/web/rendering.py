@@ -109,6 +109,11 @@ def _plain_float(value: float, room: _Room) -> Any:
     return value if isfinite(value) else placeholder(value, repr(value))
 
 
+def _plain_bytes(value: bytes | bytearray, room: _Room) -> Any:
+    room.take(20)
+    return placeholder(value, f"{len(value)} bytes")
+
+
 def _plain_list(value: Iterable[Any], room: _Room) -> Any:
     return _within(value, room, lambda: [_plain(item, room) for item in value])
 
@@ -147,8 +152,6 @@ def _within(value: object, room: _Room, show: Callable[[], Any]) -> Any:
 
 def _plain_other(value: Any, room: _Room) -> Any:
     """Return what a less common type is shown as; a class that fails to tell gets a placeholder."""
-    if isinstance(value, bytes | bytearray | memoryview):
-        return placeholder(value, f"{len(value)} bytes")
     try:
         simpler = _simpler(value)
     except Exception:  # noqa: BLE001 - properties and methods of a user's class, which may raise anything
@@ -199,4 +202,6 @@ _SHOWN: Final[dict[type, Callable[[Any, _Room], Any]]] = {
     list: _plain_list,
     tuple: _plain_list,
     dict: _plain_dict,
+    bytes: _plain_bytes,
+    bytearray: _plain_bytes,
 }
