@@ -24,6 +24,7 @@ from async_task_worker.web.strict_json import loaded
 from tests.properties.lengths import long_or_short
 
 EXAMPLES = long_or_short(10_000, 200)
+NESTED = long_or_short(2_000, 200)
 PLENTY = 100_000
 
 Point = namedtuple("Point", "x y")  # noqa: PYI024 - the untyped one is what is tested
@@ -151,6 +152,11 @@ def test_an_object_that_lies_about_its_class_is_a_placeholder() -> None:
     assert rendered([Nasty()], PLENTY) == [{"$type": f"{__name__}.Nasty"}]
 
 
+@pytest.mark.parametrize("item", [int, b"", float("nan"), 10**400], ids=["class", "bytes", "nan", "integer"])
+def test_many_placeholders_are_too_large_as_well(item: object) -> None:
+    assert rendered([item] * 5000, PLENTY)["$type"] == "list"
+
+
 def test_a_shared_value_is_no_cycle() -> None:
     shared = [1]
     assert rendered([shared, shared], PLENTY) == [[1], [1]]
@@ -181,7 +187,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=NESTED, deadline=None)
 @given(VALUES, st.integers(0, 500))
 def test_every_value_becomes_strict_json_of_about_the_size_allowed(value: object, limit: int) -> None:
     written = encoded(rendered(value, limit))
