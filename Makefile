@@ -55,7 +55,7 @@ check: venv  ## Lint, check formats, types and the layering
 	$(PY) -m pytest --quiet tests/architecture
 
 check-long: venv  ## Run properties and storms at full length
-	ATW_LONG=1 $(PY) -m pytest --timeout=3600 tests/properties tests/http/test_fuzz.py tests/http/test_served.py
+	ATW_LONG=1 $(PY) -m pytest --timeout=3600 tests/properties tests/http/test_fuzz.py tests/http/test_rendering.py tests/http/test_served.py
 
 bench: venv  ## Measure against the peers; results go to benchmarks/results
 	$(PY) -m benchmarks $(BENCH_PYTHONS:%=--python %)

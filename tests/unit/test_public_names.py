@@ -19,6 +19,7 @@ from async_task_worker import (
     TaskInfo,
     TaskWorkerError,
     WorkerPool,
+    create_task_worker_router,
     get_all_task_types,
     get_task_function,
     register_task,
@@ -29,6 +30,7 @@ from async_task_worker.events import EventBus
 NAMES = [
     *("AsyncTaskWorker", "WorkerPool", "TaskQueue", "TaskExecutor", "TaskInfo", "TaskStatus", "ProgressCallback"),
     *("task", "register_task", "get_task_function", "get_all_task_types", "TaskEvent"),
+    *("create_task_worker_router", "TaskPage"),
     *(
         "TaskWorkerError",
         "TaskNotFoundError",
@@ -92,6 +94,23 @@ DOCUMENTED: list[tuple[Callable[..., Any], dict[str, Any]]] = [
     (AsyncTaskWorker.wait_for_tasks, {"task_ids": REQUIRED, "timeout": None}),
     (AsyncTaskWorker.wait_for_any_task, {"task_ids": REQUIRED, "timeout": None}),
     (AsyncTaskWorker.cancel_task, {"task_id": REQUIRED}),
+    (AsyncTaskWorker.fetch_task_info, {"task_id": REQUIRED}),
+    (
+        AsyncTaskWorker.search_tasks,
+        {
+            **dict.fromkeys(("status", "task_type", "before", "after", "text", "cursor")),
+            "limit": 50,
+        },
+    ),
+    (
+        create_task_worker_router,
+        {
+            "worker": REQUIRED,
+            "prefix": "",
+            **dict.fromkeys(("tags", "dependencies", "expose", "redact", "limits")),
+            "show_tracebacks": False,
+        },
+    ),
     (AsyncTaskWorker.counts, {}),
     (AsyncTaskWorker.invalidate_cache, {"cache_key_fn": None, "metadata": None}),
     (AsyncTaskWorker.clear_cache, {}),
@@ -111,13 +130,14 @@ DOCUMENTED: list[tuple[Callable[..., Any], dict[str, Any]]] = [
     (WorkerPool.cancel_running_task, {"task_id": REQUIRED}),
     (EventBus.listen, {"listener": REQUIRED}),
     (EventBus.stream, {"max_buffer": 1000}),
-    (task, {"task_type": REQUIRED}),
-    (register_task, {"task_type": REQUIRED, "task_func": REQUIRED}),
+    (task, {"task_type": REQUIRED, "expose": True}),
+    (register_task, {"task_type": REQUIRED, "task_func": REQUIRED, "expose": True}),
     (get_task_function, {"task_type": REQUIRED}),
     (get_all_task_types, {}),
 ]
 PLAIN = ["get_task_info", "get_all_tasks", "get_task_future", "get_task_futures", "counts"]
 AWAITED = ["start", "stop", "drain", "add_task", "submit", "cancel_task", "wait_for_tasks", "wait_for_any_task"]
+AWAITED += ["fetch_task_info", "search_tasks"]
 AWAITED += ["invalidate_cache", "clear_cache"]
 INFO = {
     *("id", "name", "status", "phase", "created_at", "started_at", "completed_at", "progress", "progress_detail"),

@@ -80,6 +80,13 @@ def rendered(value: Any, limit: int) -> Any:
         return placeholder(value, f"too large to be shown: over {limit} bytes")
 
 
+def _stand_in(value: object, room: _Room, about: str | None = None) -> dict[str, str]:
+    """Return a placeholder inside of something: a million of them take room like anything else."""
+    shown = placeholder(value, about)
+    room.take(20 + sum(map(len, shown.values())))
+    return shown
+
+
 def _plain(value: Any, room: _Room) -> Any:
     if value is None or value is True or value is False:
         room.take(5)
@@ -95,18 +102,25 @@ def _plain_str(value: str, room: _Room) -> Any:
     try:
         value.encode("utf-8")
     except UnicodeEncodeError:
-        return placeholder(value, text(value))
+        return _stand_in(value, room, text(value))
     return value
 
 
 def _plain_int(value: int, room: _Room) -> Any:
-    room.take(20)
-    return value if value.bit_length() <= _MOST_BITS else placeholder(value, f"{value.bit_length()} bits")
+    bits = value.bit_length()
+    if bits > _MOST_BITS:
+        return _stand_in(value, room, f"{bits} bits")
+    room.take(2 + bits // 3)
+    return value
 
 
 def _plain_float(value: float, room: _Room) -> Any:
     room.take(20)
-    return value if isfinite(value) else placeholder(value, repr(value))
+    return value if isfinite(value) else _stand_in(value, room, repr(value))
+
+
+def _plain_bytes(value: bytes | bytearray, room: _Room) -> Any:
+    return _stand_in(value, room, f"{len(value)} bytes")
 
 
 def _plain_list(value: Iterable[Any], room: _Room) -> Any:
@@ -125,7 +139,7 @@ def _plain_items(value: object, items: Iterable[tuple[Any, Any]], room: _Room) -
         else:
             name = _plain_str(key, room) if type(key) is str else None
         if type(name) is not str or name in shown:
-            return placeholder(value, "keys that are not text")
+            return _stand_in(value, room, "keys that are not text")
         room.take(4)
         shown[name] = _plain(item, room)
     return shown
@@ -135,9 +149,9 @@ def _within(value: object, room: _Room, show: Callable[[], Any]) -> Any:
     """Return what *show* makes of a container, unless one is inside of that already."""
     room.take(2)
     if id(value) in room.inside:
-        return placeholder(value, "contains itself")
+        return _stand_in(value, room, "contains itself")
     if len(room.inside) == _MOST_LEVELS:
-        return placeholder(value, f"over {_MOST_LEVELS} levels deep")
+        return _stand_in(value, room, f"over {_MOST_LEVELS} levels deep")
     room.inside.append(id(value))
     try:
         return show()
@@ -147,14 +161,12 @@ def _within(value: object, room: _Room, show: Callable[[], Any]) -> Any:
 
 def _plain_other(value: Any, room: _Room) -> Any:
     """Return what a less common type is shown as; a class that fails to tell gets a placeholder."""
-    if isinstance(value, bytes | bytearray | memoryview):
-        return placeholder(value, f"{len(value)} bytes")
     try:
         simpler = _simpler(value)
     except Exception:  # noqa: BLE001 - properties and methods of a user's class, which may raise anything
-        return placeholder(value)
+        return _stand_in(value, room)
     if simpler is value:
-        return placeholder(value)
+        return _stand_in(value, room)
     return _within(value, room, lambda: _plain(simpler, room))
 
 
@@ -199,4 +211,6 @@ _SHOWN: Final[dict[type, Callable[[Any, _Room], Any]]] = {
     list: _plain_list,
     tuple: _plain_list,
     dict: _plain_dict,
+    bytes: _plain_bytes,
+    bytearray: _plain_bytes,
 }

@@ -6,6 +6,7 @@ import inspect
 import typing
 import weakref
 from collections.abc import Collection, Iterable, Mapping
+from functools import partial
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
@@ -131,11 +132,19 @@ def _parameters(function: TaskCallable) -> list[inspect.Parameter]:
 
 def _resolved(function: TaskCallable, parameters: list[inspect.Parameter]) -> dict[str, Any]:
     """Return the type of each parameter, Any where there is none that JSON can be read as."""
-    module = inspect.getmodule(inspect.unwrap(function))
-    found = {}
-    for parameter in parameters:
-        if parameter.kind in _GIVEN_BY_NAME:
-            found[parameter.name] = _readable(parameter.annotation, vars(module) if module else {})
+    names = _names_around(function)
+    named = [parameter for parameter in parameters if parameter.kind in _GIVEN_BY_NAME]
+    return {parameter.name: _readable(parameter.annotation, names) for parameter in named}
+
+
+def _names_around(function: Any) -> dict[str, Any]:
+    """Return the names an annotation written as text may speak of."""
+    while isinstance(function, partial):
+        function = function.func
+    function = inspect.unwrap(function)
+    found: dict[str, Any] = getattr(function, "__globals__", None) or getattr(
+        type(function).__call__, "__globals__", {}
+    )
     return found
 
 

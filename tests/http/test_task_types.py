@@ -1,0 +1,133 @@
+"""What params a function takes: told as JSON Schema, and checked."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import pytest
+from pydantic import BaseModel
+
+from async_task_worker.web.problems import Problem
+from async_task_worker.web.task_types import TaskType
+
+if TYPE_CHECKING:
+    from decimal import Decimal as OnlyForCheckers
+
+
+class Tree(BaseModel):
+    name: str
+    branches: list[Tree] = []
+
+
+class Foreign:
+    """Nothing JSON could be read as."""
+
+
+async def annotated(
+    path: Path, when: datetime | None = None, mode: Literal["r", "w"] = "r", *, model_config: int = 1, copy: bool = True
+) -> None:
+    """Take much.
+
+    More about it.
+    """
+
+
+async def unannotated(data, options={}, *rest, progress_callback, **more): ...  # type: ignore[no-untyped-def]  # noqa: B006
+
+
+async def unresolved(known: int, later: OnlyForCheckers, foreign: Foreign, odd: "no type" = 5) -> None: ...  # type: ignore[valid-type, syntax]  # noqa: F722
+
+
+async def nested(tree: Tree, table: dict[str, list[Tree]]) -> None: ...
+
+
+async def positional(value: int, /) -> None: ...
+
+
+def test_the_schema_follows_the_signature() -> None:
+    found = TaskType("files.read", annotated)
+    assert found.body()["description"] == "Take much."
+    schema = found.params_schema
+    assert (schema["title"], schema["required"], schema["additionalProperties"]) == ("files.read", ["path"], False)
+    assert schema["properties"] == {
+        "path": {"type": "string", "format": "path", "title": "path"},
+        "when": {
+            "anyOf": [{"type": "string", "format": "date-time"}, {"type": "null"}],
+            "default": None,
+            "title": "when",
+        },
+        "mode": {"type": "string", "enum": ["r", "w"], "default": "r", "title": "mode"},
+        "model_config": {"type": "integer", "default": 1, "title": "model_config"},
+        "copy": {"type": "boolean", "default": True, "title": "copy"},
+    }
+
+
+def test_without_annotations_anything_goes_and_nothing_is_converted() -> None:
+    found = TaskType("any", unannotated)
+    assert found.params_schema["properties"] == {"data": {"title": "data"}, "options": {"title": "options"}}
+    assert found.params_schema["additionalProperties"] is True
+    params = {"data": "2026-01-05", "extra": [1]}
+    assert found.checked(params) is params
+
+
+def test_an_annotation_that_cannot_be_read_stands_for_anything() -> None:
+    found = TaskType("any", unresolved)
+    properties = found.params_schema["properties"]
+    assert properties["known"]["type"] == "integer"
+    assert [properties[name].keys() - {"title", "default"} for name in ("later", "foreign", "odd")] == [set()] * 3
+
+
+def test_a_schema_stands_by_itself() -> None:
+    schema = TaskType("nested", nested).params_schema
+    assert "$ref" not in str(schema)
+    assert "$defs" not in schema
+    assert schema["properties"]["tree"]["properties"]["branches"]["items"] == {}
+
+
+def test_params_are_converted_to_what_is_annotated() -> None:
+    arguments = TaskType("files.read", annotated).checked({"path": "a", "when": "2026-01-05T12:00:00Z", "copy": False})
+    assert arguments["path"] == Path("a")
+    assert arguments["when"].year == 2026
+    assert arguments.keys() == {"path", "when", "copy"}
+    tree = TaskType("nested", nested).checked({"tree": {"name": "oak", "branches": [{"name": "twig"}]}, "table": {}})
+    assert tree["tree"].branches[0] == Tree(name="twig")
+
+
+@pytest.mark.parametrize(
+    ("function", "params"),
+    [
+        (annotated, {}),
+        (annotated, {"path": 5}),
+        (annotated, {"path": "a", "p0": "b"}),
+        (annotated, {"path": "a", "copy": 1}),
+        (annotated, {"path": "a", "when": 0}),
+        (annotated, {"path": "a", "mode": "x"}),
+        (unannotated, {}),
+        (unannotated, {"data": 1, "progress_callback": 1}),
+        (positional, {"value": 1}),
+        (positional, {}),
+        (functools.partial(annotated, path="fixed"), {"when": "soon"}),
+    ],
+    ids=str,
+)
+def test_what_does_not_fit_is_a_problem(function: Any, params: dict[str, Any]) -> None:
+    with pytest.raises(Problem) as raised:
+        TaskType("any", function).checked(params)
+    assert raised.value.code == "invalid_params"
+
+
+def test_a_function_that_does_not_tell_takes_anything() -> None:
+    class Silent:
+        __signature__ = "none"
+
+        async def __call__(self, **params: Any) -> None: ...
+
+    assert TaskType("silent", Silent()).params_schema["properties"] == {}
+
+
+def test_samples_of_the_loop_itself_can_be_described() -> None:
+    assert TaskType("sleep", asyncio.sleep).params_schema["required"] == ["delay"]
