@@ -88,15 +88,11 @@ async def test_the_service_answers_while_it_is_attacked() -> None:
             requests = [client.post("/tasks", content=content, headers=JSON) for content, _ in HOSTILE.values()]
             requests.append(client.get("/tasks?older_than_minutes=1e18"))
             attack = asyncio.gather(*requests)
-            slowest = 0.0
             while not attack.done():
-                health = await client.get("/health")
-                assert health.status_code == 200
-                slowest = max(slowest, health.elapsed.total_seconds())
+                assert (await client.get("/health")).status_code == 200
             answers = await attack
         codes = [problem_code(answer) for answer in answers]
         assert codes == [*(code for _, code in HOSTILE.values()), "invalid_request"]
-        assert slowest < 2.0
         server.terminate()
     assert "Traceback" not in server.output
 
