@@ -43,7 +43,7 @@ serve: venv  ## Serve the same tasks over HTTP, on http://127.0.0.1:8000
 	$(PY) examples/api.py
 
 test: venv  ## Run the suite with coverage
-	$(PY) -m pytest --cov --cov-report=term --cov-fail-under=95
+	$(PY) -m pytest --numprocesses=auto --cov --cov-report=term --cov-fail-under=95
 	@# Silent unless it fails, so that pytest has the last word.
 	@report=$$($(PY) -m coverage report --include='$(CORE)' --fail-under=98) || { echo "$$report"; exit 1; }
 

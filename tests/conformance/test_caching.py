@@ -16,6 +16,7 @@ from async_task_worker import AsyncCacheAdapter, AsyncTaskWorker, DuplicateTaskE
 from tests.conformance.watching import ended, heard_from, info_of, status_of, time_passes, told
 from tests.conftest import MakeWorker
 from tests.support.adapters import DictCache, JsonCache
+from tests.support.ids import shown
 from tests.support.tasks import collect, echo, fail_with, note, notes, open_gate, sleep_for, wait_at
 from tests.support.waiting import running, settled
 
@@ -584,7 +585,7 @@ def sweeps() -> int:
         ({"cache_adapter": AsyncCacheAdapter(cleanup_interval=0)}, False),
         ({"cache_adapter": AsyncCacheAdapter(), "cleanup_interval": 0}, False),
     ],
-    ids=str,
+    ids=shown,
 )
 async def test_stale_mappings_are_swept_while_the_worker_runs(
     make_worker: MakeWorker, options: dict[str, Any], swept: bool

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from async_task_worker.web.problems import Problem
 from async_task_worker.web.task_types import TaskType
+from tests.support.ids import shown
 
 if TYPE_CHECKING:
     from decimal import Decimal as OnlyForCheckers
@@ -112,7 +113,7 @@ def test_params_are_converted_to_what_is_annotated() -> None:
         (positional, {}),
         (functools.partial(annotated, path="fixed"), {"when": "soon"}),
     ],
-    ids=str,
+    ids=shown,
 )
 def test_what_does_not_fit_is_a_problem(function: Any, params: dict[str, Any]) -> None:
     with pytest.raises(Problem) as raised:

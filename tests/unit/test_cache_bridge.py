@@ -10,6 +10,7 @@ import pytest
 from async_cache import InvalidCacheKeyError, MemoryCacheAdapter
 from async_task_worker import AsyncCacheAdapter
 from tests.support.adapters import DictCache, JsonCache
+from tests.support.ids import shown
 from tests.support.tasks import add, echo
 
 
@@ -133,7 +134,7 @@ async def test_the_sweeps_can_be_started_and_stopped_by_hand() -> None:
     await cache.stop_cleanup_task()
 
 
-@pytest.mark.parametrize("options", [{"adapter": object()}, {"default_ttl": "60"}, {"max_size": 1.5}], ids=str)
+@pytest.mark.parametrize("options", [{"adapter": object()}, {"default_ttl": "60"}, {"max_size": 1.5}], ids=shown)
 def test_what_makes_no_sense_is_refused(options: dict[str, Any]) -> None:
     with pytest.raises(TypeError):
         AsyncCacheAdapter(**options)

@@ -11,6 +11,7 @@ import pytest
 
 from async_task_worker.ledger import Ledger
 from async_task_worker.status import TaskStatus
+from tests.support.ids import shown
 from tests.unit.records import asked_for, nothing, records_alive
 
 request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id")
@@ -77,7 +78,7 @@ def test_a_task_without_metadata_shows_a_dict_of_its_own() -> None:
         ({"task_id": ""}, ValueError),
         ({"task_id": 5}, TypeError),
     ],
-    ids=str,
+    ids=shown,
 )
 def test_a_bad_one_is_refused_before_there_is_a_record(options: dict[str, Any], error: type[Exception]) -> None:
     before = records_alive()
