@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo serve test check check-long bench bench-quick clean
+.PHONY: help venv demo serve test check check-long chaos bench bench-quick clean
 
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 ifndef PYTHON
@@ -56,6 +56,9 @@ check: venv  ## Lint, check formats, types and the layering
 
 check-long: venv  ## Run properties and storms at full length
 	ATW_LONG=1 $(PY) -m pytest --timeout=3600 tests/properties tests/http/test_fuzz.py tests/http/test_rendering.py tests/http/test_served.py
+
+chaos: venv  ## Kill a durable worker, cut its power and break its disk, hundreds of times
+	ATW_CHAOS=1 $(PY) -m pytest --timeout=3600 -s tests/chaos
 
 bench: venv  ## Measure against the peers; results go to benchmarks/results
 	$(PY) -m benchmarks $(BENCH_PYTHONS:%=--python %)

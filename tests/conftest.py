@@ -16,8 +16,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
@@ -26,7 +28,7 @@ import pytest_asyncio
 from async_task_worker import AsyncTaskWorker
 from async_task_worker.clock import SYSTEM_CLOCK, Clock
 from tests.support import tasks
-from tests.support.backends import BACKENDS, Backend
+from tests.support.backends import BACKENDS, MEMORY_DISK, Backend
 from tests.support.leaks import LeakCheck
 from tests.support.shuffled_loop import ShuffledLoop
 from tests.support.virtual_time import VirtualTimeLoop
@@ -133,6 +135,16 @@ def backend(request: pytest.FixtureRequest) -> Backend:
     return request.param
 
 
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """An empty folder, in memory where the system has such a place: a disk would hold up virtual time."""
+    if not MEMORY_DISK.is_dir():
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(dir=MEMORY_DISK) as made:
+        yield Path(made)
+
+
 class MakeWorker(Protocol):
     """Makes a worker on the current backend, started unless told otherwise, and stopped with the test."""
 
@@ -140,14 +152,12 @@ class MakeWorker(Protocol):
 
 
 @pytest_asyncio.fixture
-async def make_worker(
-    backend: Backend, clock: Clock, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[MakeWorker]:
+async def make_worker(backend: Backend, clock: Clock, folder: Path) -> AsyncIterator[MakeWorker]:
     """``await make_worker(**options)`` returns a started worker; with ``started=False``, one to be started.
 
     All of them share one store, where the backend has one, and are stopped after the test.
     """
-    url = backend.url(tmp_path_factory.mktemp(backend.name))
+    url = backend.url(folder)
     made: list[AsyncTaskWorker] = []
 
     async def make(*, started: bool = True, **options: Any) -> AsyncTaskWorker:

@@ -6,6 +6,12 @@ from typing import TYPE_CHECKING, Any
 from .events import EventStream, TaskEvent
 from .exceptions import (
     DuplicateTaskError,
+    ForkedWorkerError,
+    JournalDamagedError,
+    JournalError,
+    JournalInUseError,
+    NotRegisteredError,
+    NotStorableError,
     QueueFullError,
     TaskCancelledError,
     TaskFailedError,
@@ -21,7 +27,7 @@ from .pool import WorkerPool
 from .queue import TaskQueue
 from .registry import get_all_task_types, get_task_function, register_task, task
 from .search import TaskPage
-from .status import TaskInfo, TaskStatus
+from .status import MissingResult, TaskInfo, TaskStatus
 from .task_worker_api import create_task_worker_router
 from .worker import AsyncTaskWorker
 
@@ -36,6 +42,13 @@ __all__ = [
     "CacheAdapter",
     "DuplicateTaskError",
     "EventStream",
+    "ForkedWorkerError",
+    "JournalDamagedError",
+    "JournalError",
+    "JournalInUseError",
+    "MissingResult",
+    "NotRegisteredError",
+    "NotStorableError",
     "ProgressCallback",
     "QueueFullError",
     "TaskCancelledError",

@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 CREATED: Final = "task.created"
 STARTED: Final = "task.started"
 PROGRESS: Final = "task.progress"
+RELEASED: Final = "task.released"
 
 Tap = Callable[[str, TaskRecord], None]
 Listener = Callable[["TaskEvent"], object]
@@ -33,7 +34,8 @@ class TaskEvent:
 
     Attributes:
         type: ``task.created``, ``task.started``, ``task.progress``, ``task.completed``,
-            ``task.failed`` or ``task.cancelled``.
+            ``task.failed`` or ``task.cancelled``; ``task.released`` if it is pending again
+            because its durable worker stopped before it ended.
         task: The task as it was right after the change.
         seq: Counts the events of this worker that somebody listened to.
         at: When it happened (aware, UTC).

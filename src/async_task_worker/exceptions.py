@@ -60,3 +60,27 @@ class TaskTimeoutError(TaskWorkerError, TimeoutError):
     def __str__(self) -> str:
         """Say how long the task was allowed."""
         return str(self.args[0]) if self.args else super().__str__()
+
+
+class NotRegisteredError(TaskWorkerError, LookupError):
+    """A durable task is stored by the name of its function. Register it: put @task("a name") above it."""
+
+
+class NotStorableError(TaskWorkerError, TypeError):
+    """A durable task's arguments are written down, and these would not come back. Pass plain data or a dataclass."""
+
+
+class JournalError(TaskWorkerError, OSError):
+    """The file of the tasks could not be used. What it holds is safe; mend the cause and call again."""
+
+
+class JournalInUseError(JournalError):
+    """Another worker has this file of tasks open. Stop that one first, or give this one a file of its own."""
+
+
+class JournalDamagedError(JournalError):
+    """This is no file of tasks that can be read. Choose another one, or restore a backup."""
+
+
+class ForkedWorkerError(TaskWorkerError, RuntimeError):
+    """A durable worker belongs to the process that started it. Make another one after the fork."""

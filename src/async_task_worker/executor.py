@@ -50,10 +50,11 @@ class Slot:
         timer: When its timeout is over.
     """
 
-    __slots__ = ("_gone", "_told", "deadline", "interruption", "lost", "record", "task", "timer", "watched")
+    __slots__ = ("_gone", "_stopped", "_told", "deadline", "interruption", "lost", "record", "task", "timer", "watched")
 
-    def __init__(self, told: Callable[[Slot, TaskRecord], None]) -> None:
+    def __init__(self, told: Callable[[Slot, TaskRecord], None], stopped: Outcome = CUT_SHORT) -> None:
         self._told = told
+        self._stopped = stopped
         self.record: TaskRecord | None = None
         self.task: asyncio.Task[None] | None = None
         self.interruption: Interruption | None = None
@@ -103,6 +104,8 @@ class Slot:
 
     def cut_short(self, record: TaskRecord, error: BaseException | None = None) -> Outcome:
         """Return how the task ends for the reason it was told to stop, *error* being what it did then."""
+        if self.interruption is Interruption.STOP:
+            return self._stopped
         if self.interruption is not Interruption.TIMEOUT:
             return CUT_SHORT
         late = TaskTimeoutError(f"Task timed out after {record.timeout:g} seconds", task_id=record.id)

@@ -7,15 +7,18 @@ own, so one caller cancelling a future never disturbs another.
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final
 
 from .events import EventBus
-from .exceptions import TaskFailedError
+from .exceptions import TaskFailedError, WorkerNotRunningError
 from .loops import still_awaited
 from .record import TaskRecord
 from .status import CANCELLED, FAILED, error_text
 
 TaskFuture = asyncio.Future[Any]
+
+_SAFE: Final = "It stopped before the task was done, which is safe in its file and runs after the next start"
 
 
 class TaskFutures:
@@ -33,6 +36,15 @@ class TaskFutures:
         else:
             self._wait(record.id, future)
         return future
+
+    def release(self, stays: Callable[[str], bool]) -> None:
+        """Let go whoever waits for a task that stays pending although the worker stopped."""
+        for task_id in [task_id for task_id in self._waiting if stays(task_id)]:
+            del self._awaited[task_id]
+            for future in self._waiting.pop(task_id):
+                if still_awaited(future):
+                    future.set_exception(WorkerNotRunningError(_SAFE, task_id=task_id))
+                    future.exception()  # it counts as seen: a future nobody awaits makes no noise
 
     def _wait(self, task_id: str, future: TaskFuture) -> None:
         futures = self._waiting.get(task_id)

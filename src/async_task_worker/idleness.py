@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from .exceptions import WorkerNotRunningError
 from .ledger import Ledger
 from .loops import still_awaited
 from .record import TaskRecord
@@ -22,6 +23,9 @@ class Idleness:
         Args:
             own: The task this is called in, if any.
             timeout: Seconds; None for any time.
+
+        Raises:
+            WorkerNotRunningError: The worker stopped, and what is left waits for its next start.
         """
         waiter = (asyncio.get_running_loop().create_future(), own)
         self._waiting.append(waiter)
@@ -29,10 +33,18 @@ class Idleness:
         try:
             self._look()
             await asyncio.wait([waiter[0]], timeout=timeout)
+            if waiter[0].done():
+                waiter[0].result()
             return waiter[0].done()
         finally:
             self._waiting.remove(waiter)
             self._keep_watch()
+
+    def release(self) -> None:
+        """Let go whoever waits for tasks that stay pending although the worker stopped."""
+        for future, _ in self._waiting:
+            if still_awaited(future):
+                future.set_exception(WorkerNotRunningError("It stopped before everything was done"))
 
     def _keep_watch(self) -> None:
         self._ledger.watch_low_water(len(self._waiting), self._look if self._waiting else None)

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from itertools import islice
 from math import inf
+from operator import attrgetter
 from typing import Final
 
 from .arguments import checked_progress
 from .clock import SYSTEM_CLOCK, Clock
-from .events import CREATED, PROGRESS, STARTED, EventBus
+from .events import CREATED, PROGRESS, RELEASED, STARTED, EventBus
 from .exceptions import DuplicateTaskError
-from .outcome import Outcome
+from .outcome import GIVEN_BACK, Outcome
 from .record import TaskRecord
 from .search import TaskQuery
 from .sifting import sifted
@@ -61,6 +62,8 @@ class Ledger:
     ) -> None:
         self._events = EventBus(clock.wall) if events is None else events
         self._awaited = self._events.awaited
+        self.keeping = clock, retention, max_history
+        """What it was told of time, and of how long to keep what: a journal keeps its file in the same way."""
         self._wall, self._monotonic = clock
         self._retention = retention
         self._max_history = inf if max_history is None else max_history
@@ -90,6 +93,47 @@ class Ledger:
             self._records[record.id] = record  # the other had expired
         if self._events.watched:
             self._events.publish(CREATED, record)
+
+    def stamp(self, record: TaskRecord) -> None:
+        """Say when the task is added, which :meth:`enlist` is to do a moment later."""
+        now = self._monotonic()
+        if now > self._epoch_until:
+            self._follow_the_wall_clock(now)
+        record.created = now
+        record.epoch = self._epoch
+
+    def enlist(self, record: TaskRecord) -> None:
+        """Record a new pending task that is stamped, and whose id nobody can have taken."""
+        self._records[record.id] = record
+        if self._events.watched:
+            self._events.publish(CREATED, record)
+
+    def restore(self, records: Iterable[TaskRecord]) -> list[TaskRecord]:
+        """Know these unfinished tasks and no others, each in its place; return those known to have ended.
+
+        Somebody else kept them meanwhile, and may have ended what is not among them.
+        """
+        found = {record.id: record for record in records}
+        known: dict[str, TaskRecord] = {}
+        ended = []
+        for task_id, record in self._records.items():
+            again = found.pop(task_id, None)
+            if record.finished:
+                known[task_id] = record
+                if again is not None:
+                    ended.append(record)
+            elif again is not None:
+                known[task_id] = again
+        if known and found:
+            found = {record.id: record for record in sorted([*known.values(), *found.values()], key=_created)}
+        self._records = found or known
+        self._running = 0
+        return ended
+
+    @property
+    def epoch(self) -> float:
+        """What the wall clock is ahead of the monotonic one."""
+        return self._epoch
 
     def refuse_duplicate(self, task_id: str) -> None:
         """Raise DuplicateTaskError if a task of this id is known."""
@@ -142,7 +186,7 @@ class Ledger:
         record.phase = phase
         record.changes += 1
 
-    def settle(self, record: TaskRecord, outcome: Outcome) -> bool:  # noqa: C901, PLR0912 - every task pays for a call
+    def settle(self, record: TaskRecord, outcome: Outcome) -> bool:  # noqa: C901, PLR0912, PLR0915 - every task pays for a call
         """End a task; return False, and change nothing, if somebody already did."""
         status, result, error = outcome
         before = record.status
@@ -154,6 +198,8 @@ class Ledger:
         record.ended = self._monotonic()
         if status is COMPLETED:
             record.result = result
+        elif status is PENDING:
+            return self._release(record)
         else:
             self._fall_short(record, status, error)
         record.func = record.args = record.kwargs = record.context = record.slot = None  # only running it needs these
@@ -169,6 +215,17 @@ class Ledger:
             self._at_low_water()
         if len(finished) > self._sweep_above:
             self._sweep()
+        return True
+
+    def _release(self, record: TaskRecord) -> bool:
+        """Have a task that ran wait again: it keeps what it needs to run, but nobody follows it any more."""
+        if record.ticket is not None:
+            record.ticket.ended(GIVEN_BACK)
+            record.ticket = None
+        record.phase = record.slot = None
+        record.changes += 1
+        if self._events.watched:
+            self._events.publish(RELEASED, record)
         return True
 
     def owns(self, record: TaskRecord) -> bool:
@@ -263,3 +320,6 @@ class Ledger:
             self._unsuccessful[record.status] -= 1
         if record.ticket is not None:
             record.ticket.forget(record.id)
+
+
+_created: Final = attrgetter("created")

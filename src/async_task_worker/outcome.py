@@ -5,13 +5,16 @@ from __future__ import annotations
 from enum import Enum
 from typing import Any, Final
 
-from .status import CANCELLED, COMPLETED, FAILED, TaskStatus
+from .status import CANCELLED, COMPLETED, FAILED, PENDING, TaskStatus
 
 Outcome = tuple[TaskStatus, Any, BaseException | None]
 """The final status, what the function returned, what it raised. A bare tuple: one is made per task."""
 
 CUT_SHORT: Final[Outcome] = (CANCELLED, None, None)
 """The task was stopped before it had a result."""
+
+GIVEN_BACK: Final[Outcome] = (PENDING, None, None)
+"""The task was stopped before it had a result, and is to run again when the worker starts again."""
 
 
 def completed(result: Any) -> Outcome:

@@ -44,6 +44,7 @@ class WorkerPool:
         task_executor: What runs each of them.
         max_workers: How many may run at once.
         ledger: Where their state is kept; a pool on its own gets one of its own.
+        stopped: How a task ends that is cut off because the pool stops.
     """
 
     def __init__(
@@ -53,7 +54,9 @@ class WorkerPool:
         max_workers: int = 10,
         *,
         ledger: Ledger | None = None,
+        stopped: Outcome = CUT_SHORT,
     ) -> None:
+        self._stopped = stopped
         self._queue = task_queue
         self._run = task_executor.run
         self._max_workers = max_workers
@@ -86,6 +89,11 @@ class WorkerPool:
     def taking(self) -> int:
         """How many queued tasks the free slots are about to take."""
         return self.free if self._open else 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether queued tasks are started."""
+        return self._open
 
     @property
     def zombies(self) -> int:
@@ -176,7 +184,7 @@ class WorkerPool:
         self.hungry = self._open and bool(free or len(slots) < self._max_workers)
 
     def _new_slot(self) -> Slot:
-        slot = Slot(self._told)
+        slot = Slot(self._told, self._stopped)
         self._slots.append(slot)
         return slot
 
@@ -257,7 +265,7 @@ class WorkerPool:
 
     def _disown(self, slot: Slot, record: TaskRecord, outcome: Outcome) -> None:
         """End the task here and now; a new slot takes the place of the one it still sits in."""
-        heir = Slot(self._told)
+        heir = Slot(self._told, self._stopped)
         self._slots[self._slots.index(slot)] = heir
         slot.tell()
         slot.lost = slot.watched = True
@@ -269,7 +277,7 @@ class WorkerPool:
             self._open = False
             for slot in tuple(self._slots):
                 if slot.record is not None:
-                    self._disown(slot, slot.record, CUT_SHORT)
+                    self._disown(slot, slot.record, self._stopped)
             self._zombies.clear()
 
     def _tell_idlers(self) -> None:

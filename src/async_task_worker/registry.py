@@ -132,14 +132,18 @@ class TaskRegistry:
     def __init__(self) -> None:
         self._functions: dict[str, TaskCallable] = {}
         self._hidden: set[str] = set()
+        self._once: set[str] = set()
+        self._watchers: list[Callable[[str], None]] = []
         self.known: dict[int, TaskFunction] = {}  # by the id() of functions that live
         self._methods: dict[int, TaskFunction] = {}  # by that of the function behind a bound method
         self._references: dict[tuple[int, bool], object] = {}  # what tells when they live no more
 
-    def register(self, task_type: str, function: TaskCallable, expose: bool = True) -> None:
+    def register(self, task_type: str, function: TaskCallable, expose: bool = True, idempotent: bool = True) -> None:
         """Make *function* the one for *task_type*; a later one replaces an earlier one."""
         if not isinstance(expose, bool):
             raise TypeError(f"expose must be True or False, not {expose!r}")
+        if not isinstance(idempotent, bool):
+            raise TypeError(f"idempotent must be True or False, not {idempotent!r}")
         if not isinstance(task_type, str):
             raise TypeError(f'task type must be a str, not {task_type!r}. Use it like this: @task("resize")')
         if not task_type:
@@ -147,6 +151,9 @@ class TaskRegistry:
         self._learn(function, task_type)
         self._functions[task_type] = function
         (self._hidden.discard if expose else self._hidden.add)(task_type)
+        (self._once.discard if idempotent else self._once.add)(task_type)
+        for watcher in tuple(self._watchers):
+            watcher(task_type)
 
     def get(self, task_type: str) -> TaskCallable | None:
         """Return the function registered last under *task_type*, or None."""
@@ -159,6 +166,15 @@ class TaskRegistry:
     def exposed(self, task_type: str) -> TaskCallable | None:
         """Return the function of this type if it may be offered to other programs, else None."""
         return None if task_type in self._hidden else self._functions.get(task_type)
+
+    def is_idempotent(self, task_type: str) -> bool:
+        """Whether a task of this type may run again after its process died while it ran."""
+        return task_type not in self._once
+
+    def watch(self, watcher: Callable[[str], None]) -> Callable[[], None]:
+        """Call *watcher* with every task type registered from now on; return what ends that."""
+        self._watchers.append(watcher)
+        return lambda: self._watchers.remove(watcher)
 
     def function_of(self, function: TaskCallable) -> TaskFunction:
         """Return what is known of *function*; raise TypeError if it is no coroutine function."""
@@ -212,7 +228,7 @@ _REGISTRY = TaskRegistry()
 """The registry of this process, which the functions below and every worker share."""
 
 
-def task(task_type: str, *, expose: bool = True) -> Callable[[F], F]:
+def task(task_type: str, *, expose: bool = True, idempotent: bool = True) -> Callable[[F], F]:
     """Register the decorated coroutine function under *task_type* and return it unchanged.
 
     A later function of the same name replaces an earlier one.
@@ -220,6 +236,8 @@ def task(task_type: str, *, expose: bool = True) -> Callable[[F], F]:
     Args:
         task_type: The name it goes by.
         expose: Whether other programs may have it run, as over HTTP. This one always can.
+        idempotent: Whether a durable task may run again after its process died while it ran.
+            If not, it ends failed then.
 
     Raises:
         TypeError: *task_type* is no string, or the function is no coroutine function.
@@ -227,7 +245,7 @@ def task(task_type: str, *, expose: bool = True) -> Callable[[F], F]:
     """
 
     def register(function: F) -> F:
-        _REGISTRY.register(task_type, function, expose)
+        _REGISTRY.register(task_type, function, expose, idempotent)
         return function
 
     if callable(task_type):
@@ -235,19 +253,20 @@ def task(task_type: str, *, expose: bool = True) -> Callable[[F], F]:
     return register
 
 
-def register_task(task_type: str, task_func: TaskCallable, *, expose: bool = True) -> None:
+def register_task(task_type: str, task_func: TaskCallable, *, expose: bool = True, idempotent: bool = True) -> None:
     """Register *task_func* under *task_type*; a later one replaces an earlier one.
 
     Args:
         task_type: The name it goes by.
         task_func: A coroutine function.
         expose: Whether other programs may have it run, as over HTTP.
+        idempotent: Whether a durable task may run again after its process died while it ran.
 
     Raises:
         TypeError: *task_type* is no string, or the function is no coroutine function.
         ValueError: *task_type* is empty.
     """
-    _REGISTRY.register(task_type, task_func, expose)
+    _REGISTRY.register(task_type, task_func, expose, idempotent)
 
 
 def get_task_function(task_type: str) -> TaskCallable | None:
@@ -262,4 +281,6 @@ def get_all_task_types() -> list[str]:
 
 function_of = _REGISTRY.function_of
 exposed_function = _REGISTRY.exposed
+is_idempotent = _REGISTRY.is_idempotent
+watch_registrations = _REGISTRY.watch
 known_functions: Final = _REGISTRY.known

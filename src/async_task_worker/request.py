@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from uuid_utils import uuid4
@@ -26,6 +26,7 @@ def requested(
     timeout: float | None,
     metadata: Mapping[Any, Any] | None,
     task_id: str | None,
+    new_id: Callable[[], object] = uuid4,
 ) -> TaskRecord:
     """Return the task asked for, not admitted yet, or say what is wrong with it."""
     function = known_functions.get(id(func)) or function_of(func)
@@ -37,5 +38,5 @@ def requested(
         timeout = checked_seconds("timeout", timeout)
     if metadata is not None:
         metadata = checked_metadata(metadata)
-    task_id = str(uuid4()) if task_id is None else checked_task_id(task_id)
+    task_id = str(new_id()) if task_id is None else checked_task_id(task_id)
     return TaskRecord(task_id, function, func, args, kwargs, priority, timeout, metadata)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from typing import Literal
 
 from .events import CREATED, EventBus
@@ -12,7 +12,6 @@ from .exceptions import QueueFullError, WorkerNotRunningError
 from .executor import current_record
 from .loops import still_awaited
 from .pool import WorkerPool
-from .queue import TaskQueue
 from .record import TaskRecord
 
 OnFull = Literal["wait", "error"]
@@ -29,7 +28,7 @@ class Room:
         events: Tell when it does; listened to only while somebody waits.
     """
 
-    def __init__(self, limit: int, on_full: OnFull, queue: TaskQueue, pool: WorkerPool, events: EventBus) -> None:
+    def __init__(self, limit: int, on_full: OnFull, queue: Sized, pool: WorkerPool, events: EventBus) -> None:
         self._limit = limit
         self._on_full = on_full
         self._queue = queue

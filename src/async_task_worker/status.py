@@ -81,6 +81,19 @@ def error_text(error: BaseException) -> str:
         return f"<{type(error).__name__}; its str() raised {type(fault).__name__}>"
 
 
+@dataclass(frozen=True, slots=True)
+class MissingResult:
+    """Stands for a result that could not be written down, once the process that computed it is gone.
+
+    Attributes:
+        type: The class of the result, with its module.
+        reason: Why there is no more of it.
+    """
+
+    type: str
+    reason: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskInfo:
     """What was known of a task at the moment it was asked for. It never changes afterwards.
@@ -97,6 +110,7 @@ class TaskInfo:
         progress: 0.0 to 1.0, as reported by the task; 1.0 once completed.
         progress_detail: What the task said beside the number, or None.
         result: What the task returned, the same object, or a copy from the cache; None unless completed.
+            Read from a file it is an equal one, or a :class:`MissingResult`.
         error: ``str()`` of what the task raised, or why it was ended; None unless it has one.
         error_detail: Its type and traceback, or None.
         metadata: What was given to ``add_task``: a copy of its own.

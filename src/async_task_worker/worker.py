@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from os import PathLike
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -35,9 +37,8 @@ from .idleness import Idleness
 from .ledger import Ledger
 from .record import TaskRecord
 from .registry import TaskCallable
-from .request import requested
 from .search import TaskPage, TaskQuery, moment_of
-from .status import COMPLETED, FAILED, TaskInfo, TaskStatus
+from .status import COMPLETED, FAILED, PENDING, RUNNING, TaskInfo, TaskStatus
 
 if TYPE_CHECKING:
     from .cache import AsyncCacheAdapter
@@ -69,7 +70,8 @@ class AsyncTaskWorker:
         on_full: What ``add_task`` does at that number: ``"wait"`` for room, or raise an ``"error"``.
         retention: How long a finished task stays known, in seconds or as a timedelta; None for ever.
         max_history: How many finished tasks stay known; None for all.
-        backend: Where tasks wait and run: ``"memory://"``, or an object with a Backend's methods.
+        backend: Where tasks wait and run: ``"memory://"``, ``"sqlite:///tasks.db"`` for tasks that
+            survive a crash, or an object with a Backend's methods.
         clock: The source of time for what is recorded, for tests. Timeouts follow the event loop's.
 
     Attributes:
@@ -132,6 +134,7 @@ class AsyncTaskWorker:
         self._backend.attach(Runtime(self._ledger, TaskExecutor(), self.events, max_workers, max_queue_size, on_full))
         self._max_workers = max_workers
         self._max_queue_size = max_queue_size
+        self._requested = self._backend.requested
         self._submit = self._backend.submit
         self._idleness = Idleness(self._ledger)
         self._loop: asyncio.AbstractEventLoop | None = None  # set exactly while tasks are taken
@@ -184,8 +187,9 @@ class AsyncTaskWorker:
     async def stop(self, timeout: float | None = 5.0) -> None:
         """Take nothing new, let running tasks finish, then cut off the rest. Records stay readable.
 
-        What had not started ends cancelled. It returns within *timeout* + 1 seconds whatever
-        the tasks do, short of blocking the event loop. Called inside a task, it does not wait
+        What had not started ends cancelled; where tasks are durable it stays for the next start,
+        and so does what is cut off. It returns within *timeout* + 1 seconds whatever the tasks
+        do, short of blocking the event loop. Called inside a task, it does not wait
         for that task, which goes on until it ends or somebody else stops the worker once more.
         Cancelling this call does not call off the stop; a second call with less time shortens
         it. ``start()`` works again afterwards.
@@ -219,7 +223,15 @@ class AsyncTaskWorker:
         self._stops.discard(stop)
         if not self._stops:
             self._spared = set()
+            if self._loop is None and self._ledger.unfinished():
+                self._futures.release(self._stays)
+                self._idleness.release()
             self.events.close_streams()
+
+    def _stays(self, task_id: str) -> bool:
+        """Whether the task waits for the next start."""
+        record = self._ledger.get(task_id)
+        return record is not None and record.status is PENDING
 
     def _stops_under_way(self) -> set[asyncio.Task[None]]:
         self._stops = {stop for stop in self._stops if not stop.get_loop().is_closed()}
@@ -227,7 +239,8 @@ class AsyncTaskWorker:
 
     def _left_running(self) -> bool:
         """Whether a task goes on that called stop() itself; the next stop() is for it."""
-        return self._ledger.unfinished() > 0 and self._home is not None and not self._home.is_closed()
+        left = self._ledger.unfinished() > 0 or self._backend.lingers
+        return left and self._home is not None and not self._home.is_closed()
 
     async def __aenter__(self) -> Self:
         """Start the worker and return it."""
@@ -262,6 +275,8 @@ class AsyncTaskWorker:
             TimeoutError: *timeout* expired first; the tasks go on.
         """
         self._require_home()
+        if self._loop is None and not self._stops and not self._ledger.counts()[RUNNING]:
+            return
         if not await self._idleness.wait(current_record(), _waiting_time(timeout)):
             left = self._ledger.unfinished()
             raise TimeoutError(f"{left} tasks had not finished after {timeout:g} seconds; they go on")
@@ -320,7 +335,7 @@ class AsyncTaskWorker:
             checked_cache_options(use_cache, cache_ttl, cache_key_fn)
         if timeout is None:
             timeout = self._task_timeout
-        record = requested(task_func, args, kwargs or None, priority, timeout, metadata, task_id)
+        record = self._requested(task_func, args, kwargs or None, priority, timeout, metadata, task_id)
         if self._asks_cache or use_cache:
             record.ticket = self._caching.ticket(record, use_cache, cache_ttl, cache_key_fn)
         if (wait := self._submit(record)) is not None:
@@ -364,7 +379,7 @@ class AsyncTaskWorker:
         checked_cache_options(use_cache, cache_ttl, cache_key_fn)
         if timeout is None:
             timeout = self._task_timeout
-        record = requested(func, *checked_arguments(args, kwargs), priority, timeout, metadata, task_id)
+        record = self._requested(func, *checked_arguments(args, kwargs), priority, timeout, metadata, task_id)
         if self._asks_cache or use_cache:
             record.ticket = self._caching.ticket(record, use_cache, cache_ttl, cache_key_fn)
         if (wait := self._submit(record)) is not None:
@@ -499,6 +514,19 @@ class AsyncTaskWorker:
         )
         return await self._backend.search(query)
 
+    async def backup(self, path: str | PathLike[str]) -> None:
+        """Write a copy of all tasks, as they are at this moment, into a new file, while they go on.
+
+        Args:
+            path: The file to be made. It is one that a worker can be started on.
+
+        Raises:
+            JournalError: It exists or cannot be written, or the backend keeps tasks in memory only.
+            WorkerNotRunningError: The worker was not started, or stops.
+        """
+        self._require_own_loop()
+        await self._backend.backup(Path(path))
+
     def counts(self) -> dict[TaskStatus, int]:
         """Return how many of the known tasks are in each status."""
         return self._ledger.counts()
@@ -583,6 +611,9 @@ class AsyncTaskWorker:
         try:
             if not all(future.done() for future in futures):
                 await asyncio.wait(futures, timeout=timeout, return_when=until)
+            for future, record in zip(futures, records, strict=True):
+                if future.done() and not record.finished:
+                    future.result()  # the worker stopped, and the task waits for its next start
         finally:
             for future in futures:
                 future.cancel()

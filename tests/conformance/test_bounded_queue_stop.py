@@ -34,6 +34,7 @@ async def test_after_a_stop_the_queue_has_all_its_places_again(make_worker: Make
     await worker.stop(timeout=0)
     await asyncio.gather(*calls, return_exceptions=True)
     await worker.start()
+    open_gate("gate")  # for what goes on, where tasks last
     await worker.drain()
     assert await free_places(worker) == 2
 

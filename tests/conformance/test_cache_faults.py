@@ -20,12 +20,19 @@ from tests.support.adapters import (
     make_a_mistake,
     refuse_to_stop,
 )
+from tests.support.backends import BACKENDS, Backend
 from tests.support.tasks import clean_up_for, echo, note, notes, sleep_for
 from tests.support.waiting import running, settled
 
 BUDGET = 0.2
 
 Trouble = Callable[[], Awaitable[None]]
+
+
+@pytest.fixture
+def backend() -> Backend:
+    """The one in memory: the tasks here are functions of the moment, which no file could name."""
+    return BACKENDS[0]
 
 
 async def be_slow() -> None:

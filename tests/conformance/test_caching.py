@@ -16,6 +16,7 @@ from async_task_worker import AsyncCacheAdapter, AsyncTaskWorker, DuplicateTaskE
 from tests.conformance.watching import ended, heard_from, info_of, status_of, time_passes, told
 from tests.conftest import MakeWorker
 from tests.support.adapters import DictCache, JsonCache
+from tests.support.backends import BACKENDS, Backend
 from tests.support.ids import shown
 from tests.support.tasks import collect, echo, fail_with, note, notes, open_gate, sleep_for, wait_at
 from tests.support.waiting import running, settled
@@ -27,6 +28,12 @@ ADAPTERS: dict[str, Callable[[], Any]] = {
     "a subclass of CacheAdapter": DictCache,
     "an object with four methods": JsonCache,
 }
+
+
+@pytest.fixture
+def backend() -> Backend:
+    """The one in memory: the tasks here are functions of the moment, which no file could name."""
+    return BACKENDS[0]
 
 
 @pytest.fixture(params=ADAPTERS)

@@ -194,7 +194,8 @@ async def test_a_task_may_cancel_another(worker: AsyncTaskWorker) -> None:
 
 async def test_two_tasks_that_cancel_each_other_both_end(worker: AsyncTaskWorker) -> None:
     let_in(worker)
-    ids = [await worker.add_task(cancel_task_of_id, f"{1 - number}", task_id=f"{number}") for number in range(2)]
+    calls = (worker.add_task(cancel_task_of_id, f"{1 - number}", task_id=f"{number}") for number in range(2))
+    ids = await asyncio.gather(*calls)
     infos = [await ended(worker, task_id) for task_id in ids]
     assert TaskStatus.CANCELLED in {info.status for info in infos}
     await slots_are_alive(worker, 2)

@@ -14,6 +14,7 @@ from async_task_worker import AsyncTaskWorker, TaskStatus
 from tests.conformance.watching import ended, heard_from, info_of, now, status_of, time_passes, told
 from tests.conftest import MakeWorker
 from tests.support.adapters import DictCache
+from tests.support.backends import BACKENDS, Backend
 from tests.support.tasks import (
     clean_up_for,
     echo,
@@ -30,6 +31,12 @@ from tests.support.tasks import (
 from tests.support.waiting import running, settled
 
 ADAPTERS: dict[str, Callable[[], Any]] = {"memory": lambda: None, "elsewhere": DictCache}
+
+
+@pytest.fixture
+def backend() -> Backend:
+    """The one in memory: the tasks here are functions of the moment, which no file could name."""
+    return BACKENDS[0]
 
 
 @pytest.fixture(params=ADAPTERS)

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
-from async_task_worker import AsyncTaskWorker, TaskEvent, TaskStatus, WorkerNotRunningError
+from async_task_worker import AsyncTaskWorker, TaskEvent, TaskStatus, WorkerNotRunningError, task
+from tests.conformance.inside import let_in, own_worker
 from tests.conftest import MakeWorker
+from tests.support.backends import Backend
 from tests.support.tasks import echo, fail_with, sleep_for, wait_at
 from tests.support.waiting import running, settled
 
@@ -31,31 +33,49 @@ class Uncancellable(asyncio.Future[None]):
         raise RuntimeError("not me")
 
 
-@pytest.mark.parametrize("error", [FrozenError(3), SecretiveError("x")])
-async def test_an_exception_that_cannot_be_touched_frees_its_slot(make_worker: MakeWorker, error: Exception) -> None:
-    async def fail() -> None:
-        raise error
+ODD: dict[str, Exception] = {"frozen": FrozenError(3), "secretive": SecretiveError("x")}
 
+
+@task("fail_oddly")
+async def fail_oddly(error: str) -> None:
+    raise ODD[error]
+
+
+@task("wait_uncancellably")
+async def wait_uncancellably() -> None:
+    await uncancellable[-1]
+
+
+uncancellable: list[Uncancellable] = []
+
+
+@task("stop_and_stay")
+async def stop_and_stay() -> None:
+    await own_worker().stop()
+    await asyncio.sleep(3600)
+
+
+@pytest.mark.parametrize("error", ODD)
+async def test_an_exception_that_cannot_be_touched_frees_its_slot(make_worker: MakeWorker, error: str) -> None:
     worker = await make_worker(max_workers=1)
     for timeout in (None, 5):
-        task_id = await worker.add_task(fail, timeout=timeout)
-        with pytest.raises(type(error)):
+        task_id = await worker.add_task(fail_oddly, error, timeout=timeout)
+        with pytest.raises(type(ODD[error])):
             await worker.get_task_future(task_id)
     assert await worker.get_task_future(await worker.add_task(echo, "next")) == "next"
 
 
-async def test_a_future_that_refuses_its_cancellation_does_not_break_stop(make_worker: MakeWorker) -> None:
-    future = Uncancellable()
-
-    async def wait() -> None:
-        await future
-
+async def test_a_future_that_refuses_its_cancellation_does_not_break_stop(
+    make_worker: MakeWorker, backend: Backend
+) -> None:
+    uncancellable.append(Uncancellable())
     worker = await make_worker(max_workers=3)
-    task_ids = [await worker.add_task(sleep_for, 60), await worker.add_task(wait), await worker.add_task(sleep_for, 60)]
+    calls = (sleep_for, 60), (wait_uncancellably,), (sleep_for, 60)
+    task_ids = [await worker.add_task(*call) for call in calls]
     await running(worker, *task_ids)
     await worker.stop(timeout=0.1)
-    assert {info.status for info in worker.get_all_tasks()} == {TaskStatus.CANCELLED}
-    future.set_result(None)
+    assert {info.status for info in worker.get_all_tasks()} == {backend.cut_off}
+    uncancellable.pop().set_result(None)
     await settled()
 
 
@@ -162,13 +182,11 @@ async def test_a_listener_stopped_by_another_hears_no_more(worker: AsyncTaskWork
     assert heard == []
 
 
-async def test_a_stop_from_outside_ends_the_task_that_stopped_the_worker_itself(make_worker: MakeWorker) -> None:
+async def test_a_stop_from_outside_ends_the_task_that_stopped_the_worker_itself(
+    make_worker: MakeWorker, backend: Backend
+) -> None:
     worker = await make_worker(max_workers=2)
-
-    async def stop_and_stay() -> None:
-        await worker.stop()
-        await asyncio.sleep(3600)
-
+    let_in(worker)
     task_id = await worker.add_task(stop_and_stay)
     while worker.is_running:
         await asyncio.sleep(0.1)
@@ -177,7 +195,7 @@ async def test_a_stop_from_outside_ends_the_task_that_stopped_the_worker_itself(
     await worker.stop(timeout=0)
     info = worker.get_task_info(task_id)
     assert info is not None
-    assert info.status is TaskStatus.CANCELLED
+    assert info.status is backend.cut_off
 
 
 def test_a_worker_that_never_started_takes_nothing_even_without_a_loop() -> None:
@@ -216,7 +234,7 @@ def test_a_loop_closed_over_waiters_does_not_stop_the_next_one() -> None:
         await worker.stop()
 
     loop.run_until_complete(leave_waiters())
-    for task in asyncio.all_tasks(loop):
-        task._log_destroy_pending = False  # type: ignore[attr-defined]
+    for left in asyncio.all_tasks(loop):
+        left._log_destroy_pending = False  # type: ignore[attr-defined]
     loop.close()
     asyncio.run(go_on())

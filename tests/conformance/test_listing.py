@@ -80,12 +80,14 @@ async def test_a_status_leaves_its_tasks_as_member_and_as_text(make_worker: Make
         [TaskStatus.FAILED, TaskStatus.CANCELLED],
         ["failed", "cancelled"],
         {"failed", TaskStatus.CANCELLED},
-        iter(["failed", "cancelled"]),
+        "iterator",
     ],
     ids=["members", "texts", "mixed set", "iterator"],
 )
 async def test_several_statuses_leave_the_tasks_of_each(make_worker: MakeWorker, status: Any) -> None:
     worker = await one_of_each(make_worker)
+    if status == "iterator":  # each run needs one of its own
+        status = iter(["failed", "cancelled"])
     assert ids_of(worker.get_all_tasks(status)) == ["cancelled", "failed"]
 
 

@@ -82,7 +82,7 @@ async def test_filters_hold_together(worker: AsyncTaskWorker) -> None:
     assert await all_pages(worker, task_type="wait_at") == [waiting]
     assert await all_pages(worker, text="disk full") == [bad]
     assert await all_pages(worker, text="acme") == [good]
-    assert await all_pages(worker, text=waiting[:8].upper()) == [waiting]
+    assert await all_pages(worker, text=waiting[-8:].upper()) == [waiting]
     assert await all_pages(worker, text="acme", status="failed") == []
 
 

@@ -25,14 +25,14 @@ async def test_stop_lets_running_tasks_finish_and_returns_as_soon_as_they_have(w
     assert info_of(worker, task_id).result == "slept"
 
 
-async def test_stop_waits_five_seconds_unless_told_otherwise(worker: AsyncTaskWorker) -> None:
+async def test_stop_waits_five_seconds_unless_told_otherwise(worker: AsyncTaskWorker, backend: Backend) -> None:
     in_time, too_late = [await worker.add_task(sleep_for, seconds) for seconds in (4, 6)]
     await running(worker, in_time, too_late)
     before = now()
     await worker.stop()
     assert now() - before == 5
     assert status_of(worker, in_time) is TaskStatus.COMPLETED
-    assert status_of(worker, too_late) is TaskStatus.CANCELLED
+    assert status_of(worker, too_late) is backend.cut_off
 
 
 async def test_stop_without_a_limit_waits_for_as_long_as_it_takes(worker: AsyncTaskWorker) -> None:
@@ -42,21 +42,21 @@ async def test_stop_without_a_limit_waits_for_as_long_as_it_takes(worker: AsyncT
     assert info_of(worker, task_id).result == "slept"
 
 
-async def test_stop_with_no_time_cuts_off_at_once(worker: AsyncTaskWorker) -> None:
+async def test_stop_with_no_time_cuts_off_at_once(worker: AsyncTaskWorker, backend: Backend) -> None:
     task_id = await worker.add_task(sleep_for, 3600)
     await running(worker, task_id)
     before = now()
     await worker.stop(timeout=0)
     assert now() == before
-    assert status_of(worker, task_id) is TaskStatus.CANCELLED
+    assert status_of(worker, task_id) is backend.cut_off
 
 
-async def test_a_task_cut_off_by_stop_may_clean_up(worker: AsyncTaskWorker) -> None:
+async def test_a_task_cut_off_by_stop_may_clean_up(worker: AsyncTaskWorker, backend: Backend) -> None:
     task_id = await worker.add_task(clean_up_for, 3600, 0.25)
     await running(worker, task_id)
     await worker.stop(timeout=1)
     assert tasks.notes == ["cleaned up"]
-    assert status_of(worker, task_id) is TaskStatus.CANCELLED
+    assert status_of(worker, task_id) is backend.cut_off
     assert worker.zombies == 0
 
 
@@ -67,14 +67,14 @@ async def test_a_task_that_returns_when_cut_off_keeps_what_it_returned(worker: A
     assert info_of(worker, task_id).result == "rescued"
 
 
-async def test_stop_is_bounded_whatever_a_thousand_stubborn_tasks_do(make_worker: MakeWorker) -> None:
+async def test_stop_is_bounded_whatever_a_thousand_stubborn_tasks_do(make_worker: MakeWorker, backend: Backend) -> None:
     worker = await make_worker(max_workers=1000)
-    ids = [await worker.add_task(stubborn, "gate") for _ in range(1000)]
+    ids = await asyncio.gather(*(worker.add_task(stubborn, "gate") for _ in range(1000)))
     await running(worker, *ids[-1:])
     before = now()
     await worker.stop(timeout=1)
     assert now() - before <= 2
-    assert worker.counts()[TaskStatus.CANCELLED] == 1000
+    assert worker.counts()[backend.cut_off] == 1000
     assert worker.zombies == 1000
     open_gate("gate")
     await settled()
@@ -87,8 +87,7 @@ async def test_tasks_that_wait_when_the_worker_stops_never_start(worker: AsyncTa
     waiting = [await worker.add_task(note, n) for n in range(3)]
     await running(worker, *held)
     await worker.stop(timeout=1)
-    expected = TaskStatus.PENDING if backend.durable else TaskStatus.CANCELLED
-    assert [status_of(worker, task_id) for task_id in waiting] == [expected] * 3
+    assert [status_of(worker, task_id) for task_id in waiting] == [backend.cut_off] * 3
     assert tasks.notes == []
 
 
@@ -96,10 +95,12 @@ async def test_every_future_resolves_at_stop(worker: AsyncTaskWorker, backend: B
     held = [await worker.add_task(sleep_for, 3600) for _ in range(2)]
     waiting = await worker.add_task(echo, 1)
     await running(worker, *held)
-    futures = worker.get_task_futures([*held, waiting] if not backend.durable else held)
+    futures = worker.get_task_futures([*held, waiting])
     await worker.stop(timeout=1)
     await settled()
-    assert [future.cancelled() for future in futures] == [True] * len(futures)
+    for future in futures:
+        with pytest.raises(WorkerNotRunningError if backend.durable else asyncio.CancelledError):
+            await future
 
 
 async def test_a_task_added_right_before_stop_ends_or_never_begins(worker: AsyncTaskWorker, backend: Backend) -> None:
@@ -141,14 +142,14 @@ async def test_stopping_what_was_never_started_does_nothing(make_worker: MakeWor
 
 @pytest.mark.parametrize(("first", "second", "duration"), [(60, 1, 1), (1, 60, 1)])
 async def test_of_two_stops_the_shorter_decides_for_both(
-    worker: AsyncTaskWorker, first: float, second: float, duration: float
+    worker: AsyncTaskWorker, backend: Backend, first: float, second: float, duration: float
 ) -> None:
     task_id = await worker.add_task(sleep_for, 3600)
     await running(worker, task_id)
     before = now()
     await asyncio.gather(worker.stop(first), worker.stop(second))
     assert now() - before == duration
-    assert status_of(worker, task_id) is TaskStatus.CANCELLED
+    assert status_of(worker, task_id) is backend.cut_off
 
 
 async def test_cancelling_the_caller_of_stop_does_not_call_it_off(worker: AsyncTaskWorker) -> None:
@@ -184,7 +185,7 @@ async def test_stop_inside_a_task_does_wait_for_the_others(worker: AsyncTaskWork
 
 async def test_two_tasks_that_stop_the_worker_do_not_wait_for_each_other(worker: AsyncTaskWorker) -> None:
     let_in(worker)
-    ids = [await worker.add_task(stop_worker, 5, 1, n) for n in range(2)]
+    ids = await asyncio.gather(*(worker.add_task(stop_worker, 5, 1, n) for n in range(2)))
     assert await worker.wait_for_tasks(ids) == [0, 1]
     assert tasks.notes == [0, 0]
 
@@ -204,11 +205,11 @@ async def test_a_worker_stopped_by_its_own_task_starts_again(worker: AsyncTaskWo
 
 
 async def test_a_second_stop_still_cuts_off_what_the_task_that_called_the_first_left(
-    worker: AsyncTaskWorker,
+    worker: AsyncTaskWorker, backend: Backend
 ) -> None:
     let_in(worker)
     inner = await worker.add_task(stop_worker, 5, 3600)
     await settled()
     await worker.start()
     await worker.stop(timeout=1)
-    assert status_of(worker, inner) is TaskStatus.CANCELLED
+    assert status_of(worker, inner) is backend.cut_off

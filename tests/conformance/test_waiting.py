@@ -12,10 +12,12 @@ from async_task_worker import (
     TaskFailedError,
     TaskNotFoundError,
     TaskStatus,
+    WorkerNotRunningError,
 )
 from tests.conformance.inside import add_and_wait, let_in, wait_for_own_id
 from tests.conformance.watching import ended, now, status_of
 from tests.conftest import MakeWorker
+from tests.support.backends import Backend
 from tests.support.tasks import echo, fail_with, open_gate, sleep_for, wait_at
 from tests.support.waiting import finished, running, settled, turns
 
@@ -213,11 +215,13 @@ async def test_many_tasks_can_be_waited_for_by_many(make_worker: MakeWorker) -> 
 
 
 @BOTH
-async def test_tasks_can_be_waited_for_while_the_worker_stops(worker: AsyncTaskWorker, method: str) -> None:
+async def test_tasks_can_be_waited_for_while_the_worker_stops(
+    worker: AsyncTaskWorker, backend: Backend, method: str
+) -> None:
     task_id = await worker.add_task(sleep_for, 3600)
     await running(worker, task_id)
     waiter = asyncio.create_task(getattr(worker, method)([task_id]))
     await settled()
     await worker.stop(timeout=1)
-    with pytest.raises(TaskCancelledError):
+    with pytest.raises(WorkerNotRunningError if backend.durable else TaskCancelledError):
         await waiter

@@ -147,11 +147,12 @@ async def test_dependencies_decide_about_every_endpoint(worker: AsyncTaskWorker)
         assert (await client.get("/api/health", headers=right)).status_code == 200
 
 
-async def test_two_routers_do_not_meet(worker: AsyncTaskWorker, make_worker: MakeWorker) -> None:
+async def test_two_routers_do_not_meet(worker: AsyncTaskWorker) -> None:
     app = FastAPI()
     app.include_router(create_task_worker_router(worker, prefix="/one", tags=["first"]))
-    app.include_router(create_task_worker_router(await make_worker(), prefix="/two", tags=["second"]))
-    async with client_of(app) as client:
+    second = AsyncTaskWorker()
+    app.include_router(create_task_worker_router(second, prefix="/two", tags=["second"]))
+    async with second, client_of(app) as client:
         body, key = {"task_type": "own_names", "task_id": "mine"}, {"Idempotency-Key": "k"}
         assert (await client.post("/one/tasks", json=body, headers=key)).status_code == 201
         assert (await client.post("/two/tasks", json=body, headers=key)).status_code == 201

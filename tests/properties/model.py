@@ -9,7 +9,7 @@ the time and checks the margin.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from async_task_worker import TaskStatus
 
@@ -69,9 +69,13 @@ class Model:
         tasks: The tasks that are known, by id, in the order they were added.
         zombies: Those left behind that still go on.
         is_open: Whether the worker runs.
+        durable: Whether what has not ended when it stops waits for its next start.
     """
 
-    def __init__(self, slots: int, now: float, *, limit: int | None, retention: float | None) -> None:
+    def __init__(
+        self, slots: int, now: float, *, limit: int | None, retention: float | None, durable: bool = False
+    ) -> None:
+        self.durable = durable
         self.now = now
         self.tasks: dict[str, Expected] = {}
         self.zombies: list[Expected] = []
@@ -115,7 +119,8 @@ class Model:
         """Begin to stop."""
         self.is_open = False
         for task in self.of(PENDING):
-            self._end(task, CANCELLED)
+            if not self.durable:
+                self._end(task, CANCELLED)
 
     def cut_off(self) -> None:
         """Tell everything that still runs to stop."""
@@ -179,11 +184,15 @@ class Model:
         self._end(task, FAILED if task.reason == "timeout" else COMPLETED)
 
     def _give_in(self, task: Expected) -> None:
-        self._end(task, FAILED if task.reason == "timeout" else CANCELLED)
+        if self.durable and task.reason == "stop":
+            task.status, task.reason = PENDING, None
+            task.leaves = task.left_behind = math.inf
+        else:
+            self._end(task, FAILED if task.reason == "timeout" else CANCELLED)
 
     def _leave_behind(self, task: Expected) -> None:
+        self.zombies.append(replace(task))  # as it is now: the task itself may run once more
         self._give_in(task)
-        self.zombies.append(task)
 
     def _end(self, task: Expected, status: TaskStatus) -> None:
         task.status, task.ended = status, self.now

@@ -50,7 +50,7 @@ from async_task_worker.status import NEXT
 from tests.properties.lengths import stateful_settings
 from tests.properties.model import AT_ONCE, BY_GATE, BY_TIME, KINDS, SAME_TIME, Expected, Model
 from tests.support import tasks
-from tests.support.backends import BACKENDS, Backend
+from tests.support.backends import BACKENDS, MEMORY_DISK, Backend
 from tests.support.virtual_time import VirtualTimeLoop
 
 T = TypeVar("T")
@@ -106,6 +106,15 @@ async def add_children(ids: list[str], priority: int) -> None:
         await workers[-1].add_task(tasks.echo, child, task_id=child, priority=priority)
 
 
+meetings: list[asyncio.Barrier] = []
+"""Where the tasks of the current run meet that show all slots at work."""
+
+
+@task("meet")
+async def meet() -> None:
+    await meetings[-1].wait()
+
+
 BAD_CALLS: list[tuple[type[Exception], dict[str, Any]]] = [
     (TypeError, {"func": None}),
     (TypeError, {"func": len}),
@@ -139,7 +148,7 @@ class WorkerMachine(RuleBasedStateMachine):
         tasks.forget_everything()
         self.runner = asyncio.Runner(debug=True, loop_factory=VirtualTimeLoop)
         self.loop = self.runner.get_loop()
-        self.folder = tempfile.TemporaryDirectory()
+        self.folder = tempfile.TemporaryDirectory(dir=MEMORY_DISK if MEMORY_DISK.is_dir() else None)
         self.made = 0
         self.gates_opened: Counter[str] = Counter()
         self.finals: dict[str, TaskInfo] = {}
@@ -159,7 +168,7 @@ class WorkerMachine(RuleBasedStateMachine):
     def make(self, slots: int, limit: int | None, retention: float | None, default_timeout: float | None) -> None:
         loop: Any = self.loop
         self.slots, self.bounded, self.default_timeout = slots, limit is not None, default_timeout
-        self.model = Model(slots, self.loop.time(), limit=limit, retention=retention)
+        self.model = Model(slots, self.loop.time(), limit=limit, retention=retention, durable=self.backend.durable)
         self.worker = AsyncTaskWorker(
             slots,
             default_timeout,
@@ -229,6 +238,9 @@ class WorkerMachine(RuleBasedStateMachine):
         expected = self.model.tasks.get(task_id)
         before = None if expected is None else expected.status
         begun = self.loop.time()
+        if self.model.durable and not self.model.is_open and before is TaskStatus.PENDING:
+            self.assert_refused(WorkerNotRunningError, lambda: self.worker.cancel_task(task_id))
+            return
         answer = self.run(lambda: self.worker.cancel_task(task_id), settle=False)
         assert self.loop.time() - begun <= 1 + SAME_TIME, "a cancellation is answered within a second"
         if expected is None or before not in (TaskStatus.PENDING, TaskStatus.RUNNING):
@@ -238,7 +250,7 @@ class WorkerMachine(RuleBasedStateMachine):
             self.model.advance(self.loop.time())
             assert expected.finished
             assert answer is (expected.status is TaskStatus.CANCELLED)
-            if before is TaskStatus.PENDING:
+            if before is TaskStatus.PENDING and expected.started is None:
                 self.never_start.add(task_id)
         self.settle()
 
@@ -272,9 +284,17 @@ class WorkerMachine(RuleBasedStateMachine):
                 self.model.cut_off()
                 self.model.advance(ended)
                 self.model.leave_rest_behind()
+            self.let_go_of_what_waits()
         self.settle()
         if start_again:
             self.start()
+
+    def let_go_of_what_waits(self) -> None:
+        """Whoever waits for a task that is done after the next start has been told so."""
+        for expected, future in self.waiting:
+            if not expected.finished:
+                assert type(future.exception()) is WorkerNotRunningError
+        self.waiting = [pair for pair in self.waiting if pair[0].finished]
 
     @precondition(lambda self: not self.model.is_open)
     @rule()
@@ -332,7 +352,7 @@ class WorkerMachine(RuleBasedStateMachine):
         timeout = self.unique(timeout)
         outcome = self.run(lambda: _outcome(self.worker.drain(timeout)), settle=False)
         self.model.advance(self.loop.time())
-        left = self.model.of(TaskStatus.PENDING, TaskStatus.RUNNING)
+        left = self.model.is_open and self.model.of(TaskStatus.PENDING, TaskStatus.RUNNING)
         assert type(outcome) is (TimeoutError if left else type(None))
         self.settle()
 
@@ -416,20 +436,21 @@ class WorkerMachine(RuleBasedStateMachine):
         """Let everything end, then have all slots used at once."""
         self.check_events()
 
-        async def meet(meeting: asyncio.Barrier) -> None:
-            await meeting.wait()
-
         async def end_everything() -> None:
             await self.worker.stop(0)
             tasks.open_all_gates()
             await asyncio.sleep(100)
-            assert not [info for info in self.infos() if not info.finished]
+            assert self.backend.durable or not [info for info in self.infos() if not info.finished]
             assert self.worker.zombies == 0
+            for expected in self.model.tasks.values():
+                tasks.open_gate(str(expected.gate))  # for what is run only now
             await self.worker.start()
-            meeting = asyncio.Barrier(self.slots)
+            await self.worker.drain()
+            await asyncio.sleep(100)
+            meetings.append(asyncio.Barrier(self.slots))
             together = []
             for _ in range(self.slots):
-                together.append(await self.worker.add_task(meet, meeting))
+                together.append(await self.worker.add_task(meet))
                 await asyncio.sleep(0.1)
             await self.worker.wait_for_tasks(together, timeout=1)
             await self.worker.stop(0)

@@ -5,6 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
+
+from async_task_worker import TaskStatus
+
+MEMORY_DISK: Final = Path("/dev/shm")  # noqa: S108 - a folder of its own is made there
+"""Where files lie in memory, on a system that has such a place."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +27,13 @@ class Backend:
     url: Callable[[Path], str]
     durable: bool = False
 
+    @property
+    def cut_off(self) -> TaskStatus:
+        """What a task is that had not ended when its worker stopped."""
+        return TaskStatus.PENDING if self.durable else TaskStatus.CANCELLED
+
 
 BACKENDS = [
     Backend("memory", url=lambda folder: "memory://"),
+    Backend("sqlite", url=lambda folder: f"sqlite:///{folder / 'tasks.db'}?durability=process", durable=True),
 ]

@@ -13,6 +13,12 @@ import pytest
 import async_task_worker
 from async_task_worker import (
     DuplicateTaskError,
+    ForkedWorkerError,
+    JournalDamagedError,
+    JournalError,
+    JournalInUseError,
+    NotRegisteredError,
+    NotStorableError,
     QueueFullError,
     TaskCancelledError,
     TaskFailedError,
@@ -34,6 +40,12 @@ BUILTIN = {
     TaskFailedError: Exception,
     TaskCancelledError: Exception,
     TaskTimeoutError: TimeoutError,
+    NotRegisteredError: LookupError,
+    NotStorableError: TypeError,
+    JournalError: OSError,
+    JournalInUseError: OSError,
+    JournalDamagedError: OSError,
+    ForkedWorkerError: RuntimeError,
 }
 EVERY = pytest.mark.parametrize("error", BUILTIN)
 

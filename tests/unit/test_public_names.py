@@ -38,6 +38,8 @@ NAMES = [
         "WorkerNotRunningError",
         "WrongEventLoopError",
     ),
+    *("NotRegisteredError", "NotStorableError", "JournalError", "JournalInUseError", "JournalDamagedError"),
+    *("ForkedWorkerError", "MissingResult"),
     *("QueueFullError", "TaskFailedError", "TaskCancelledError", "TaskTimeoutError"),
     *("AsyncCacheAdapter", "CacheAdapter"),
 ]

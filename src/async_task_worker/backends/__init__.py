@@ -10,7 +10,14 @@ from .local import LocalBackend
 
 __all__ = ["Backend", "LocalBackend", "Runtime", "open_backend"]
 
-SCHEMES: Final[dict[str, Callable[[str], Backend]]] = {"memory": lambda _url: LocalBackend()}
+
+def _open_sqlite(url: str) -> Backend:
+    from .durable import open_sqlite  # noqa: PLC0415 - the database and the codec are for those who use them
+
+    return open_sqlite(url)
+
+
+SCHEMES: Final[dict[str, Callable[[str], Backend]]] = {"memory": lambda _url: LocalBackend(), "sqlite": _open_sqlite}
 
 
 def open_backend(backend: str | Backend) -> Backend:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from ..events import EventBus
@@ -13,6 +14,8 @@ from ..record import TaskRecord
 from ..room import OnFull
 from ..search import TaskPage, TaskQuery
 from ..status import TaskInfo
+
+Requested = Callable[..., TaskRecord]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,16 @@ class Runtime:
 
 class Backend(Protocol):
     """Takes requests, runs them and keeps the ledger up to date."""
+
+    @property
+    def requested(self) -> Requested:
+        """What makes a record of a call, or says what is wrong with it: see :func:`..request.requested`."""
+        ...
+
+    @property
+    def lingers(self) -> bool:
+        """Whether something is still held after a stop, because a task that called it goes on."""
+        ...
 
     @property
     def zombies(self) -> int:
@@ -75,3 +88,6 @@ class Backend(Protocol):
     async def search(self, query: TaskQuery) -> TaskPage:
         """Return the newest tasks that match, from the cursor on; ValueError if that is none."""
         ...
+
+    async def backup(self, path: Path) -> None:
+        """Write a copy of all tasks into a new file; JournalError if there is no such thing, or it fails."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..exceptions import TaskTimeoutError
 from ..ledger import Ledger
-from ..outcome import CUT_SHORT, Outcome, completed
+from ..outcome import CUT_SHORT, GIVEN_BACK, Outcome, completed
 from ..pool import WorkerPool
 from ..queue import TaskQueue
 from ..record import TaskRecord
@@ -72,6 +72,13 @@ class Coalescing:
             rider = None if record.ticket is None else record.ticket.rider
             if isinstance(rider, Passenger) and rider.seat.follows:
                 self._ledger.settle(record, CUT_SHORT)
+
+    def let_go(self) -> None:
+        """Have nobody follow anybody any more: what waits is to run by itself, and without the cache."""
+        for record in self._ledger.select({PENDING}):
+            if record.ticket is not None:
+                record.ticket.ended(GIVEN_BACK)
+                record.ticket = None
 
     def _follow(self, record: TaskRecord, ticket: Ticket) -> bool:
         self.lead(record, ticket)

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from pathlib import Path
 
-from ..exceptions import DuplicateTaskError
+from ..exceptions import DuplicateTaskError, JournalError
 from ..outcome import CUT_SHORT
 from ..pool import WorkerPool
 from ..queue import TaskQueue
 from ..record import TaskRecord
+from ..request import requested
 from ..room import Room
 from ..search import TaskPage, TaskQuery
 from ..status import PENDING, TaskInfo
-from .base import Runtime
+from .base import Requested, Runtime
 from .coalescing import Coalescing
 
 
 class LocalBackend:
     """Runs tasks on the worker's own event loop. Pending ones end cancelled when it stops."""
+
+    requested: Requested = staticmethod(requested)
+    lingers = False
 
     def attach(self, runtime: Runtime) -> None:
         """Take what the worker provides."""
@@ -82,6 +87,10 @@ class LocalBackend:
         """Return the newest of the known tasks that match, from the cursor on."""
         records, cursor = self._ledger.search(query)
         return TaskPage([record.info() for record in records], cursor)
+
+    async def backup(self, path: Path) -> None:
+        """Say that there is nothing to copy."""
+        raise JournalError(f"{path}: tasks in memory have no file that could be copied")
 
     async def _submit_into(self, room: Room, record: TaskRecord) -> None:
         self._ledger.refuse_duplicate(record.id)

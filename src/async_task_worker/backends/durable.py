@@ -1,0 +1,277 @@
+"""Tasks that run in this process and survive it: the queue in memory schedules, a journal remembers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from uuid_utils import uuid7
+
+from ..exceptions import DuplicateTaskError, NotRegisteredError, WorkerNotRunningError
+from ..executor import current_record
+from ..journal.connection import Connect, connect
+from ..journal.place import Place, place_of
+from ..journal.sqlite import SqliteJournal
+from ..journal.waking import Waking
+from ..outcome import GIVEN_BACK
+from ..pool import WorkerPool
+from ..queue import TaskQueue
+from ..record import TaskRecord
+from ..registry import PROGRESS_PARAMETER, TaskFunction, get_task_function, watch_registrations
+from ..request import requested
+from ..room import Room
+from ..search import TaskPage, TaskQuery
+from ..status import PENDING, RUNNING, TaskInfo
+from .base import Requested, Runtime
+from .coalescing import Coalescing
+from .local import LocalBackend
+
+logger = logging.getLogger(__name__)
+
+_UNFINISHED: Final = frozenset({PENDING, RUNNING})
+
+
+class DurableBackend(LocalBackend):
+    """Runs tasks on the worker's own event loop and writes them into a file before they are acknowledged.
+
+    What waits when the worker stops, or when its process dies, runs after the next start.
+
+    Args:
+        place: The file.
+        connector: Makes the connection to it.
+    """
+
+    requested: Requested = staticmethod(partial(requested, new_id=uuid7))
+
+    def __init__(self, place: Place, connector: Connect = connect) -> None:
+        self._place = place
+        self._connector = connector
+        self._arriving: set[str] = set()  # ids of tasks added but not durable yet
+        self._cautious = False
+        self._stopping = 0  # calls of stop() that wait for running tasks
+        self._unregistered: dict[str, list[TaskRecord]] = {}
+        self._unwatch: Callable[[], None] | None = None
+        self._door = asyncio.Lock()  # opening and closing the file take turns
+        self._closing: asyncio.Task[None] | None = None  # after a task that stopped the worker and went on
+
+    @property
+    def lingers(self) -> bool:  # type: ignore[override]
+        """Whether the file is still open after a stop, because a task that called it goes on."""
+        return self._journal.is_open and not self._pool.is_open and not self._stopping
+
+    def attach(self, runtime: Runtime) -> None:
+        """Take what the worker provides."""
+        self._ledger = runtime.ledger
+        self._queue = TaskQueue()
+        self._pool = WorkerPool(
+            self._queue, runtime.executor, runtime.max_workers, ledger=runtime.ledger, stopped=GIVEN_BACK
+        )
+        self._coalescing = Coalescing(self._ledger, self._queue, self._pool)
+        self._journal = SqliteJournal(self._place, *self._ledger.keeping, self._connector)
+        self._room = None
+        if runtime.max_queue_size is not None:
+            waiting = _Waiting(self._queue, self._arriving)
+            self._room = Room(runtime.max_queue_size, runtime.on_full, waiting, self._pool, runtime.events)
+        runtime.events.tap(self._note)
+
+    async def start(self) -> None:
+        """Own the file, take up what is left in it, and begin to run tasks on the running event loop."""
+        if not self._journal.is_open:
+            self._door = self._door if self._door.locked() else asyncio.Lock()  # it may be another loop now
+        async with self._door:
+            if not self._journal.is_open:
+                await self._take_up()
+        if self._room is not None:
+            self._room.open()
+        await self._pool.start()
+
+    async def stop(self, timeout: float | None, spare: set[TaskRecord]) -> None:
+        """Give running tasks *timeout* seconds, put the rest back among what waits, let go of the file."""
+        self._pool.close()
+        if self._room is not None:
+            self._room.close()
+        self._stopping += 1
+        try:
+            await self._pool.finish(timeout, spare)
+        finally:
+            self._stopping -= 1
+        self._coalescing.let_go()
+        await self._close_if_idle()
+
+    def submit(self, record: TaskRecord) -> Awaitable[None] | None:
+        """Write the task down and queue it; what is left to await is that it is durable."""
+        if get_task_function(record.function.name) != record.func:
+            raise NotRegisteredError(f"{record.function.name} is not registered")
+        self._refuse_duplicate(record)
+        return self._add(record) if self._room is None else self._add_into(self._room, record)
+
+    async def cancel(self, task_id: str) -> bool:
+        """End a pending task at once, or tell a running one to stop; return when that is durable."""
+        if not self._journal.is_open:
+            raise WorkerNotRunningError("What is in the file can be cancelled while it is open")
+        cancelled = await super().cancel(task_id)
+        record = self._ledger.get(task_id)
+        if record is not None and record.status is PENDING:  # given back by a stop that came first
+            cancelled = await super().cancel(task_id)
+        if cancelled:
+            await self._journal.flush()
+        return cancelled
+
+    async def fetch(self, task_id: str) -> TaskInfo | None:
+        """Return what is known of a task, or written in the file, or None."""
+        record = self._ledger.get(task_id)
+        if record is not None:
+            return record.info()
+        return await self._journal.fetch(task_id) if self._journal.is_open else None
+
+    async def search(self, query: TaskQuery) -> TaskPage:
+        """Return the newest tasks of all times that match, from the cursor on."""
+        if not self._journal.is_open or (query.statuses is not None and query.statuses <= _UNFINISHED):
+            return await super().search(query)
+        await self._journal.catch_up()
+        page = await self._journal.search(query)
+        return TaskPage([self._as_known(info) for info in page.tasks], page.next_cursor)
+
+    async def backup(self, path: Path) -> None:
+        """Write a copy of all that is durable into a new file."""
+        await self._journal.catch_up()
+        await self._journal.back_up(path)
+
+    def _as_known(self, info: TaskInfo) -> TaskInfo:
+        """Return the snapshot of this moment if the task is known: it has the objects themselves."""
+        record = self._ledger.get(info.id)
+        return info if record is None else record.info()
+
+    async def _add_into(self, room: Room, record: TaskRecord) -> None:
+        await room.enter()
+        try:
+            self._refuse_duplicate(record)  # somebody may have taken the id meanwhile
+            await self._add(record)
+        except BaseException:
+            room.look_again()
+            raise
+
+    async def _add(self, record: TaskRecord) -> None:
+        self._ledger.stamp(record)
+        seq, durable = self._journal.append(record)
+        self._arriving.add(record.id)
+        try:
+            await durable
+        except BaseException:
+            if durable.done() and not durable.cancelled() and durable.exception() is None:
+                self._journal.withdraw(seq)  # its caller was called off when it was durable already
+            raise
+        finally:
+            self._arriving.discard(record.id)
+        if record.ticket is not None:
+            if self._coalescing.served(record, record.ticket):
+                return
+            self._coalescing.lead(record, record.ticket)
+        self._ledger.enlist(record)
+        self._queue.put(record)
+        self._pool.wake()
+
+    def _refuse_duplicate(self, record: TaskRecord) -> None:
+        if record.id in self._arriving:
+            raise DuplicateTaskError(repr(record.id), task_id=record.id)
+        self._ledger.refuse_duplicate(record.id)
+
+    def _note(self, _kind: str, record: TaskRecord) -> None:
+        if record.attempt or record.finished:
+            self._journal.note(record)
+            if self.lingers and record.status is not RUNNING:
+                self._closing = asyncio.ensure_future(self._close_if_idle())
+
+    async def _take_up(self) -> None:
+        """Open the file and make records of what is left in it."""
+        self._queue.clear()
+        self._forget_unregistered()
+        found = await self._journal.open()
+        try:
+            self._cautious = found.died
+            waking = Waking(self._resume, self._ledger.epoch, direct=not found.died)
+            async for rows in self._journal.unfinished():
+                waking.take(rows)
+        except BaseException:
+            await self._journal.close()
+            raise
+        for record in self._ledger.restore(waking.by_arrival()):
+            self._journal.note(record)  # its end could not be written at the time
+        for record in waking.records:
+            if record.func is not None and self._ledger.owns(record):
+                self._queue.put(record)
+        self._report_unregistered([record for record in waking.records if record.func is None])
+
+    async def _resume(self, **progress: Any) -> Any:
+        """Run a task from an earlier life of the worker: find its arguments and its function."""
+        record = current_record()
+        if record is None:
+            raise RuntimeError("this runs as a task only")
+        if self._cautious:  # its start is durable first: a task that kills its process is found out
+            await self._journal.flush()
+        args, kwargs = await self._journal.arguments(record)
+        if not record.function.wants_progress(tuple(args), kwargs):
+            progress.pop(PROGRESS_PARAMETER, None)
+        function: Any = get_task_function(record.function.name)
+        return await function(*args, **kwargs, **progress)
+
+    def _report_unregistered(self, records: list[TaskRecord]) -> None:
+        for record in records:
+            self._unregistered.setdefault(record.function.name, []).append(record)
+        if records:
+            counted = Counter(record.function.name for record in records)
+            logger.warning(
+                "%s: tasks wait for functions that are not registered: %s",
+                self._place.path,
+                ", ".join(f"{name!r} ({count})" for name, count in counted.items()),
+            )
+            loop = asyncio.get_running_loop()
+            self._unwatch = watch_registrations(lambda name: self._heard_of(loop, name))
+
+    def _heard_of(self, loop: asyncio.AbstractEventLoop, name: str) -> None:
+        if name in self._unregistered and not loop.is_closed():
+            loop.call_soon_threadsafe(self._adopt, name)
+
+    def _adopt(self, name: str) -> None:
+        """Queue the tasks whose function is registered by now."""
+        function: Any = get_task_function(name)
+        for record in self._unregistered.pop(name, ()):
+            if record.status is PENDING:
+                record.function = TaskFunction(function, name)
+                record.func = self._resume
+                self._queue.put(record)
+        self._pool.wake()
+
+    def _forget_unregistered(self) -> None:
+        self._unregistered.clear()
+        if self._unwatch is not None:
+            self._unwatch()
+            self._unwatch = None
+
+    async def _close_if_idle(self) -> None:
+        """Let go of the file, unless a task that stopped the worker goes on: its end is to be written, too."""
+        async with self._door:
+            if self._journal.is_open and not (self._pool.is_open or self._pool.running):
+                self._forget_unregistered()
+                await self._journal.close()
+
+
+class _Waiting:
+    """What counts as waiting where a queue is bounded: also what is about to be durable."""
+
+    def __init__(self, queue: TaskQueue, arriving: set[str]) -> None:
+        self._queue = queue
+        self._arriving = arriving
+
+    def __len__(self) -> int:
+        return len(self._queue) + len(self._arriving)
+
+
+def open_sqlite(url: str) -> DurableBackend:
+    """Return the backend of the file a ``sqlite://`` address names."""
+    return DurableBackend(place_of(url))

@@ -1,0 +1,139 @@
+"""Opening the file: one owner, one connection, set up so that what is committed stays."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+from ..exceptions import JournalDamagedError, JournalError, JournalInUseError
+from .place import Place, network_file_system
+
+Connect = Callable[[Path], Any]
+"""Makes a connection. It is sqlite3's, or a stand-in with the same methods."""
+
+APPLICATION_ID: Final = 0x41_54_57_31  # "ATW1", for file(1) and for us to know our own
+MIGRATIONS: Final = ("schema.sql",)
+"""Files that lead from one version to the next: the first makes version 1 of an empty file."""
+
+_WAL_PAGES: Final = 4000
+_CACHE_KIB: Final = 8 * 1024
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Return a connection that leaves transactions to us and waits for no lock."""
+    return sqlite3.connect(path, timeout=0, isolation_level=None, cached_statements=256)
+
+
+def opened(place: Place, connect: Connect = connect) -> Any:
+    """Return a connection that owns the file, of the newest version, until it is closed.
+
+    Raises:
+        JournalInUseError: Somebody else owns it.
+        JournalDamagedError: It is none of ours, of a later version, or does not pass the check.
+        JournalError: It cannot be opened or made.
+    """
+    path = place.path
+    if kind := network_file_system(path):
+        raise JournalError(f"{path} lies on a network file system ({kind}), where locks cannot be relied on")
+    connection = None
+    try:
+        _make_private(path)
+        connection = connect(path)
+        _lock(connection)
+        version = _version(connection, path)
+        _set_up(connection, place)
+        _migrate(connection, version)
+        if place.checked:
+            check(connection, path)
+    except BaseException as error:
+        if connection is not None:
+            connection.close()
+        if isinstance(error, OSError | sqlite3.Error) and not isinstance(error, JournalError):
+            raise explained(error, path) from error
+        raise
+    return connection
+
+
+def explained(error: Exception, path: Path) -> JournalError:
+    """Return the error of ours that tells what a failure of the file's means."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return JournalInUseError(str(path))
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return JournalDamagedError(f"{path}: {error}")
+    return JournalError(f"{path}: {error}")
+
+
+def check(connection: Any, path: Path) -> None:
+    """Raise JournalDamagedError unless every page and index of the file is sound."""
+    found = [row[0] for row in connection.execute("PRAGMA integrity_check(5)").fetchall()]
+    if found != ["ok"]:
+        raise JournalDamagedError(f"{path}: {'; '.join(found)}")
+
+
+def _make_private(path: Path) -> None:
+    """Make the file, for its owner's eyes only, unless it is there.
+
+    One that is there is not opened: closing it again would drop the locks of another
+    connection of this process.
+    """
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+
+
+def _lock(connection: Any) -> None:
+    """Become the one owner, before anything is read: then no memory is shared, and nobody else gets in."""
+    connection.execute("PRAGMA trusted_schema = OFF").fetchall()
+    connection.execute("PRAGMA locking_mode = EXCLUSIVE").fetchall()
+    connection.execute("BEGIN IMMEDIATE")  # takes the lock, which is then kept
+    connection.execute("COMMIT")
+
+
+def _version(connection: Any, path: Path) -> int:
+    """Return the version of the file, 0 for a new one; JournalDamagedError if it is none of ours."""
+    version = _pragma(connection, "user_version")
+    tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+    if (tables or version) and _pragma(connection, "application_id") != APPLICATION_ID:
+        raise JournalDamagedError(f"{path} is another program's database")
+    if version > len(MIGRATIONS):
+        raise JournalDamagedError(f"{path} was written by a later version of this package")
+    return version
+
+
+def _set_up(connection: Any, place: Place) -> None:
+    for pragma in (
+        "journal_mode = WAL",
+        f"synchronous = {'FULL' if place.survives_power_cuts else 'NORMAL'}",
+        "fullfsync = ON",  # heard on macOS only, where a plain fsync does not reach the disk
+        "checkpoint_fullfsync = ON",
+        f"wal_autocheckpoint = {_WAL_PAGES}",
+        f"cache_size = -{_CACHE_KIB}",
+        "temp_store = MEMORY",
+    ):
+        connection.execute(f"PRAGMA {pragma}").fetchall()
+
+
+def _migrate(connection: Any, version: int) -> None:
+    """Bring the file to the newest version, in one transaction."""
+    if version == len(MIGRATIONS):
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    for name in MIGRATIONS[version:]:
+        for statement in _statements(Path(__file__).with_name(name).read_text(encoding="utf-8")):
+            connection.execute(statement)
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+    connection.execute("COMMIT")
+
+
+def _pragma(connection: Any, name: str) -> int:
+    return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
+
+
+def _statements(script: str) -> list[str]:
+    bare = "\n".join(line.partition("--")[0] for line in script.splitlines())
+    return [statement for statement in map(str.strip, bare.split(";")) if statement]

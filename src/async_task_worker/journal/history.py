@@ -1,0 +1,98 @@
+"""Asking the file about tasks of all times: one by its id, or a page of those that match, newest first."""
+
+from __future__ import annotations
+
+import struct
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error as Base64Error
+from collections.abc import Iterator
+from typing import Any, Final
+
+from ..search import TaskPage, TaskQuery
+from ..status import TaskInfo
+from .rows import CODES, SHOWN, Row, info_of
+
+_PLACE: Final = struct.Struct(">dq")
+_MOST_READ: Final = 2_000
+"""Rows one page reads the texts of: everything else waits meanwhile."""
+
+_COLUMNS: Final = ",".join(SHOWN)
+_SEQ, _CREATED = SHOWN.index("seq"), SHOWN.index("created_at")
+
+
+def find(connection: Any, task_id: str) -> TaskInfo | None:
+    """Return what is written of a task, or None."""
+    row = connection.execute(f"SELECT {_COLUMNS} FROM task WHERE id = ?", [task_id]).fetchone()  # noqa: S608
+    return None if row is None else info_of(row)
+
+
+def search(connection: Any, query: TaskQuery) -> TaskPage:
+    """Return the newest tasks that match, from the cursor on.
+
+    Raises:
+        ValueError: The cursor is none of ours.
+    """
+    conditions, values = _conditions(query)
+    limit = query.limit if query.text is None else _MOST_READ
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM task WHERE {' AND '.join(conditions)}"  # noqa: S608 - the values are bound
+        f" ORDER BY created_at DESC, seq DESC LIMIT {limit + 1}",
+        values,
+    ).fetchall()
+    seen, more = rows[:limit], len(rows) > limit
+    if query.text is None:
+        page, last = [info_of(row) for row in seen], seen[-1:]
+    else:
+        page, last = _with_text(seen, query.text, query.limit)
+        more = more or last != seen[-1:]
+    return TaskPage(page, _cursor_at(*last) if more else None)
+
+
+def _conditions(query: TaskQuery) -> tuple[list[str], list[Any]]:
+    asked: list[tuple[str, list[Any]]] = [("1", [])]
+    if query.statuses is not None:
+        codes = ",".join(str(CODES[status]) for status in query.statuses)
+        asked.append(
+            (f"status IN ({codes}) AND status >= {min(map(CODES.__getitem__, query.statuses), default=0)}", [])
+        )
+    if query.task_type is not None:
+        asked.append(("name = ?", [query.task_type]))
+    if query.before is not None:
+        asked.append(("created_at < ?", [query.before]))
+    if query.after is not None:
+        asked.append(("created_at >= ?", [query.after]))
+    if query.cursor is not None:
+        created, seq = _place_of(query.cursor)
+        asked.append(("created_at <= ? AND (created_at < ? OR seq < ?)", [created, created, seq]))
+    return [condition for condition, _ in asked], [value for _, values in asked for value in values]
+
+
+def _with_text(rows: list[Row], text: str, limit: int) -> tuple[list[TaskInfo], list[Row]]:
+    """Return those in which the text occurs, and the last row that was looked at."""
+    page: list[TaskInfo] = []
+    for row in rows:
+        info = info_of(row)
+        if any(text in written.casefold() for written in _texts(info)):
+            page.append(info)
+            if len(page) == limit:
+                return page, [row]
+    return page, rows[-1:]
+
+
+def _texts(info: TaskInfo) -> Iterator[str]:
+    yield info.id
+    yield info.name
+    yield info.error or ""
+    yield from (value for value in info.metadata.values() if isinstance(value, str))
+
+
+def _cursor_at(row: Row) -> str:
+    return urlsafe_b64encode(_PLACE.pack(row[_CREATED], row[_SEQ])).rstrip(b"=").decode()
+
+
+def _place_of(cursor: str) -> tuple[float, int]:
+    try:
+        created, seq = _PLACE.unpack(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except (Base64Error, struct.error, ValueError):
+        raise ValueError("cursor is not one that a search returned") from None
+    return created, seq

@@ -1,0 +1,125 @@
+"""What users hand in and get back, as the bytes that are written down, and back again. Nothing here is pickled."""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import dataclass
+from typing import Any, Final
+
+from async_cache.codec import Codec
+from async_cache.exceptions import CorruptError, UnencodableError
+
+from ..exceptions import NotStorableError, TaskFailedError
+from ..record import TaskRecord
+from ..status import ErrorDetail, MissingResult, error_text
+
+_CODEC: Final = Codec()
+_LONGEST_TRACEBACK: Final = 16_000
+"""Characters kept of a traceback, from its end."""
+
+Call = tuple[list[Any], dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredErrorDetail(ErrorDetail):
+    """What was written down of an error: its class and traceback as text."""
+
+    stored_type: str = ""
+    stored_traceback: str = ""
+
+    @property
+    def type(self) -> str:
+        """The error's class, with its module unless that is ``builtins``."""
+        return self.stored_type
+
+    @property
+    def message(self) -> str:
+        """The same text as :attr:`TaskInfo.error`."""
+        return str(self.exception.args[0])
+
+    @property
+    def traceback(self) -> str:
+        """The formatted traceback, or the end of a long one. Not for the public."""
+        return self.stored_traceback
+
+
+def encoded_call(args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> bytes | None:
+    """Return the arguments of a call as bytes, None for none; NotStorableError if they would not come back."""
+    if not args and kwargs is None:
+        return None
+    return _encoded([list(args), kwargs or {}], "an argument")
+
+
+def decoded_call(data: bytes | None) -> Call:
+    """Return what :func:`encoded_call` wrote; raises CorruptError, as for a class that is not what it was."""
+    if data is None:
+        return [], {}
+    args, kwargs = _CODEC.decode(data)
+    return args, kwargs
+
+
+def encoded_metadata(metadata: dict[Any, Any] | None) -> bytes | None:
+    """Return the metadata as bytes, None for none; NotStorableError if it would not come back."""
+    return _encoded(metadata, "the metadata") if metadata else None
+
+
+def decoded_metadata(data: bytes | None) -> dict[Any, Any] | None:
+    """Return what :func:`encoded_metadata` wrote, or what there is to say if it cannot be read any more."""
+    if data is None:
+        return None
+    try:
+        return dict(_CODEC.decode(data))
+    except CorruptError as error:
+        return {"unreadable": str(error)}
+
+
+def encoded_result(result: Any) -> tuple[bytes | None, bytes | None]:
+    """Return a result as bytes and, if that cannot be, what is known of it as other bytes."""
+    if result is None:
+        return None, None
+    try:
+        return _CODEC.encode(result), None
+    except (UnencodableError, RecursionError) as error:
+        kind = type(result)
+        return None, _CODEC.encode([f"{kind.__module__}.{kind.__qualname__}", printable(str(error))])
+
+
+def decoded_result(data: bytes | None, detail: bytes | None) -> Any:
+    """Return what :func:`encoded_result` wrote, or a :class:`MissingResult`."""
+    if data is None:
+        return None if detail is None else MissingResult(*_CODEC.decode(detail))
+    try:
+        return _CODEC.decode(data)
+    except CorruptError as error:
+        return MissingResult("unknown", str(error))
+
+
+def encoded_error(record: TaskRecord) -> tuple[str, bytes]:
+    """Return the text of a failed task's error, and its class and traceback as bytes."""
+    error = record.error
+    detail = ErrorDetail(error, record.traceback)
+    try:
+        trace = detail.traceback
+    except Exception:  # noqa: BLE001 - the user's error class: whatever it raises when shown, the task has ended
+        trace = "".join(traceback.format_tb(record.traceback))
+    return printable(error_text(error)), _CODEC.encode([detail.type, printable(trace[-_LONGEST_TRACEBACK:])])
+
+
+def decoded_error(task_id: str, error: str | None, detail: bytes | None) -> StoredErrorDetail | None:
+    """Return what :func:`encoded_error` wrote."""
+    if error is None:
+        return None
+    failed = TaskFailedError(error, task_id=task_id)
+    return StoredErrorDetail(failed, None, *(("", "") if detail is None else _CODEC.decode(detail)))
+
+
+def printable(text: str) -> str:
+    """Return the text with what UTF-8 cannot express written out."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _encoded(value: object, what: str) -> bytes:
+    try:
+        return _CODEC.encode(value)
+    except (UnencodableError, RecursionError) as error:
+        raise NotStorableError(f"{what} cannot be written down ({error})") from None

@@ -1,0 +1,72 @@
+"""What becomes of the tasks whose process died: one transaction when the file is opened next."""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import Any, Final
+
+from ..arguments import LOWEST_PRIORITY
+from ..record import TaskRecord
+from .base import Opened
+from .rows import Row
+
+_END_FAILED: Final = """
+    UPDATE task SET status = 3, phase = NULL, ended_at = :now, recoveries = recoveries + 1, error = {error}
+    WHERE status = 1 AND {condition}
+"""
+_DIED_AGAIN: Final = _END_FAILED.format(
+    error="'worker died ' || (recoveries + 1) || ' times while running this task'",
+    condition="recoveries + 1 >= :deaths",
+)
+_NOT_TWICE: Final = _END_FAILED.format(
+    error="'worker died while running this task, which must not run twice'", condition="once"
+)
+_AGAIN: Final = """
+    UPDATE task SET status = 0, phase = 'recovered', recoveries = recoveries + 1, changes = changes + 1
+    WHERE status = 1
+"""
+
+_UNFINISHED: Final = (
+    "seq, id, name, priority, phase, attempt, changes, progress, timeout, created_at, metadata,"
+    " arguments IS NOT NULL, started_at"
+)
+_BEFORE_ALL: Final = LOWEST_PRIORITY, 0
+WINDOW: Final = 500
+"""How many tasks' arguments are read ahead."""
+
+
+def recover(connection: Any, max_recoveries: int, now: float) -> Opened:
+    """Make the running tasks pending again, or failed, and return what there is. Within a transaction."""
+    connection.execute(_NOT_TWICE, {"now": now})
+    connection.execute(_DIED_AGAIN, {"now": now, "deaths": max(max_recoveries, 1)})
+    connection.execute(_AGAIN)
+    last = connection.execute("SELECT coalesce(max(seq), 0) FROM task").fetchone()[0]
+    finished = connection.execute("SELECT count(*) FROM task WHERE status >= 2").fetchone()[0]
+    in_use = connection.execute("SELECT 1 FROM fact WHERE name = 'in use'").fetchone()
+    connection.execute("INSERT INTO fact VALUES ('in use', 1) ON CONFLICT DO NOTHING")
+    return Opened(last_seq=last, finished=finished, died=in_use is not None)
+
+
+def read_unfinished(connection: Any, after: tuple[int, int] | None, limit: int) -> list[Row]:
+    """Return the next tasks in the order of their turns, after the one of that priority and number."""
+    return _next_in_turn(connection, _UNFINISHED, *(after or _BEFORE_ALL), limit)
+
+
+def read_arguments(connection: Any, record: TaskRecord) -> list[Row]:
+    """Return the id and the arguments of a task and of those whose turn comes after it."""
+    own = connection.execute("SELECT seq, id, arguments FROM task WHERE id = ?", [record.id]).fetchall()
+    following = [_next_in_turn(connection, "seq, id, arguments", record.priority, row[0], WINDOW) for row in own]
+    return [row[1:] for row in chain(own, *following)]
+
+
+def _next_in_turn(connection: Any, columns: str, priority: int, seq: int, limit: int) -> list[Row]:
+    """Return pending tasks in the order of their turns: two searches, each of which begins where it should."""
+    select = f"SELECT {columns} FROM task INDEXED BY task_pending WHERE status = 0 AND"  # noqa: S608 - columns of ours
+    rows: list[Row] = connection.execute(
+        f"{select} priority = ? AND seq > ? ORDER BY priority, seq LIMIT ?", [priority, seq, limit]
+    ).fetchall()
+    if len(rows) < limit:
+        rows += connection.execute(
+            f"{select} priority > ? ORDER BY priority, seq LIMIT ?", [priority, limit - len(rows)]
+        ).fetchall()
+    return rows

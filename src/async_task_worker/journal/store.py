@@ -1,0 +1,188 @@
+"""The file itself, as its one thread sees it: whole batches in, pages out. Everything here blocks."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from itertools import chain
+from pathlib import Path
+from typing import Any, Final
+
+from ..exceptions import JournalError
+from .base import Batch, Opened
+from .connection import Connect, connect, explained, opened
+from .place import Place
+from .recovery import recover
+from .rows import ENDED, MOVED, PIECES, Row, Write, insertion, update
+
+_PURGED_AT_ONCE: Final = 500
+"""Rows that one commit deletes at most, so that nobody waits for a large clearing."""
+
+_update_moved: Final = update(MOVED)
+_update_ended: Final = update(ENDED)
+_open: Final[weakref.WeakSet[Store]] = weakref.WeakSet()
+
+
+class Store:
+    """A file of tasks, opened and used by one thread.
+
+    Args:
+        place: Where it lies and how it is to be kept.
+        connector: Makes the connection.
+    """
+
+    def __init__(self, place: Place, connector: Connect = connect) -> None:
+        self._place = place
+        self._connect = connector
+        self._connection: Any = None
+        self._finished = 0
+
+    def open(self, now: float) -> Opened:
+        """Open the file, make it if there is none, and give back what was running when its owner died.
+
+        Args:
+            now: The wall-clock time.
+        """
+        self._connection = opened(self._place, self._connect)
+        _open.add(self)
+        try:
+            with self._transaction():
+                found = recover(self._connection, self._place.max_recoveries, now)
+        except BaseException:
+            self.close(clean=False)
+            raise
+        self._finished = found.finished
+        return found
+
+    def commit(self, batch: Batch) -> set[int]:
+        """Write all of a batch or nothing; return the numbers of added tasks whose id is taken."""
+        with self._transaction():
+            for seqs in _pieces(batch.withdrawn):
+                self._run(f"DELETE FROM task WHERE seq IN ({','.join('?' * len(seqs))})", seqs)  # noqa: S608
+            taken = self._add(batch)
+            self._write(_update_moved, batch.moved)
+            self._write(_update_ended, batch.ended)
+            purged = self._purge(batch)
+        self._finished += len(batch.ended) - purged
+        return taken
+
+    def read(self, query: Callable[[Any], Any]) -> Any:
+        """Return what *query* makes of the connection."""
+        with self._faults():
+            return query(self._connection)
+
+    def back_up(self, path: Path) -> None:
+        """Write a copy of everything committed so far into *path*, which must not exist."""
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        except OSError as error:
+            raise JournalError(f"{path}: {error}") from error
+        with self._faults():
+            self._run("VACUUM INTO ?", [str(path)])
+
+    def close(self, *, clean: bool) -> None:
+        """Close the file; *clean* notes that nothing was running."""
+        connection, self._connection = self._connection, None
+        _open.discard(self)
+        if connection is None:
+            return
+        try:
+            if clean:
+                connection.execute("DELETE FROM fact WHERE name = 'in use'")
+        finally:
+            connection.close()
+
+    def abandon(self) -> None:
+        """Let go of the connection for good without closing it: it is the parent process's."""
+        if self._connection is not None:
+            import ctypes  # noqa: PLC0415 - after a fork only
+
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._connection))
+            self._connection = None
+
+    def _add(self, batch: Batch) -> set[int]:
+        added = sum(self._run(insertion(len(rows)), _flat(rows)) for rows in _pieces(batch.added))
+        if added == len(batch.added):
+            return set()
+        return {row[0] for row in batch.added if not self._has(row[0]) and not self._replace(row, batch)}
+
+    def _has(self, seq: int) -> bool:
+        return self._connection.execute("SELECT 1 FROM task WHERE seq = ?", [seq]).fetchone() is not None
+
+    def _replace(self, row: Row, batch: Batch) -> bool:
+        """Put a new task in the place of one of the same id that should have been forgotten by now."""
+        gone = self._run(
+            "DELETE FROM task WHERE id = ? AND status >= 2 AND (seq >= ? OR ended_at <= ?)",
+            [row[1], batch.forgotten_from, batch.expired],
+        )
+        self._finished -= gone
+        return bool(gone) and self._run(insertion(1), row) > 0
+
+    def _purge(self, batch: Batch) -> int:
+        excess = 0 if batch.keep is None else self._finished + len(batch.ended) - batch.keep
+        purged = 0
+        if excess > 0:
+            purged = self._purge_where("status >= 2", [], min(excess, _PURGED_AT_ONCE))
+        if batch.expired is not None:
+            purged += self._purge_where("status >= 2 AND ended_at <= ?", [batch.expired], _PURGED_AT_ONCE)
+        return purged
+
+    def _purge_where(self, condition: str, values: list[float], limit: int) -> int:
+        oldest = f"SELECT seq FROM task WHERE {condition} ORDER BY ended_at LIMIT {limit}"  # noqa: S608
+        return self._run(f"DELETE FROM task WHERE seq IN ({oldest})", values)  # noqa: S608 - conditions of ours
+
+    def _write(self, statement: Write, rows: Sequence[Row]) -> None:
+        for piece in _pieces(rows):
+            self._run(statement(len(piece)), _flat(piece))
+
+    def _run(self, statement: str, values: Sequence[Any]) -> int:
+        """Execute a statement that changes something and return how many rows it changed."""
+        return int(self._connection.execute(statement, values).rowcount)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._faults():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    with suppress(sqlite3.Error):  # what went wrong first is what counts
+                        self._connection.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _faults(self) -> Iterator[None]:
+        if self._connection is None:
+            raise JournalError(f"{self._place.path} is not open")
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise explained(error, self._place.path) from error
+
+
+def _pieces(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    """Cut the rows into pieces of the few sizes there are statements for."""
+    start, size = 0, 0
+    for size in PIECES:
+        while len(rows) - start >= size:
+            yield rows[start : start + size]
+            start += size
+
+
+def _flat(rows: Sequence[Row]) -> list[Any]:
+    return list(chain.from_iterable(rows))
+
+
+def _abandon_all() -> None:
+    for store in tuple(_open):
+        store.abandon()
+
+
+if hasattr(os, "register_at_fork"):
+    # Closing the connection in a child would write into the file its parent goes on with.
+    os.register_at_fork(after_in_child=_abandon_all)

@@ -1,0 +1,92 @@
+"""Whichever write or sync fails, only the calls of that moment hear of it, and the worker goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("apsw")
+
+from async_task_worker import AsyncTaskWorker, JournalError, TaskStatus
+from async_task_worker.backends.durable import DurableBackend
+from async_task_worker.journal.place import Place
+from tests.chaos import aftermath
+from tests.chaos.aftermath import FINAL
+from tests.chaos.disk import ERRORS, Disk, Fault
+from tests.chaos.lengths import FAULTS, report
+from tests.support.tasks import echo, sleep_for
+
+CALLERS = 5
+
+
+async def call(worker: AsyncTaskWorker, caller: int, refused: list[str]) -> list[str]:
+    """Add tasks one after the other; return the ids of those acknowledged."""
+    acknowledged = []
+    for number in range(6):
+        task_id = f"{caller}.{number}"
+        try:
+            acknowledged.append(await worker.add_task(echo, number, task_id=task_id))
+        except JournalError:
+            refused.append(task_id)
+            assert worker.get_task_info(task_id) is None
+    return acknowledged
+
+
+@pytest.mark.parametrize("kind", ["write", "sync"])
+@pytest.mark.parametrize("error", ERRORS)
+async def test_a_fault_at_any_operation_hurts_only_the_calls_of_that_moment(
+    folder: Path, kind: str, error: str
+) -> None:
+    disk, heard = Disk(), 0
+    for nth in FAULTS:
+        path = folder / f"{nth}.db"
+        worker = AsyncTaskWorker(max_workers=2, backend=DurableBackend(Place(path), disk.connect))
+        await worker.start()
+        disk.break_down(Fault(kind, nth, ERRORS[error]))
+        refused: list[str] = []
+        calls = await asyncio.gather(*(call(worker, caller, refused) for caller in range(CALLERS)))
+        acknowledged = [task_id for ids in calls for task_id in ids]
+        disk.heal()
+        acknowledged.append(await worker.add_task(echo, "after the fault"))
+        await worker.wait_for_tasks(acknowledged)
+        await worker.stop()
+        heard += len(refused)
+        left = aftermath.read(path)
+        assert left.keys() == set(acknowledged)
+        assert {row.status for row in left.values()} == {FINAL}
+        path.unlink()
+    disk.unregister()
+    report(f"{error} at a {kind}", faults=len(FAULTS), refused=heard, lost=0)
+    assert heard
+
+
+async def test_what_could_not_be_written_when_a_task_ended_is_written_later(folder: Path) -> None:
+    disk = Disk()
+    worker = AsyncTaskWorker(backend=DurableBackend(Place(folder / "tasks.db"), disk.connect))
+    async with worker:
+        task_id = await worker.add_task(echo, "kept")
+        disk.break_down(Fault("write", 1, ERRORS["disk full"], times=1_000_000))
+        assert await worker.get_task_future(task_id) == "kept"
+        await asyncio.sleep(3)
+        disk.heal()
+        await asyncio.sleep(3)
+        assert (await worker.search_tasks(TaskStatus.COMPLETED)).tasks[0].id == task_id
+        assert worker._backend._journal._noted == {}  # type: ignore[attr-defined]
+    disk.unregister()
+
+
+async def test_a_cancellation_that_cannot_be_written_says_so(folder: Path) -> None:
+    disk = Disk()
+    worker = AsyncTaskWorker(max_workers=1, backend=DurableBackend(Place(folder / "tasks.db"), disk.connect))
+    async with worker:
+        ids = [await worker.add_task(sleep_for, 3600) for _ in range(2)]
+        disk.break_down(Fault("write", 1, ERRORS["disk full"], times=1_000_000))
+        with pytest.raises(JournalError):
+            await worker.cancel_task(ids[1])
+        disk.heal()
+        assert await worker.cancel_task(ids[0])
+    disk.unregister()
+    left = aftermath.read(folder / "tasks.db")
+    assert [left[task_id].status for task_id in ids] == [FINAL + 2] * 2

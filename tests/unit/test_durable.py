@@ -1,0 +1,513 @@
+"""A worker on a file: what it refuses, what it takes up again, and what it makes of what it finds."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from async_task_worker import (
+    AsyncTaskWorker,
+    DuplicateTaskError,
+    ForkedWorkerError,
+    JournalDamagedError,
+    JournalError,
+    JournalInUseError,
+    MissingResult,
+    NotRegisteredError,
+    NotStorableError,
+    TaskInfo,
+    TaskStatus,
+    WorkerNotRunningError,
+    get_task_function,
+    register_task,
+    task,
+)
+from async_task_worker.journal.place import network_file_system
+from async_task_worker.registry import _REGISTRY
+from tests.support import tasks
+from tests.support.tasks import add, collect, echo, fail_with, note, open_gate, report_progress, sleep_for, wait_at
+from tests.support.virtual_time import run_virtual
+from tests.support.waiting import finished, running, settled
+
+Open = Callable[..., Awaitable[AsyncTaskWorker]]
+
+
+class Unwritable:
+    """Nothing any codec knows."""
+
+
+@task("make_unwritable")
+async def make_unwritable() -> Unwritable:
+    return Unwritable()
+
+
+@task("only_once", idempotent=False)
+async def only_once() -> None:
+    await asyncio.sleep(3600)
+
+
+@pytest.fixture
+def path(folder: Path) -> Path:
+    return folder / "tasks.db"
+
+
+@pytest_asyncio.fixture
+async def opened(path: Path) -> AsyncIterator[Open]:
+    """``await opened(**options)`` returns a worker started on the one file, stopped with the test."""
+    made: list[AsyncTaskWorker] = []
+
+    async def open_worker(query: str = "", **options: Any) -> AsyncTaskWorker:
+        worker = AsyncTaskWorker(**{"backend": f"sqlite:///{path}?durability=process{query}", **options})
+        made.append(worker)
+        await worker.start()
+        return worker
+
+    yield open_worker
+    tasks.open_all_gates()
+    for worker in made:
+        await worker.stop(timeout=0)
+
+
+async def info_of(worker: AsyncTaskWorker, task_id: str) -> TaskInfo:
+    info = await worker.fetch_task_info(task_id)
+    assert info is not None
+    return info
+
+
+def in_file(path: Path, statement: str, *values: object) -> list[Any]:
+    """Do something to the file while no worker has it."""
+    connection = sqlite3.connect(path)
+    try:
+        with connection:
+            return connection.execute(statement, values).fetchall()
+    finally:
+        connection.close()
+
+
+def died_while_running(path: Path, task_id: str, times: int = 1) -> None:
+    """Leave the file as a process would that died while it ran the task."""
+    in_file(path, "UPDATE task SET status = 1, attempt = ?, started_at = created_at WHERE id = ?", times, task_id)
+    in_file(path, "INSERT OR IGNORE INTO fact VALUES ('in use', 1)")
+
+
+# What is refused
+
+
+async def test_a_function_without_a_registered_name_is_refused_and_nothing_recorded(opened: Open) -> None:
+    async def unknown() -> None: ...
+
+    worker = await opened()
+    with pytest.raises(NotRegisteredError, match="@task"):
+        await worker.add_task(unknown)
+    assert (await worker.search_tasks()).tasks == []
+
+
+@pytest.mark.parametrize(
+    "call", [{"args": [Unwritable()]}, {"kwargs": {"x": Unwritable()}}, {"metadata": {1: Unwritable()}}]
+)
+async def test_what_cannot_be_written_down_is_refused_and_nothing_recorded(opened: Open, call: dict[str, Any]) -> None:
+    worker = await opened()
+    with pytest.raises(NotStorableError, match="Unwritable"):
+        await worker.submit(collect, **call)
+    assert worker.get_all_tasks() == []
+    assert (await worker.search_tasks()).tasks == []
+
+
+async def test_a_second_owner_is_told_the_name_of_the_file_and_may_take_over(opened: Open, path: Path) -> None:
+    first = await opened()
+    second = AsyncTaskWorker(backend=f"sqlite:///{path}")
+    with pytest.raises(JournalInUseError, match=str(path)):
+        await second.start()
+    assert not second.is_running
+    task_id = await first.add_task(echo, "still there")
+    assert await first.get_task_future(task_id) == "still there"
+    await first.stop()
+    async with second:
+        assert (await info_of(second, task_id)).result == "still there"
+
+
+@pytest.mark.parametrize(
+    "url", ["sqlite://", "sqlite:///", "sqlite://host/x.db", "sqlite:///x.db?durability=some", "sqlite:///x.db?mode=ro"]
+)
+def test_an_address_that_cannot_be_meant_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match=r"sqlite://|durability"):
+        AsyncTaskWorker(backend=url)
+
+
+def test_other_files_are_left_alone(path: Path) -> None:
+    path.write_bytes(b"not a database, but somebody's work " * 100)
+    before = path.read_bytes()
+    worker = AsyncTaskWorker(backend=f"sqlite:///{path}")
+    with pytest.raises(JournalDamagedError, match=r"tasks\.db"):
+        run_virtual(worker.start)
+    assert path.read_bytes() == before
+
+
+async def test_another_programs_database_is_left_alone(opened: Open, path: Path) -> None:
+    in_file(path, "CREATE TABLE invoice (number)")
+    with pytest.raises(JournalDamagedError, match="another program"):
+        await opened()
+
+
+async def test_a_file_of_a_later_version_is_refused(opened: Open, path: Path) -> None:
+    await (await opened()).stop()
+    in_file(path, "PRAGMA user_version = 99")
+    with pytest.raises(JournalDamagedError, match="later version"):
+        await opened()
+
+
+async def test_a_folder_that_is_not_there_is_an_error_that_names_it(folder: Path) -> None:
+    worker = AsyncTaskWorker(backend=f"sqlite:///{folder}/missing/tasks.db")
+    with pytest.raises(JournalError, match="missing"):
+        await worker.start()
+
+
+async def test_a_damaged_index_is_found_if_asked_for(opened: Open, path: Path) -> None:
+    worker = await opened()
+    await worker.add_task(echo, 1)
+    await worker.stop()
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA writable_schema = ON")
+    connection.execute(
+        "UPDATE sqlite_schema SET sql = replace(sql, 'status >= 2', 'status >= 9') WHERE name = 'task_ended'"
+    )
+    connection.commit()
+    connection.close()
+    with pytest.raises(JournalDamagedError, match="task_ended"):
+        await opened("&check=yes")
+
+
+async def test_the_file_is_for_its_owners_eyes_only(opened: Open, path: Path) -> None:
+    worker = await opened()
+    await worker.add_task(echo, 1)
+    for file in (path, path.with_name("tasks.db-wal")):
+        assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_network_file_system_is_told_by_the_longest_mount(tmp_path: Path) -> None:
+    mounts = tmp_path / "mounts"
+    mounts.write_text(
+        f"disk / ext4 rw 0 0\nserver:/export {tmp_path}/far nfs4 rw 0 0\ndisk {tmp_path}/far/near ext4 rw 0 0\n"
+    )
+    assert network_file_system(tmp_path / "far" / "tasks.db", mounts) == "nfs4"
+    assert network_file_system(tmp_path / "far" / "near" / "tasks.db", mounts) is None
+    assert network_file_system(tmp_path / "tasks.db", mounts) is None
+    assert network_file_system(tmp_path / "tasks.db", tmp_path / "no mounts") is None
+
+
+# What is taken up again
+
+
+async def test_what_waited_and_what_was_cut_off_runs_after_the_next_start(opened: Open) -> None:
+    first = await opened(max_workers=1)
+    cut_off = await first.add_task(wait_at, "gate", {"what": ("was", 1)}, metadata={"tenant": "acme"})
+    waited = [await first.add_task(note, number, priority=-number) for number in range(5)]
+    await running(first, cut_off)
+    await first.stop(timeout=0)
+    tasks.forget_everything()
+    open_gate("gate")
+    second = await opened(max_workers=1)
+    assert second.counts()[TaskStatus.PENDING] + second.counts()[TaskStatus.RUNNING] == 6
+    assert await second.wait_for_tasks([cut_off, *waited]) == [{"what": ("was", 1)}, *range(5)]
+    assert tasks.notes == [4, 3, 2, 1, 0]
+    info = second.get_task_info(cut_off)
+    assert info is not None
+    assert (info.attempt, info.metadata) == (2, {"tenant": "acme"})
+
+
+async def test_a_worker_started_again_goes_on_with_what_it_left(opened: Open) -> None:
+    worker = await opened(max_workers=1)
+    first, second = await worker.add_task(sleep_for, 5, "slept"), await worker.add_task(echo, 2)
+    await running(worker, first)
+    await worker.stop(timeout=0)
+    assert [info.status for info in worker.get_all_tasks()] == [TaskStatus.PENDING] * 2
+    await worker.start()
+    assert await worker.wait_for_tasks([first, second]) == ["slept", 2]
+
+
+async def test_a_task_whose_process_died_runs_again_as_recovered(opened: Open, path: Path) -> None:
+    first = await opened()
+    task_id = await first.add_task(wait_at, "gate", "value")
+    await first.stop(timeout=0)
+    died_while_running(path, task_id)
+    second = await opened()
+    await running(second, task_id)
+    info = second.get_task_info(task_id)
+    assert info is not None
+    assert (info.phase, info.attempt) == ("recovered", 2)
+    open_gate("gate")
+    (info,) = await finished(second, task_id)
+    assert (info.result, info.phase) == ("value", None)
+
+
+async def test_a_task_its_process_dies_of_again_and_again_ends_failed(opened: Open, path: Path) -> None:
+    first = await opened()
+    task_id = await first.add_task(wait_at, "gate")
+    await first.stop(timeout=0)
+    for deaths in (1, 2):
+        died_while_running(path, task_id, deaths)
+        worker = await opened()
+        await running(worker, task_id)
+        await worker.stop(timeout=0)
+    died_while_running(path, task_id, 3)
+    worker = await opened()
+    info = await info_of(worker, task_id)
+    assert (info.status, info.error) == (TaskStatus.FAILED, "worker died 3 times while running this task")
+    assert worker.get_task_info(task_id) is None
+
+
+async def test_a_task_that_must_not_run_twice_ends_failed(opened: Open, path: Path) -> None:
+    first = await opened()
+    task_id = await first.add_task(only_once)
+    await first.stop(timeout=0)
+    died_while_running(path, task_id)
+    info = await info_of(await opened(), task_id)
+    assert info.status is TaskStatus.FAILED
+    assert "must not run twice" in str(info.error)
+
+
+async def test_tasks_without_a_function_wait_until_it_is_registered(
+    opened: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = await opened(max_workers=1)
+    await first.add_task(wait_at, "gate")
+    ids = [await first.add_task(add, number, right=1) for number in range(3)]
+    await first.stop(timeout=0)
+    function = _REGISTRY._functions.pop("add")
+    tasks.open_all_gates()
+    second = await opened()
+    assert "'add' (3)" in caplog.text
+    assert caplog.text.count("not registered") == 1
+    await settled()
+    assert [second.get_task_info(task_id).status for task_id in ids] == [TaskStatus.PENDING] * 3  # type: ignore[union-attr]
+    register_task("add", function)
+    assert await second.wait_for_tasks(ids) == [1, 2, 3]
+
+
+async def test_a_name_now_bound_to_another_function_is_that_one(opened: Open) -> None:
+    first = await opened(max_workers=1)
+    await first.add_task(wait_at, "gate")
+    task_id = await first.add_task(add, 2, 3)
+    await first.stop(timeout=0)
+
+    async def multiply(left: float, right: float) -> float:
+        return left * right
+
+    before = get_task_function("add")
+    assert before is not None
+    register_task("add", multiply)
+    tasks.open_all_gates()
+    try:
+        assert await (await opened()).get_task_future(task_id) == 6
+    finally:
+        register_task("add", before)
+
+
+async def test_a_recovered_task_reports_progress(opened: Open) -> None:
+    first = await opened(max_workers=1)
+    await first.add_task(wait_at, "gate")
+    task_id = await first.add_task(report_progress, [0.25, 0.5], 1)
+    await first.stop(timeout=0)
+    tasks.open_all_gates()
+    second = await opened()
+    seen: list[float] = []
+    second.events.listen(lambda event: seen.append(event.task.progress))
+    assert await second.get_task_future(task_id) == 2
+    assert {0.25, 0.5} <= set(seen)
+
+
+async def test_arguments_are_read_a_window_at_a_time(opened: Open) -> None:
+    first = await opened(max_workers=1)
+    await first.add_task(wait_at, "gate", priority=-1)
+    calls = (first.add_task(note, number, priority=number % 2) for number in range(1200))
+    await asyncio.gather(*calls)
+    await first.stop(timeout=0)
+    tasks.open_all_gates()
+    second = await opened(max_workers=7)
+    await second.drain()
+    assert sorted(tasks.notes) == list(range(1200))
+
+
+async def test_an_acknowledged_cancel_stays_one(opened: Open) -> None:
+    first = await opened(max_workers=1)
+    running_id = await first.add_task(wait_at, "gate")
+    waiting_id = await first.add_task(note, "never")
+    await running(first, running_id)
+    assert await first.cancel_task(waiting_id)
+    assert await first.cancel_task(running_id)
+    await first.stop()
+    second = await opened()
+    assert [(await info_of(second, task_id)).status for task_id in (running_id, waiting_id)] == ["cancelled"] * 2
+    await settled()
+    assert tasks.notes == []
+
+
+# What is remembered
+
+
+async def test_the_history_survives_the_worker(opened: Open) -> None:
+    first = await opened()
+    good = await first.add_task(echo, {"a": (1, {2})}, metadata={"k": b"v"}, priority=3)
+    bad = await first.add_task(fail_with, "wrong")
+    known = await finished(first, good, bad)
+    await first.stop()
+    second = await opened()
+    for before in known:
+        after = await info_of(second, before.id)
+        for name in ("name", "status", "created_at", "result", "error", "metadata", "priority", "attempt", "revision"):
+            assert getattr(after, name) == getattr(before, name)
+        assert abs(after.completed_at - before.completed_at).total_seconds() < 1e-5  # type: ignore[operator]
+    detail = (await info_of(second, bad)).error_detail
+    assert detail is not None
+    assert (detail.type, detail.message) == ("ValueError", "wrong")
+    assert "in fail_with" in detail.traceback
+    page = await second.search_tasks(limit=1)
+    rest = await second.search_tasks(limit=5, cursor=page.next_cursor)
+    assert [info.id for info in (*page.tasks, *rest.tasks)] == [bad, good]
+    assert rest.next_cursor is None
+    assert [info.id for info in (await second.search_tasks("failed", text="WRONG")).tasks] == [bad]
+
+
+async def test_a_result_that_cannot_be_written_is_kept_by_this_process_only(opened: Open) -> None:
+    first = await opened()
+    task_id = await first.add_task(make_unwritable)
+    assert type(await first.get_task_future(task_id)) is Unwritable
+    await first.stop()
+    info = await info_of(await opened(), task_id)
+    assert info.status is TaskStatus.COMPLETED
+    assert type(info.result) is MissingResult
+    assert info.result.type.endswith("Unwritable")
+
+
+async def test_an_id_in_the_history_is_taken(opened: Open) -> None:
+    first = await opened()
+    await first.get_task_future(await first.add_task(echo, 1, task_id="mine"))
+    await first.stop()
+    second = await opened()
+    with pytest.raises(DuplicateTaskError):
+        await second.add_task(echo, 2, task_id="mine")
+    assert (await info_of(second, "mine")).result == 1
+
+
+async def test_only_so_much_history_is_kept(opened: Open, path: Path) -> None:
+    worker = await opened(max_history=10)
+    for number in range(30):
+        await worker.get_task_future(await worker.add_task(echo, number))
+    await worker.stop()
+    assert in_file(path, "SELECT count(*) FROM task")[0][0] <= 11
+
+
+async def test_a_backup_is_a_file_of_tasks(opened: Open, folder: Path) -> None:
+    worker = await opened()
+    task_id = await worker.add_task(echo, "copied")
+    await worker.get_task_future(task_id)
+    await worker.backup(folder / "copy.db")
+    with pytest.raises(JournalError, match=r"copy\.db"):
+        await worker.backup(folder / "copy.db")
+    async with AsyncTaskWorker(backend=f"sqlite:///{folder}/copy.db") as other:
+        assert (await info_of(other, task_id)).result == "copied"
+
+
+async def test_tasks_in_memory_have_no_backup(folder: Path) -> None:
+    async with AsyncTaskWorker() as worker:
+        with pytest.raises(JournalError, match="memory"):
+            await worker.backup(folder / "copy.db")
+    with pytest.raises(WorkerNotRunningError):
+        await worker.backup(folder / "copy.db")
+
+
+async def test_who_waits_when_the_worker_stops_is_told_that_the_task_is_safe(opened: Open) -> None:
+    worker = await opened()
+    task_id = await worker.add_task(sleep_for, 3600)
+    future, drain = worker.get_task_future(task_id), asyncio.ensure_future(worker.drain())
+    await running(worker, task_id)
+    await worker.stop(timeout=0)
+    with pytest.raises(WorkerNotRunningError, match="safe"):
+        await future
+    with pytest.raises(WorkerNotRunningError):
+        await drain
+    with pytest.raises(WorkerNotRunningError):
+        await worker.cancel_task(task_id)
+
+
+FORK = """
+import asyncio, gc, os, sys
+from async_task_worker import AsyncTaskWorker, ForkedWorkerError, WrongEventLoopError
+from tests.support.tasks import echo
+
+async def main():
+    worker = AsyncTaskWorker(backend="sqlite:///" + sys.argv[1])
+    async with worker:
+        await worker.add_task(echo, 1, task_id="before")
+        child = os.fork()
+        if not child:
+            try:
+                worker.add_task(echo, 2, task_id="in the child").send(None)
+            except WrongEventLoopError:  # asyncio knows of no running loop in a child
+                pass
+            worker._loop = worker._home = None
+            try:
+                worker._backend._journal.note(worker._ledger.get("before"))
+                asyncio.run(worker._backend.backup("copy of the child"))
+            except ForkedWorkerError:
+                del worker
+                gc.collect()  # what is closed now was opened by the parent
+                os._exit(7)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+        await worker.get_task_future(await worker.add_task(echo, 3, task_id="after"))
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_fork_is_refused_and_does_no_harm(path: Path) -> None:
+    command = [sys.executable, "-W", "ignore", "-c", FORK, str(path)]
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert in_file(path, "SELECT id FROM task ORDER BY seq") == [("before",), ("after",)]
+    assert in_file(path, "PRAGMA integrity_check") == [("ok",)]
+    assert issubclass(ForkedWorkerError, RuntimeError)
+
+
+def test_opening_a_file_in_memory_loads_no_database() -> None:
+    code = "import sys, async_task_worker as a; a.AsyncTaskWorker(); assert 'sqlite3' not in sys.modules"
+    subprocess.run(
+        [sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    )
+
+
+def test_one_worker_serves_one_loop_after_another(path: Path) -> None:
+    worker = AsyncTaskWorker(backend=f"sqlite:///{path}")
+
+    async def use() -> object:
+        async with worker:
+            return await worker.get_task_future(await worker.add_task(echo, "done"))
+
+    assert [run_virtual(use) for _ in range(3)] == ["done"] * 3
+
+
+async def test_tasks_that_do_the_same_share_a_result_and_a_stop_leaves_each_to_itself(opened: Open) -> None:
+    worker = await opened(cache_enabled=True)
+    calls = [await worker.add_task(sleep_for, 5, "slept") for _ in range(3)]
+    assert await worker.wait_for_tasks(calls) == ["slept"] * 3
+    assert [worker.get_task_info(task_id).from_cache for task_id in calls] == [False, True, True]  # type: ignore[union-attr]
+    assert await worker.get_task_future(await worker.add_task(sleep_for, 5, "slept")) == "slept"
+    left = [await worker.add_task(wait_at, "gate", "shared") for _ in range(3)]
+    await running(worker, left[0])
+    await worker.stop(timeout=0)
+    assert [info.status for info in worker.get_all_tasks(limit=3)] == [TaskStatus.PENDING] * 3
+    open_gate("gate")
+    await worker.start()
+    assert await worker.wait_for_tasks(left) == ["shared"] * 3
+    assert (await info_of(worker, calls[1])).from_cache
+    assert await worker.get_task_future(await worker.add_task(wait_at, "gate", "shared")) == "shared"
