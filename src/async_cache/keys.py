@@ -21,6 +21,7 @@ from hashlib import blake2b
 from types import FunctionType, MethodType
 from typing import Any, Final
 from uuid import UUID
+from weakref import WeakKeyDictionary
 
 from .canonical import canonical_call, canonical_form
 from .exceptions import InvalidCacheKeyError, UncacheableError, UnencodableError
@@ -50,10 +51,25 @@ def default_key(func: Callable[..., Any] | str, args: tuple[Any, ...], kwargs: M
     Raises:
         UncacheableError: The function or an argument has nothing safe to go by.
     """
+    head = _heads.get(func) if type(func) is FunctionType else None
+    try:
+        return (head or _head_of(func)) + blake2b(canonical_call(args, kwargs), digest_size=16).hexdigest()
+    except UnencodableError as error:
+        raise UncacheableError(*error.args) from error
+
+
+_heads: Final[WeakKeyDictionary[Callable[..., Any], str]] = WeakKeyDictionary()
+"""By plain function, which never changes its identity: how its keys begin."""
+
+
+def _head_of(func: Callable[..., Any] | str) -> str:
     identity = "=" + escaped(func) if isinstance(func, str) else function_identity(func)
     if len(identity) > _LONGEST_IDENTITY or not (identity.isascii() and identity.isprintable()):
         identity = "#" + _digest(canonical_form, identity)
-    return f"{DEFAULT_PREFIX}{identity}:{_digest(canonical_call, args, kwargs)}"
+    head = f"{DEFAULT_PREFIX}{identity}:"
+    if type(func) is FunctionType:
+        _heads[func] = head
+    return head
 
 
 def _digest(canonical: Callable[..., bytes], *values: Any) -> str:
