@@ -29,9 +29,10 @@ def canonical_form(value: object) -> bytes:
 def canonical_call(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
     """Return the canonical form of a call's arguments, likewise; the order of *kwargs* does not show."""
     try:
-        form: list[Any] = [list(_forms(args))]
-        for name in sorted(kwargs):
-            form += name, _form(kwargs[name])
+        form: list[Any] = [[*_forms(args)]]
+        if kwargs:
+            for name in sorted(kwargs):
+                form += name, _form(kwargs[name])
         return _packed(form)
     except Exception as error:  # noqa: BLE001 - as above
         raise _without_form((args, kwargs), error) from error.__cause__
