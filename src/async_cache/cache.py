@@ -111,7 +111,7 @@ class AsyncCache(Entries):
     @property
     def is_active(self) -> bool:
         """Whether ``get`` and ``set`` do anything: enabled, and not paused."""
-        return self.enabled and not self.is_paused
+        return self.enabled and not self._pause.inside
 
     @property
     def task_key_map(self) -> Mapping[str, str]:
@@ -150,13 +150,12 @@ class AsyncCache(Entries):
         """
         try:
             if key_fn is None:
-                key: object = default_key(func, args, kwargs or {})
-            else:
-                key = key_fn(context_of(func_name_of(func), args, kwargs or {}, entry_id, metadata))
+                return default_key(func, args, kwargs or {})
+            key: object = key_fn(context_of(func_name_of(func), args, kwargs or {}, entry_id, metadata))
         except Exception as error:  # noqa: BLE001 - code of the user's, and its call is to run all the same
             self._bypass(func, key_fn, error)
             return None
-        if self.validate_keys and key_fn is not None:
+        if self.validate_keys:
             return validated_key(key)
         if isinstance(key, str):
             return key
@@ -180,7 +179,11 @@ class AsyncCache(Entries):
             entry_id: On a hit this id stands for the entry from now on.
             alias: A second id that means the same.
         """
-        return await self.lookup(key, entry_id=entry_id, alias=alias) if self.is_active else MISS
+        if not self.is_active:
+            return MISS
+        if self._memory is not None:
+            return self.lookup_now(key, entry_id=entry_id, alias=alias)
+        return await self.lookup(key, entry_id=entry_id, alias=alias)
 
     async def set(
         self,
@@ -208,6 +211,8 @@ class AsyncCache(Entries):
         checked_ttl(ttl)
         if not self.is_active:
             return False
+        if self._memory is not None:
+            return self.store_now(key, self.snapshot(value), ttl, entry_id=entry_id, alias=alias)
         return await self.store(key, self.snapshot(value), ttl, entry_id=entry_id, alias=alias)
 
     async def get_or_compute(self, key: str, compute: Compute, ttl: float | None = None) -> Any:

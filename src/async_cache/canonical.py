@@ -20,31 +20,51 @@ _ONLY_STR: Final = frozenset({str})
 
 def canonical_form(value: object) -> bytes:
     """Return the canonical form of *value*; UnencodableError if a part has none, or it contains itself."""
-    return _encoded(value, _form)
+    try:
+        return _packed(_form(value))
+    except Exception as error:  # noqa: BLE001 - classes of all sorts are asked what they are
+        raise _without_form(value, error) from error.__cause__
 
 
 def canonical_call(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
     """Return the canonical form of a call's arguments, likewise; the order of *kwargs* does not show."""
-    return _encoded((args, kwargs), _form_of_call)
-
-
-def _encoded(value: Any, form_of: Callable[[Any], Any]) -> bytes:
     try:
-        return _packed(form_of(value))
-    except UnencodableError:
-        raise
-    except RecursionError:
-        raise UnencodableError(type(value), "it contains itself, or is nested too deep") from None
-    except Exception as error:  # noqa: BLE001 - classes of all sorts are asked what they are
-        raise UnencodableError(type(value), described(error)) from None
+        form: list[Any] = [[*_forms(args)]]
+        if kwargs:
+            for name in sorted(kwargs):
+                form += name, _form(kwargs[name])
+        return _packed(form)
+    except Exception as error:  # noqa: BLE001 - as above
+        raise _without_form((args, kwargs), error) from error.__cause__
 
 
-def _packed(form: object, unicode_errors: str | None = None) -> bytes:
+def _without_form(value: object, error: Exception) -> UnencodableError:
+    if isinstance(error, UnencodableError):
+        return error
+    if isinstance(error, RecursionError):
+        return UnencodableError(type(value), "it contains itself, or is nested too deep")
+    return UnencodableError(type(value), described(error))
+
+
+def _packed(form: object) -> bytes:
     try:
-        packed: bytes = Packer(default=_large_int, strict_types=True, unicode_errors=unicode_errors).pack(form)
+        packer = _idle.pop()  # nobody else's meanwhile
+    except IndexError:
+        packer = Packer(default=_large_int, strict_types=True)
+    try:
+        packed: bytes = packer.pack(form)
     except UnicodeEncodeError:  # lone surrogates
-        return _packed(form, "surrogatepass")
+        packed = Packer(default=_large_int, strict_types=True, unicode_errors="surrogatepass").pack(form)
+    if len(packed) < LARGE:
+        _idle.append(packer)
     return packed
+
+
+LARGE: Final = 2**18
+"""Bytes from which on what packed them is not kept: its buffer grows with what it packs, and never shrinks."""
+
+_idle: Final[list[Packer]] = []
+"""Packers at rest. To make one, with its buffer, takes as long as to pack the arguments of a call."""
 
 
 def _large_int(value: int) -> list[Any]:
@@ -62,14 +82,6 @@ def _form(value: object) -> Any:
 
 def _forms(values: Collection[Any]) -> Iterable[Any]:
     return values if _AS_THEY_ARE.issuperset(map(type, values)) else [_form(value) for value in values]
-
-
-def _form_of_call(call: tuple[tuple[Any, ...], Mapping[str, Any]]) -> list[Any]:
-    args, kwargs = call
-    form: list[Any] = [list(_forms(args))]
-    for name in sorted(kwargs):
-        form += name, _form(kwargs[name])
-    return form
 
 
 def _form_of_dict(value: dict[Any, Any]) -> list[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from .adapters.base import CacheAdapter, Terms
 from .adapters.foreign import store_for
@@ -88,7 +88,7 @@ class Entries:
         self, key: str, *, entry_id: str | None = None, alias: str | None = None, again: bool = False
     ) -> tuple[bool, Any]:
         """Do what :meth:`lookup` does, without waiting. Only where :attr:`is_local`."""
-        memory = self._local()
+        memory = self._none_here() if self._memory is None else self._memory
         found = memory.get_now(key)
         if entry_id is not None and found[0]:
             memory.ids.link(entry_id, key, alias)
@@ -123,7 +123,7 @@ class Entries:
         rest is as for ``set``, the errors too.
         """
         terms = self._terms(ttl, entry_id, alias, timeout)
-        if snapshot is None or self._refuses(snapshot, terms):
+        if snapshot is None or self._refuses(snapshot, terms.seconds):
             return False
         done = await self._store.put(key, snapshot, terms)
         self._tally.sets += done
@@ -139,10 +139,11 @@ class Entries:
         alias: str | None = None,
     ) -> bool:
         """Do what :meth:`store` does, without waiting. Only where :attr:`is_local`."""
-        terms = self._terms(ttl, entry_id, alias, None)
-        if snapshot is None or self._refuses(snapshot, terms):
+        memory = self._none_here() if self._memory is None else self._memory
+        seconds = lifetime(self._default_ttl if ttl is None else ttl)
+        if snapshot is None or self._refuses(snapshot, seconds):
             return False
-        done = self._local().put_now(key, snapshot, terms)
+        done = memory.put_now(key, snapshot, seconds, entry_id, alias)
         self._tally.sets += done
         return done
 
@@ -154,8 +155,8 @@ class Entries:
         seconds = lifetime(self._default_ttl if ttl is None else ttl)
         return Terms(seconds, entry_id if seconds > 0 else None, alias, self._timeout if timeout is None else timeout)
 
-    def _refuses(self, snapshot: Snapshot, terms: Terms) -> bool:
-        if terms.seconds <= 0:
+    def _refuses(self, snapshot: Snapshot, seconds: float) -> bool:
+        if seconds <= 0:
             reason = "ttl"
         elif self.max_serialized_size is not None and snapshot.size > self.max_serialized_size:
             reason = "too large"
@@ -171,7 +172,5 @@ class Entries:
         elif not again:
             self._tally.misses += 1
 
-    def _local(self) -> MemoryCacheAdapter:
-        if self._memory is None:
-            raise RuntimeError("the entries are not in this process: await lookup() and store()")
-        return self._memory
+    def _none_here(self) -> NoReturn:
+        raise RuntimeError("the entries are not in this process: await lookup() and store()")

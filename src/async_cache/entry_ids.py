@@ -15,6 +15,11 @@ from typing import Final
 MAX_IDS: Final = 100_000
 """How many ids are kept unless told otherwise. One key can collect many of them by being hit often."""
 
+Named = tuple[str, dict[str, str | None]]
+"""The key, as one object for all ids that stand for it, and these ids with the alias of each."""
+
+_NOTHING: Final[Named] = "", {}
+
 
 class EntryIds:
     """Maps entry ids to cache keys, both ways round.
@@ -29,22 +34,28 @@ class EntryIds:
     def __init__(self, max_ids: int = MAX_IDS) -> None:
         self._max_ids = max_ids
         self._keys: OrderedDict[str, str] = OrderedDict()
-        self._ids: dict[str, set[str]] = {}
-        self._alias_of: dict[str, str] = {}
+        self._ids: dict[str, Named] = {}
         self._by_alias: dict[str, str] = {}
         self.keys: Mapping[str, str] = MappingProxyType(self._keys)
 
     def link(self, entry_id: str, key: str, alias: str | None = None) -> None:
         """Let the id, and its alias, stand for the entry under *key* from now on."""
-        if self._keys.get(entry_id) != key or self._alias_of.get(entry_id) != alias:
+        keys = self._keys
+        if entry_id in keys:
+            if keys[entry_id] == key and self._ids[key][1][entry_id] == alias:
+                return
             self._drop(entry_id)
-            self._keys[entry_id] = key
-            self._ids.setdefault(key, set()).add(entry_id)
-            if alias is not None:
-                self._alias_of[entry_id] = alias
-                self._by_alias[alias] = entry_id
-            if len(self._keys) > self._max_ids:
-                self._drop(next(iter(self._keys)))
+        named = self._ids.get(key)
+        if named is None:
+            self._ids[key] = key, {entry_id: alias}
+        else:
+            key, ids = named
+            ids[entry_id] = alias
+        keys[entry_id] = key
+        if alias is not None:
+            self._by_alias[alias] = entry_id
+        if len(keys) > self._max_ids:
+            self._drop(next(iter(keys)))
 
     def key_of(self, entry_id: str) -> str | None:
         """Return the key an id or an alias stands for, or None."""
@@ -53,7 +64,7 @@ class EntryIds:
 
     def ids_of(self, key: str) -> tuple[str, ...]:
         """Return the ids that stand for *key*."""
-        return tuple(self._ids.get(key, ()))
+        return tuple(self._ids.get(key, _NOTHING)[1])
 
     def known_keys(self) -> list[str]:
         """Return every key some id stands for."""
@@ -65,26 +76,26 @@ class EntryIds:
 
     def forget_key(self, key: str) -> None:
         """Drop every id that stands for *key*, because its entry is gone."""
-        for entry_id in self._ids.pop(key, ()):
+        for entry_id, alias in self._ids.pop(key, _NOTHING)[1].items():
             del self._keys[entry_id]
-            self._drop_alias(entry_id)
+            self._drop_alias(alias, entry_id)
 
     def clear(self) -> None:
         """Drop every id."""
-        for index in (self._keys, self._ids, self._alias_of, self._by_alias):
-            index.clear()
+        self._keys.clear()
+        self._ids.clear()
+        self._by_alias.clear()
 
     def _drop(self, entry_id: str) -> None:
         key = self._keys.pop(entry_id, None)
         if key is None:
             return
-        ids = self._ids[key]
-        ids.discard(entry_id)
+        _, ids = self._ids[key]
+        alias = ids.pop(entry_id)
         if not ids:
             del self._ids[key]
-        self._drop_alias(entry_id)
+        self._drop_alias(alias, entry_id)
 
-    def _drop_alias(self, entry_id: str) -> None:
-        alias = self._alias_of.pop(entry_id, None)
+    def _drop_alias(self, alias: str | None, entry_id: str) -> None:
         if alias is not None and self._by_alias.get(alias) == entry_id:
             del self._by_alias[alias]

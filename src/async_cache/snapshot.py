@@ -17,6 +17,9 @@ from .exceptions import CorruptError, UnencodableError, described
 FLAT: Final = frozenset({type(None), bool, int, float, complex, str, bytes})
 """Types whose values keep nothing outside of themselves, so their size is known without encoding them."""
 
+CONTAINERS: Final = frozenset({dict, list})
+"""What most results are, told at a glance: no other look at whether they can change."""
+
 
 class Snapshot(NamedTuple):
     """A value held still."""
@@ -54,7 +57,7 @@ def snapshot_of(codec: Codec, value: object) -> Snapshot:
         if pickled is None:
             raise
         return Snapshot(pickled, _unpickled, len(pickled))
-    if codec.is_immutable(value):
+    if type(value) not in CONTAINERS and codec.is_immutable(value):
         return Snapshot(value, None, len(encoded))
     return Snapshot(encoded, codec.decode, len(encoded))
 

@@ -67,7 +67,7 @@ class Caching:
         self._clock = clock
         self._cache: AsyncCacheAdapter | None = None
         self._access: Access
-        self._own = adapter is None
+        self._for_all = adapter is None or enabled  # whether a task that says nothing of it follows the cache's switch
         self._given = False  # an AsyncCacheAdapter, which others may use too
         self._loop: asyncio.AbstractEventLoop | None = None  # set exactly while the worker takes tasks
         if enabled or adapter is not None:
@@ -100,7 +100,7 @@ class Caching:
         adapter = self._cache or self._make(None)
         access = self._access
         cache = access.cache
-        if cache.is_paused or not (self._is_on() if use is None else use):
+        if not (self._for_all and cache.is_active if use is None else use and not cache.is_paused):
             return None
         func = record.func
         entry_id = adapter.generate_entry_id(func, record.id)
@@ -152,9 +152,6 @@ class Caching:
             _, late = await asyncio.wait(work, timeout=PATIENCE)
             for task in late:
                 task.cancel()
-
-    def _is_on(self) -> bool:
-        return self._access.cache.enabled and (self._own or self._enabled)
 
     def _make(self, adapter: Any) -> AsyncCacheAdapter:
         from async_cache import Flights, MemoryCacheAdapter  # noqa: PLC0415 - see above

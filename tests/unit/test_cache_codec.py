@@ -529,9 +529,38 @@ def python_calls(function: Callable[[typing.Any], object], argument: object) -> 
 @pytest.mark.parametrize("row", [{"id": 1, "name": "x", "tags": ["a"], "score": 0.1}, [1.25, None, True], "x"])
 def test_plain_data_costs_no_python_call_per_value(row: object) -> None:
     one, many = [row], [row] * 500
+    codec.encode(one)  # the first call leaves behind what later ones use again
 
     assert python_calls(codec.encode, many) == python_calls(codec.encode, one)
     assert python_calls(codec.decode, codec.encode(many)) == python_calls(codec.decode, codec.encode(one))
+
+
+def test_what_is_encoded_in_the_middle_of_an_encoding_does_not_mix_with_it() -> None:
+    """As the collector does when it runs a finalizer, at any place where an object is made."""
+    value, other = [(n, {n, "x"}) for n in range(50)], {"inner": (1, 2)}
+    seen = []
+
+    def collected(_phase: str, _info: object) -> None:
+        seen.append(codec.decode(codec.encode(other)) == other)
+
+    usual = gc.get_threshold()
+    gc.callbacks.append(collected)
+    gc.set_threshold(1)
+    try:
+        encoded = codec.encode(value)
+    finally:
+        gc.set_threshold(*usual)
+        gc.callbacks.remove(collected)
+
+    assert codec.decode(encoded) == value
+    assert len(seen) > 1
+    assert all(seen)
+
+
+def test_an_encoding_that_fails_leaves_nothing_behind_for_the_next() -> None:
+    with pytest.raises(UnencodableError):
+        codec.encode([(1, 2), {"a": object()}])
+    assert codec.decode(codec.encode([(1, 2)])) == [(1, 2)]
 
 
 ROWS: dict[str, list[object]] = {

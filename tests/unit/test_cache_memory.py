@@ -15,7 +15,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from async_cache import MemoryCacheAdapter, UnencodableError
-from async_cache.adapters.base import Terms
 
 if TYPE_CHECKING:
     from async_task_worker.clock import Clock
@@ -42,7 +41,7 @@ class Flattened:
 
 
 def put_named(cache: MemoryCacheAdapter, key: str, entry_id: str) -> None:
-    assert cache.put_now(key, cache.snapshot(key), Terms(entry_id=entry_id))
+    assert cache.put_now(key, cache.snapshot(key), entry_id=entry_id)
 
 
 async def test_what_is_set_is_found() -> None:

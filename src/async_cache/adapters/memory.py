@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from ..codec import Codec
 from ..exceptions import CorruptError
-from ..limits import checked_limit, lifetime
+from ..limits import FOR_EVER, checked_limit, lifetime
 from ..snapshot import Snapshot, snapshot_of
 from .base import MISS, NO_TERMS, Store, Terms
 
@@ -23,13 +23,8 @@ DELETED: Final = "deleted"
 Gone = Callable[[str, str], None]
 
 
-class Entry(NamedTuple):
-    """What is kept under a key: a snapshot, and the monotonic time at which it is past its time to live."""
-
-    deadline: float
-    payload: Any
-    restore: Callable[[Any], Any] | None
-    size: int
+Entry = tuple[float, Any, Callable[[Any], Any] | None, int]
+"""When it is past its time to live, in monotonic time; then what a snapshot has. A bare tuple: one is made per set."""
 
 
 class MemoryCacheAdapter(Store):
@@ -106,17 +101,26 @@ class MemoryCacheAdapter(Store):
     def set_now(self, key: str, value: Any, ttl: float | None = None) -> bool:
         """Do what :meth:`set` does at once, and say whether that was done."""
         seconds = lifetime(ttl)
-        return seconds > 0 and self.put_now(key, self.snapshot(value), Terms(seconds))
+        return seconds > 0 and self.put_now(key, self.snapshot(value), seconds)
 
-    def put_now(self, key: str, snapshot: Snapshot, terms: Terms = NO_TERMS) -> bool:
-        """Store a snapshot at once, and say whether that was done."""
-        if self.max_size == 0 or (self.max_bytes is not None and snapshot.size > self.max_bytes):
+    def put_now(
+        self,
+        key: str,
+        snapshot: Snapshot,
+        seconds: float = FOR_EVER,
+        entry_id: str | None = None,
+        alias: str | None = None,
+    ) -> bool:
+        """Store a snapshot at once, for so many seconds, and say whether that was done."""
+        payload, restore, size = snapshot
+        if self.max_size == 0 or (self.max_bytes is not None and size > self.max_bytes):
             self.delete_now(key)  # what it was to replace is out of date
             return False
         replaced = self._entries.pop(key, None)
-        self._entries[key] = Entry(self._clock() + terms.seconds, *snapshot)
-        self._bytes += snapshot.size - (0 if replaced is None else replaced.size)
-        self._link(key, terms)
+        self._entries[key] = self._clock() + seconds, payload, restore, size
+        self._bytes += size if replaced is None else size - replaced[3]
+        if entry_id is not None:
+            self.ids.link(entry_id, key, alias)
         self._make_room()
         return True
 
@@ -125,9 +129,14 @@ class MemoryCacheAdapter(Store):
         entry = self._entries.get(key)
         if entry is None:
             return False
-        expired = entry.deadline <= self._clock()
+        deadline, *_ = entry
+        expired = deadline <= self._clock()
         self._drop(key, EXPIRED if expired else DELETED)
         return not expired
+
+    async def get(self, key: str) -> tuple[bool, Any]:
+        """Return ``(True, value)`` for the entry under *key*, or ``(False, None)``."""
+        return self.get_now(key)
 
     async def fetch(self, key: str, terms: Terms = NO_TERMS) -> tuple[bool, Any]:
         """Look *key* up; on a hit the ids in *terms* stand for it too."""
@@ -136,9 +145,13 @@ class MemoryCacheAdapter(Store):
             self._link(key, terms)
         return found
 
+    async def set(self, key: str, value: Any, ttl: float | None = None) -> None:
+        """Keep a snapshot of *value* under *key*, in place of what was there. See :meth:`Store.set`."""
+        self.set_now(key, value, ttl)
+
     async def put(self, key: str, snapshot: Snapshot, terms: Terms = NO_TERMS) -> bool:
         """Store a snapshot."""
-        return self.put_now(key, snapshot, terms)
+        return self.put_now(key, snapshot, terms.seconds, terms.entry_id, terms.alias)
 
     async def delete(self, key: str, timeout: float | None = None) -> bool:  # noqa: ARG002 - it takes no time
         """Drop the entry under *key*, and say whether there was one to be read."""
@@ -157,7 +170,7 @@ class MemoryCacheAdapter(Store):
     async def sweep(self) -> None:
         """Drop the entries past their time."""
         now = self._clock()
-        for key in [key for key, entry in self._entries.items() if entry.deadline <= now]:
+        for key in [key for key, (deadline, *_) in self._entries.items() if deadline <= now]:
             self._drop(key, EXPIRED)
 
     def _make_room(self) -> None:
@@ -168,7 +181,8 @@ class MemoryCacheAdapter(Store):
                 self._drop(next(iter(self._entries)), EVICTED)
 
     def _drop(self, key: str, why: str) -> None:
-        self._bytes -= self._entries.pop(key).size
+        *_, size = self._entries.pop(key)
+        self._bytes -= size
         self.ids.forget_key(key)
         if why is EVICTED:
             self.tally.evictions += 1
