@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import functools
 import logging
 from collections.abc import Callable, Iterator
@@ -245,6 +246,33 @@ async def test_a_task_whose_argument_was_changed_before_it_ran_leaves_nothing_be
     assert await worker.wait_for_tasks([changed, follower]) == [6, 3]
     assert (await done(worker, total, [1, 2])).result == 3
     assert not (await done(worker, total, [1, 2, 3])).from_cache
+
+
+@dataclasses.dataclass
+class Basket:
+    prices: list[int]
+
+    async def total(self) -> int:
+        return sum(self.prices)
+
+
+@pytest.mark.parametrize(
+    "bound",
+    [lambda numbers: Basket(numbers).total, lambda numbers: functools.partial(total, numbers)],
+    ids=["a method", "a partial"],
+)
+async def test_what_a_function_is_bound_to_is_looked_at_like_an_argument(
+    make_worker: MakeWorker, bound: Callable[[list[int]], Any]
+) -> None:
+    worker = await make_worker(max_workers=1, cache_enabled=True)
+    await running(worker, await worker.add_task(wait_at, "slot"))
+    numbers = [1, 2]
+    changed = await worker.add_task(bound(numbers))
+    numbers.append(3)
+    open_gate("slot")
+    assert (await ended(worker, changed)).result == 6
+    assert (await done(worker, bound([1, 2]))).result == 3
+    assert (await done(worker, bound([1, 2]))).from_cache
 
 
 async def test_a_function_may_change_its_arguments(make_worker: MakeWorker) -> None:
