@@ -19,7 +19,7 @@ from tests.conftest import MakeWorker
 from tests.support.adapters import DictCache, JsonCache
 from tests.support.backends import BACKENDS, Backend
 from tests.support.ids import shown
-from tests.support.tasks import collect, echo, fail_with, note, notes, open_gate, sleep_for, wait_at
+from tests.support.tasks import collect, echo, fail_with, note, notes, open_gate, sleep_for, stubborn, wait_at
 from tests.support.waiting import running, settled
 
 ADAPTERS: dict[str, Callable[[], Any]] = {
@@ -195,6 +195,19 @@ async def test_failures_and_cancellations_are_not_kept(make_worker: MakeWorker, 
         await running(worker, task_id)
         assert await worker.cancel_task(task_id)
     assert worker.cache.statistics().sets == 0
+
+
+async def test_what_a_task_returns_after_it_was_left_behind_is_not_kept(make_worker: MakeWorker, adapter: Any) -> None:
+    """It was told to stop: what it returns then may be half of what it would have been."""
+    worker = await make_worker(cache_enabled=True, cache_adapter=adapter)
+    task_id = await worker.add_task(stubborn, "gate", "half done")
+    await running(worker, task_id)
+    assert await worker.cancel_task(task_id)
+    open_gate("gate")
+    await settled()
+    assert worker.zombies == 0
+    assert worker.cache.statistics().sets == 0
+    assert not worker.cache.task_key_map
 
 
 async def test_a_result_without_a_faithful_copy_is_not_kept_and_the_task_has_it_all_the_same(
