@@ -14,6 +14,7 @@ from tests.conftest import MakeWorker
 from tests.support.adapters import (
     DictCache,
     TroubledCache,
+    abort,
     cancel_oneself,
     hang,
     lose_connection,
@@ -40,7 +41,7 @@ async def be_slow() -> None:
     await asyncio.sleep(0.15)
 
 
-TROUBLES = [hang, refuse_to_stop, cancel_oneself, lose_connection, make_a_mistake, be_slow]
+TROUBLES = [hang, refuse_to_stop, cancel_oneself, lose_connection, make_a_mistake, abort, be_slow]
 
 
 async def done(worker: AsyncTaskWorker, *call: Any, **options: Any) -> TaskInfo:
