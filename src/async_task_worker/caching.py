@@ -97,7 +97,7 @@ class Caching:
         Raises:
             InvalidCacheKeyError: Keys are validated, and this one is none to be used.
         """
-        adapter = self._cache or self._make(None)
+        adapter = self._make(None) if self._cache is None else self._cache
         access = self._access
         cache = access.cache
         if cache.is_paused or not (self._is_on() if use is None else use):
@@ -174,7 +174,7 @@ class Caching:
         flights: Flights[Outcome] | None = Flights(store.count_coalesced) if self._coalesce else None
         self._cache = cache
         self._access = Access(store, self._timeout, flights)
-        if self._loop is not None:
+        if self._loop is not None and not self._loop.is_closed():
             work = self._access.work
             upkeep = self._loop.create_task(self.start())
             work.add(upkeep)

@@ -168,6 +168,21 @@ async def test_workers_can_share_a_cache(make_worker: MakeWorker) -> None:
     assert second.cache is shared
 
 
+class Counted(AsyncCacheAdapter):
+    """Says how much it holds, so that it counts as false while it is empty."""
+
+    def __len__(self) -> int:
+        return self.statistics().size or 0
+
+
+async def test_an_empty_cache_is_used_like_any_other(make_worker: MakeWorker) -> None:
+    counted = Counted()
+    worker = await make_worker(cache_enabled=True, cache_adapter=counted)
+    assert [(await done(worker, echo, 1)).from_cache for _ in range(2)] == [False, True]
+    assert worker.cache is counted
+    assert len(counted) == 1
+
+
 async def test_submit_takes_the_same_options(make_worker: MakeWorker) -> None:
     worker = await make_worker()
     keys: list[str] = []
@@ -651,6 +666,19 @@ async def test_a_cache_that_is_made_later_is_swept_too(worker: AsyncTaskWorker) 
     await done(worker, echo, 1, use_cache=True)
     await settled()
     assert sweeps() == 1
+
+
+def test_a_cache_can_be_made_after_the_loop_is_gone() -> None:
+    """The worker was never stopped, as in a script that just ends."""
+    worker = AsyncTaskWorker()
+    asyncio.run(worker.start())
+    assert worker.cache.statistics().size == 0
+    assert asyncio.run(started_again(worker)) == 1
+
+
+async def started_again(worker: AsyncTaskWorker) -> int:
+    async with worker:
+        return sweeps()
 
 
 async def test_a_shared_cache_is_swept_until_the_last_worker_stops(make_worker: MakeWorker) -> None:
