@@ -285,6 +285,11 @@ class AsyncCache(Entries):
         key = await self._store.resolve(entry_id, self._timeout)
         return key is not None and await self.delete(key)
 
+    def link(self, key: str, entry_id: str, alias: str | None = None) -> None:
+        """Let an id, and an alias, stand for an entry that has ids already. Not where the storage keeps them."""
+        if self._store.ids.ids_of(key):
+            self._store.ids.link(entry_id, key, alias)
+
     def forget(self, entry_id: str) -> None:
         """Drop an id, or an alias, whose owner is gone. The entry stays; Redis drops ids by itself in time."""
         self._store.ids.forget(entry_id)

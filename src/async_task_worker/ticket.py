@@ -165,6 +165,11 @@ class Ticket:
         if self.rider is not None:
             self.rider.board()
 
+    def shared(self) -> None:
+        """Note that the task got its result from another of the same key, and let its ids stand for it too."""
+        self.from_cache = True
+        self.access.cache.link(self.key, self._entry_id, self._task_id)
+
     def ended(self, outcome: Outcome) -> Ticket:
         """Pass on what became of the task, and return what stands for its ticket from now on: a spent one."""
         if (rider := self.rider) is not None:
