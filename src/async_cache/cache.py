@@ -257,9 +257,14 @@ class AsyncCache(Entries):
             _ = seat.disband() if snapshot is None else seat.land(snapshot)
         return value
 
-    async def delete(self, key: str) -> bool:
-        """Drop the entry under *key*, and say whether there was one. False if the storage did not answer."""
-        return await self._store.delete(key, self._timeout)
+    async def delete(self, key: str, *, timeout: float | None = None) -> bool:
+        """Drop the entry under *key*, and say whether there was one. False if the storage did not answer.
+
+        Args:
+            key: Any text.
+            timeout: Seconds it may take; None for the cache's own.
+        """
+        return await self._store.delete(key, self._timeout if timeout is None else timeout)
 
     async def clear(self) -> None:
         """Drop every entry.

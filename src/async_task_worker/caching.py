@@ -38,7 +38,7 @@ class Caching:
         max_size: How many results to keep in memory, where no adapter is given.
         adapter: An ``AsyncCacheAdapter``, any ``CacheAdapter``, or None for one in memory.
         cleanup_interval: Seconds between sweeps; 0 for none, None for the default.
-        timeout: Seconds the cache may take of one task, in all.
+        timeout: Seconds the cache may take of one task, in all, and to invalidate a result.
         coalesce: Whether tasks of the same key under way at the same time are run once.
         clock: Tells monotonic time in seconds, where no adapter is given.
 
@@ -125,7 +125,9 @@ class Caching:
         metadata = None if metadata is None else checked_metadata(metadata)
         if self._cache is None:
             return False
-        return await self._cache.invalidate(func, args, kwargs, key_fn, None, metadata)
+        cache = self._access.cache
+        key = cache.key_for(func, args, kwargs, key_fn=key_fn, metadata=metadata)
+        return key is not None and await cache.delete(key, timeout=self._timeout)
 
     async def clear(self) -> None:
         """Drop every cached result."""

@@ -92,6 +92,17 @@ async def test_the_time_a_cache_may_take_can_be_set(
     assert now() - begun == pytest.approx(budget)
 
 
+async def test_invalidating_may_take_as_long_as_a_task_may_take_of_the_cache(
+    make_worker: MakeWorker, storage: TroubledCache
+) -> None:
+    worker = await make_worker(cache_enabled=True, cache_adapter=storage, cache_timeout=2)
+    await done(worker, echo, "value")
+    storage.trouble = lambda: asyncio.sleep(0.5)
+    assert await worker.invalidate_cache(echo, "value")
+    assert storage.entries == {}
+    assert worker.cache.statistics().errors == 0
+
+
 async def test_what_takes_long_to_store_is_stored_without_holding_up_its_task(
     make_worker: MakeWorker, storage: TroubledCache
 ) -> None:
