@@ -109,7 +109,7 @@ class Caching:
         )
         if key is None:
             return None
-        if ttl is None and cache.default_ttl is None:
+        if ttl is None and self._given and cache.default_ttl is None:
             ttl = self._ttl
         return Ticket(access, key, ttl, entry_id, record.id, custom=key_fn is not None)
 

@@ -435,6 +435,17 @@ async def test_the_ttl_of_the_cache_itself_beats_that_of_the_worker(
     assert not (await done(worker, echo, 1)).from_cache
 
 
+@pytest.mark.parametrize(("ttl", "lives"), [(None, True), (60, False)])
+async def test_the_default_can_be_changed_while_the_worker_runs(
+    make_worker: MakeWorker, ttl: float | None, lives: bool
+) -> None:
+    worker = await make_worker(cache_enabled=True, cache_ttl=100)
+    worker.cache.default_ttl = ttl
+    await done(worker, echo, 1)
+    await time_passes(99 if ttl else 1e6)
+    assert (await done(worker, echo, 1)).from_cache is lives
+
+
 async def test_a_storage_of_ones_own_is_told_the_ttl(make_worker: MakeWorker) -> None:
     storage = DictCache()
     worker = await make_worker(cache_enabled=True, cache_ttl=1000, cache_adapter=storage)
