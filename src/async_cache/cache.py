@@ -262,9 +262,14 @@ class AsyncCache(Entries):
             _ = seat.disband() if snapshot is None else seat.land(snapshot)
         return value
 
-    async def delete(self, key: str) -> bool:
-        """Drop the entry under *key*, and say whether there was one. False if the storage did not answer."""
-        return await self._store.delete(key, self._timeout)
+    async def delete(self, key: str, *, timeout: float | None = None) -> bool:
+        """Drop the entry under *key*, and say whether there was one. False if the storage did not answer.
+
+        Args:
+            key: Any text.
+            timeout: Seconds it may take; None for the cache's own.
+        """
+        return await self._store.delete(key, self._timeout if timeout is None else timeout)
 
     async def clear(self) -> None:
         """Drop every entry.
@@ -289,6 +294,11 @@ class AsyncCache(Entries):
         """Drop the entry that an id, or an alias, stands for, and say whether there was one."""
         key = await self._store.resolve(entry_id, self._timeout)
         return key is not None and await self.delete(key)
+
+    def link(self, key: str, entry_id: str, alias: str | None = None) -> None:
+        """Let an id, and an alias, stand for an entry that has ids already. Not where the storage keeps them."""
+        if self._store.ids.ids_of(key):
+            self._store.ids.link(entry_id, key, alias)
 
     def forget(self, entry_id: str) -> None:
         """Drop an id, or an alias, whose owner is gone. The entry stays; Redis drops ids by itself in time."""

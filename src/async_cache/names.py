@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, TypeGuard, cast
 from uuid import uuid4
-from weakref import WeakKeyDictionary, ref
+from weakref import ref
 
 _module_dict = vars(ModuleType)["__dict__"].__get__
 _class_dict = vars(type)["__dict__"].__get__
@@ -52,7 +52,7 @@ def name_of(thing: Any) -> str | None:
     return name if find_loaded(name) is thing else None
 
 
-_identities: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
+_identities: dict[int, tuple[ref[Any], str]] = {}  # by id(), for what calls itself equal to another is another
 _owners: dict[str, ref[Any]] = {}  # what was seen first under each name
 _PROCESS: Final = uuid4().hex
 
@@ -64,7 +64,12 @@ def identity_of(thing: Any) -> str:
     the top of a module or class; else, and for what replaced another under its name, a
     token of this very object, good for as long as it lives.
     """
-    return _identities.get(thing) or _identities.setdefault(thing, _identify(thing))
+    number = id(thing)
+    known = _identities.get(number)
+    if known is None:
+        alive = ref(thing, lambda _: _identities.pop(number, None))
+        known = _identities.setdefault(number, (alive, _identify(thing)))
+    return known[1]
 
 
 def _identify(thing: Any) -> str:

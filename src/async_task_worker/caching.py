@@ -38,7 +38,7 @@ class Caching:
         max_size: How many results to keep in memory, where no adapter is given.
         adapter: An ``AsyncCacheAdapter``, any ``CacheAdapter``, or None for one in memory.
         cleanup_interval: Seconds between sweeps; 0 for none, None for the default.
-        timeout: Seconds the cache may take of one task, in all.
+        timeout: Seconds the cache may take of one task, in all, and to invalidate a result.
         coalesce: Whether tasks of the same key under way at the same time are run once.
         clock: Tells monotonic time in seconds, where no adapter is given.
 
@@ -97,7 +97,7 @@ class Caching:
         Raises:
             InvalidCacheKeyError: Keys are validated, and this one is none to be used.
         """
-        adapter = self._cache or self._make(None)
+        adapter = self._make(None) if self._cache is None else self._cache
         access = self._access
         cache = access.cache
         if not (self._for_all and cache.is_active if use is None else use and not cache.is_paused):
@@ -109,7 +109,7 @@ class Caching:
         )
         if key is None:
             return None
-        if ttl is None and cache.default_ttl is None:
+        if ttl is None and self._given and cache.default_ttl is None:
             ttl = self._ttl
         return Ticket(access, key, ttl, entry_id, record.id, custom=key_fn is not None)
 
@@ -125,7 +125,9 @@ class Caching:
         metadata = None if metadata is None else checked_metadata(metadata)
         if self._cache is None:
             return False
-        return await self._cache.invalidate(func, args, kwargs, key_fn, None, metadata)
+        cache = self._access.cache
+        key = cache.key_for(func, args, kwargs, key_fn=key_fn, metadata=metadata)
+        return key is not None and await cache.delete(key, timeout=self._timeout)
 
     async def clear(self) -> None:
         """Drop every cached result."""
@@ -171,7 +173,7 @@ class Caching:
         flights: Flights[Outcome] | None = Flights(store.count_coalesced) if self._coalesce else None
         self._cache = cache
         self._access = Access(store, self._timeout, flights)
-        if self._loop is not None:
+        if self._loop is not None and not self._loop.is_closed():
             work = self._access.work
             upkeep = self._loop.create_task(self.start())
             work.add(upkeep)

@@ -163,7 +163,7 @@ async def _through_cache(slot: Slot, record: TaskRecord, ticket: Ticket, reporte
     except BaseException as error:  # noqa: BLE001 - user code again
         ticket.private |= slot.interruption is not None
         return _raised(slot, record, error)
-    if slot.interruption is not None:
+    if slot.interruption is not None or slot.lost:
         ticket.private = True
         return _returned(slot, record, result)
     if slot.timer is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from .outcome import Outcome
@@ -152,13 +153,22 @@ class Ticket:
     def board(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> None:
         """Begin to run: what the task adds from here on never waits for it.
 
-        If an argument was changed since the task was added, its result does not belong under its
-        key. Whether it does under a key of the user's own is up to them.
+        If an argument, or what the function is bound to, was changed since the task was added, its result does not
+        belong under its key. Whether it does under a key of the user's own is up to them.
         """
-        if not self._custom and not _fixed(args, kwargs) and self.access.cache.key_for(func, args, kwargs) != self.key:
+        if (
+            not self._custom
+            and not _fixed(func, args, kwargs)
+            and self.access.cache.key_for(func, args, kwargs) != self.key
+        ):
             self.private = True
         if self.rider is not None:
             self.rider.board()
+
+    def shared(self) -> None:
+        """Note that the task got its result from another of the same key, and let its ids stand for it too."""
+        self.from_cache = True
+        self.access.cache.link(self.key, self._entry_id, self._task_id)
 
     def ended(self, outcome: Outcome) -> Ticket:
         """Pass on what became of the task, and return what stands for its ticket from now on: a spent one."""
@@ -172,8 +182,10 @@ class Ticket:
         self.access.cache.forget(task_id)
 
 
-def _fixed(args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> bool:
-    """Whether all arguments are of types whose values nobody can change."""
-    return all(type(arg) in SCALARS for arg in args) and (
-        kwargs is None or all(type(arg) in SCALARS for arg in kwargs.values())
+def _fixed(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> bool:
+    """Whether nobody can change what the key was made of: a function bound to nothing, values of such types."""
+    return (
+        type(func) is FunctionType
+        and all(type(arg) in SCALARS for arg in args)
+        and (kwargs is None or all(type(arg) in SCALARS for arg in kwargs.values()))
     )

@@ -416,7 +416,8 @@ class AsyncTaskWorker:
     ) -> bool:
         """Drop the cached result of ``task_func(*args, **kwargs)``, and say whether there was one.
 
-        A task that is running at this moment stores its result later all the same.
+        A task that is running at this moment stores its result later all the same. A storage that
+        does not answer within ``cache_timeout`` may still have the result, and this returns False.
 
         Args:
             task_func: The function, as it was given to :meth:`add_task`, like all that follow.

@@ -14,6 +14,7 @@ from tests.conftest import MakeWorker
 from tests.support.adapters import (
     DictCache,
     TroubledCache,
+    abort,
     cancel_oneself,
     hang,
     lose_connection,
@@ -40,7 +41,7 @@ async def be_slow() -> None:
     await asyncio.sleep(0.15)
 
 
-TROUBLES = [hang, refuse_to_stop, cancel_oneself, lose_connection, make_a_mistake, be_slow]
+TROUBLES = [hang, refuse_to_stop, cancel_oneself, lose_connection, make_a_mistake, abort, be_slow]
 
 
 async def done(worker: AsyncTaskWorker, *call: Any, **options: Any) -> TaskInfo:
@@ -89,6 +90,17 @@ async def test_the_time_a_cache_may_take_can_be_set(
     begun = now()
     await done(worker, echo, 1)
     assert now() - begun == pytest.approx(budget)
+
+
+async def test_invalidating_may_take_as_long_as_a_task_may_take_of_the_cache(
+    make_worker: MakeWorker, storage: TroubledCache
+) -> None:
+    worker = await make_worker(cache_enabled=True, cache_adapter=storage, cache_timeout=2)
+    await done(worker, echo, "value")
+    storage.trouble = lambda: asyncio.sleep(0.5)
+    assert await worker.invalidate_cache(echo, "value")
+    assert storage.entries == {}
+    assert worker.cache.statistics().errors == 0
 
 
 async def test_what_takes_long_to_store_is_stored_without_holding_up_its_task(

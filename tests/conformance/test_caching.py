@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import functools
 import logging
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ from tests.conftest import MakeWorker
 from tests.support.adapters import DictCache, JsonCache
 from tests.support.backends import BACKENDS, Backend
 from tests.support.ids import shown
-from tests.support.tasks import collect, echo, fail_with, note, notes, open_gate, sleep_for, wait_at
+from tests.support.tasks import collect, echo, fail_with, note, notes, open_gate, sleep_for, stubborn, wait_at
 from tests.support.waiting import running, settled
 
 ADAPTERS: dict[str, Callable[[], Any]] = {
@@ -167,6 +168,21 @@ async def test_workers_can_share_a_cache(make_worker: MakeWorker) -> None:
     assert second.cache is shared
 
 
+class Counted(AsyncCacheAdapter):
+    """Says how much it holds, so that it counts as false while it is empty."""
+
+    def __len__(self) -> int:
+        return self.statistics().size or 0
+
+
+async def test_an_empty_cache_is_used_like_any_other(make_worker: MakeWorker) -> None:
+    counted = Counted()
+    worker = await make_worker(cache_enabled=True, cache_adapter=counted)
+    assert [(await done(worker, echo, 1)).from_cache for _ in range(2)] == [False, True]
+    assert worker.cache is counted
+    assert len(counted) == 1
+
+
 async def test_submit_takes_the_same_options(make_worker: MakeWorker) -> None:
     worker = await make_worker()
     keys: list[str] = []
@@ -194,6 +210,19 @@ async def test_failures_and_cancellations_are_not_kept(make_worker: MakeWorker, 
         await running(worker, task_id)
         assert await worker.cancel_task(task_id)
     assert worker.cache.statistics().sets == 0
+
+
+async def test_what_a_task_returns_after_it_was_left_behind_is_not_kept(make_worker: MakeWorker, adapter: Any) -> None:
+    """It was told to stop: what it returns then may be half of what it would have been."""
+    worker = await make_worker(cache_enabled=True, cache_adapter=adapter)
+    task_id = await worker.add_task(stubborn, "gate", "half done")
+    await running(worker, task_id)
+    assert await worker.cancel_task(task_id)
+    open_gate("gate")
+    await settled()
+    assert worker.zombies == 0
+    assert worker.cache.statistics().sets == 0
+    assert not worker.cache.task_key_map
 
 
 async def test_a_result_without_a_faithful_copy_is_not_kept_and_the_task_has_it_all_the_same(
@@ -245,6 +274,33 @@ async def test_a_task_whose_argument_was_changed_before_it_ran_leaves_nothing_be
     assert await worker.wait_for_tasks([changed, follower]) == [6, 3]
     assert (await done(worker, total, [1, 2])).result == 3
     assert not (await done(worker, total, [1, 2, 3])).from_cache
+
+
+@dataclasses.dataclass
+class Basket:
+    prices: list[int]
+
+    async def total(self) -> int:
+        return sum(self.prices)
+
+
+@pytest.mark.parametrize(
+    "bound",
+    [lambda numbers: Basket(numbers).total, lambda numbers: functools.partial(total, numbers)],
+    ids=["a method", "a partial"],
+)
+async def test_what_a_function_is_bound_to_is_looked_at_like_an_argument(
+    make_worker: MakeWorker, bound: Callable[[list[int]], Any]
+) -> None:
+    worker = await make_worker(max_workers=1, cache_enabled=True)
+    await running(worker, await worker.add_task(wait_at, "slot"))
+    numbers = [1, 2]
+    changed = await worker.add_task(bound(numbers))
+    numbers.append(3)
+    open_gate("slot")
+    assert (await ended(worker, changed)).result == 6
+    assert (await done(worker, bound([1, 2]))).result == 3
+    assert (await done(worker, bound([1, 2]))).from_cache
 
 
 async def test_a_function_may_change_its_arguments(make_worker: MakeWorker) -> None:
@@ -377,6 +433,17 @@ async def test_the_ttl_of_the_cache_itself_beats_that_of_the_worker(
     assert (await done(worker, echo, 1)).from_cache
     await time_passes(2)
     assert not (await done(worker, echo, 1)).from_cache
+
+
+@pytest.mark.parametrize(("ttl", "lives"), [(None, True), (60, False)])
+async def test_the_default_can_be_changed_while_the_worker_runs(
+    make_worker: MakeWorker, ttl: float | None, lives: bool
+) -> None:
+    worker = await make_worker(cache_enabled=True, cache_ttl=100)
+    worker.cache.default_ttl = ttl
+    await done(worker, echo, 1)
+    await time_passes(99 if ttl else 1e6)
+    assert (await done(worker, echo, 1)).from_cache is lives
 
 
 async def test_a_storage_of_ones_own_is_told_the_ttl(make_worker: MakeWorker) -> None:
@@ -610,6 +677,19 @@ async def test_a_cache_that_is_made_later_is_swept_too(worker: AsyncTaskWorker) 
     await done(worker, echo, 1, use_cache=True)
     await settled()
     assert sweeps() == 1
+
+
+def test_a_cache_can_be_made_after_the_loop_is_gone() -> None:
+    """The worker was never stopped, as in a script that just ends."""
+    worker = AsyncTaskWorker()
+    asyncio.run(worker.start())
+    assert worker.cache.statistics().size == 0
+    assert asyncio.run(started_again(worker)) == 1
+
+
+async def started_again(worker: AsyncTaskWorker) -> int:
+    async with worker:
+        return sweeps()
 
 
 async def test_a_shared_cache_is_swept_until_the_last_worker_stops(make_worker: MakeWorker) -> None:

@@ -67,6 +67,24 @@ async def test_a_hundred_of_the_same_are_run_once(make_worker: MakeWorker, adapt
     assert worker.cache.statistics().coalesced == 99
 
 
+async def test_the_result_is_found_by_the_ids_of_followers_too(make_worker: MakeWorker, adapter: Any) -> None:
+    worker = await make_worker(cache_enabled=True, cache_adapter=adapter, max_history=2)
+    ids = [await worker.add_task(listed, 1, "gate") for _ in range(3)]
+    open_gate("gate")
+    await worker.drain()
+    found = [await worker.cache.get_by_task_id(task_id) for task_id in ids]
+    assert found == [(False, None), (True, [1]), (True, [1])]
+    assert len(worker.cache.task_key_map) == 2
+
+
+async def test_the_ids_of_followers_do_not_stand_for_what_is_not_kept(make_worker: MakeWorker, adapter: Any) -> None:
+    worker = await make_worker(cache_enabled=True, cache_adapter=adapter)
+    ids = [await worker.add_task(listed, 1, "gate", cache_ttl=0) for _ in range(3)]
+    open_gate("gate")
+    assert await worker.wait_for_tasks(ids) == [[1]] * 3
+    assert not worker.cache.task_key_map
+
+
 async def test_tasks_that_differ_or_are_not_cached_run_each(make_worker: MakeWorker) -> None:
     worker = await make_worker(max_workers=10, cache_enabled=True)
     for options in ({}, {"use_cache": False}, {"cache_key_fn": lambda context: "a key of its own"}):

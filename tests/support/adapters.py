@@ -114,3 +114,12 @@ async def lose_connection() -> None:
 async def make_a_mistake() -> None:
     """Fail as a program with a bug does."""
     raise KeyError("bug\nwith a line break")
+
+
+class Abort(BaseException):
+    """What some libraries raise to get past every ``except Exception``."""
+
+
+async def abort() -> None:
+    """Fail with what is no Exception."""
+    raise Abort("the storage's own way out")

@@ -13,6 +13,7 @@ import pytest
 from async_cache import AsyncCache, CacheUnavailableError
 from tests.support.adapters import (
     TroubledCache,
+    abort,
     cancel_oneself,
     hang,
     lose_connection,
@@ -24,8 +25,8 @@ from tests.support.waiting import settled, turns
 if TYPE_CHECKING:
     from async_task_worker.clock import Clock
 
-TROUBLES = [hang, refuse_to_stop, cancel_oneself, lose_connection, make_a_mistake]
-OUTAGES = TROUBLES[:-1]
+TROUBLES = [hang, refuse_to_stop, cancel_oneself, lose_connection, make_a_mistake, abort]
+OUTAGES = TROUBLES[:-2]
 
 
 def named(trouble: Any) -> str:

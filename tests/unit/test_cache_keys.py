@@ -499,6 +499,32 @@ def test_a_token_is_never_given_twice() -> None:
     assert len(seen) == 1000
 
 
+ALIKE = """
+import functools
+class Alike(type):
+    def __eq__(cls, other): return True
+    def __hash__(cls): return 1
+class One(metaclass=Alike): ...
+class Two(metaclass=Alike): ...
+class Wrapped(metaclass=Alike):
+    def __init__(self, function): functools.update_wrapper(self, function)
+    async def __call__(self): ...
+    def __eq__(self, other): return True
+    def __hash__(self): return 1
+@Wrapped
+def one(): ...
+@Wrapped
+def two(): ...
+"""
+
+
+def test_what_calls_itself_equal_to_another_is_told_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = module_with(ALIKE, "alike", monkeypatch)
+
+    assert [function_identity(function) for function in (module.one, module.two)] == ["alike:one", "alike:two"]
+    assert default_key(work, (module.One,), {}) != default_key(work, (module.Two,), {})
+
+
 def test_identities_do_not_keep_functions_alive() -> None:
     gc.collect()
     before = len(names._identities)

@@ -135,6 +135,10 @@ class Guard:
             raise self._fault(CONNECTION, error) from error
         except Exception as error:
             raise self._fault(self._kind_of(error), error) from error
+        except (KeyboardInterrupt, SystemExit):  # asyncio has ended the loop with it already
+            raise
+        except BaseException as error:
+            raise self._fault(ERROR, error) from error
         if self._tally.circuit_open:
             self._tally.circuit_open = False
             self._complaints.about("recovery", "cache: %s answers again", self._what)

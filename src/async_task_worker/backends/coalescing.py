@@ -147,7 +147,7 @@ class Passenger:
                 self.lead()
                 return
             if self.record.ticket is not None:
-                self.record.ticket.from_cache = True
+                self.record.ticket.shared()
         self._line.settle(self.record, outcome)
 
     def ended(self, outcome: Outcome, ticket: Ticket) -> None:
