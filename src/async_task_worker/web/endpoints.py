@@ -93,8 +93,11 @@ class Endpoints:
         A page can be short, or even empty, and still have a next one: a search that finds
         little stops looking before it holds up everybody else.
         """
-        page = await page_of(self._worker, filters)
-        tasks = [self._bodies.brief(info) for info in page.tasks if self._bodies.shows(info, filters.q)]
+        hides = self._bodies.redacts and filters.q
+        page = await page_of(
+            self._worker, filters, (lambda info: self._bodies.shows(info, filters.q)) if hides else None
+        )
+        tasks = await self._bodies.listed(page.tasks)
         body = {"tasks": tasks, "count": len(tasks), "next_cursor": page.next_cursor}
         headers = None if page.next_cursor is None else {"Link": next_link(request, page.next_cursor)}
         return as_json(body, headers=headers)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Annotated, Any, Final, Protocol
 from urllib.parse import urlencode
 
@@ -56,14 +59,20 @@ class Searchable(Protocol):
         ...
 
 
-async def page_of(worker: Searchable, filters: TaskFilters) -> TaskPage:
+async def page_of(worker: Searchable, filters: TaskFilters, shows: Callable[[TaskInfo], bool] | None) -> TaskPage:
     """Return the page the filters ask for.
+
+    Args:
+        worker: Where to look.
+        filters: What for.
+        shows: Whether a task shows what was looked for; None if every one that is found does.
 
     Raises:
         Problem: The cursor is none.
     """
+    search = worker.search_tasks if shows is None else partial(shown, worker, shows)
     try:
-        return await worker.search_tasks(
+        return await search(
             status=[*filters.status, *filters.task_status] or None,
             task_type=filters.task_type,
             text=filters.q,
@@ -76,16 +85,24 @@ async def page_of(worker: Searchable, filters: TaskFilters) -> TaskPage:
         raise Problem("invalid_cursor" if filters.cursor else "invalid_request", str(error)) from None
 
 
-async def everything(worker: Searchable, most: int, **query: Any) -> tuple[list[TaskInfo], bool]:
-    """Return the newest tasks that match, *most* at most, and whether there are more."""
+async def shown(
+    worker: Searchable, shows: Callable[[TaskInfo], bool], *, limit: int, cursor: str | None = None, **query: Any
+) -> TaskPage:
+    """Return the newest tasks that match and show it: as many as asked for, or all there are.
+
+    Those that match in what is hidden leave no gap: a page too short, or a cursor behind an
+    empty one, would tell that a guess of a secret was right.
+    """
     found: list[TaskInfo] = []
-    cursor: str | None = None
     while True:
-        page = await worker.search_tasks(**query, limit=most - len(found), cursor=cursor)
-        found += page.tasks
+        page = await worker.search_tasks(**query, limit=limit - len(found), cursor=cursor)
+        for info in page.tasks:
+            if shows(info):
+                found.append(info)
+            await asyncio.sleep(0)  # to look at a task as it is shown may take long
         cursor = page.next_cursor
-        if cursor is None or len(found) >= most:
-            return found, cursor is not None
+        if cursor is None or len(found) == limit:
+            return TaskPage(found, cursor)
 
 
 def next_link(request: Request, cursor: str) -> str:
