@@ -17,7 +17,7 @@ from .bulk import Bulk
 from .events import EventLog
 from .idempotency import IdempotencyKeys
 from .limits import Limits
-from .listing import TaskFilters, next_link, page_of
+from .listing import TaskFilters, next_link, page_of, path_of
 from .problems import Problem
 from .rendering import encoded
 from .service import Service
@@ -81,7 +81,7 @@ class Endpoints:
         else:
             body = json.dumps(wanted.model_dump(), sort_keys=True).encode("ascii")
             task_id, replayed = await self._keys.once(key, body, lambda: self._submissions.submit(wanted), self._knows)
-        headers = {"Location": f"{request.scope['path'].rstrip('/')}/{task_id}"}
+        headers = {"Location": f"{path_of(request)}/{task_id}"}
         if (seconds := preferred_wait(request.headers.get("prefer"))) is not None:
             await self._wait_for_end(task_id, seconds)
             headers["Preference-Applied"] = f"wait={seconds:.0f}"

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Annotated, Any, Final, Protocol
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.requests import Request
@@ -18,6 +18,7 @@ from ..status import TaskInfo, TaskStatus
 from .problems import Problem
 
 _OLDEST: Final = datetime(1, 1, 2, tzinfo=UTC)
+_PLAIN_IN_PATHS: Final = "/:@!$&'()*+,;=~"
 _DATE_TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d")
 _PLUS_READ_AS_SPACE: Final = re.compile(r"(?<=\d) (?=\d\d:\d\d$)")
 """``+`` in a query string, unless it was escaped, where an offset begins."""
@@ -108,7 +109,15 @@ async def shown(
 def next_link(request: Request, cursor: str) -> str:
     """Return the ``Link`` header that leads to the next page."""
     query = [(name, value) for name, value in request.query_params.multi_items() if name != "cursor"]
-    return f'<{request.url.path}?{urlencode([*query, ("cursor", cursor)])}>; rel="next"'
+    return f'<{path_of(request)}?{urlencode([*query, ("cursor", cursor)])}>; rel="next"'
+
+
+def path_of(request: Request) -> str:
+    """Return the request's path as its client wrote it, with what a proxy may have taken off its front."""
+    path, root = request.scope["path"], request.scope.get("root_path", "").rstrip("/")
+    if not f"{path}/".startswith(f"{root}/"):
+        path = root + path
+    return quote(path, safe=_PLAIN_IN_PATHS)
 
 
 def _ago(minutes: float | None) -> datetime | None:

@@ -17,6 +17,7 @@ from .problems import Problem
 from .rendering import encoded, text
 
 _GIVEN_BY_NAME: Final = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+_MOST_SAID: Final = 20
 _JSON_SCALARS: Final = (str, int, float, bool, type(None))
 
 
@@ -71,11 +72,9 @@ class TaskType:
 
 
 def said(error: ValidationError) -> list[dict[str, str]]:
-    """Return what is wrong and where, without the values: they may be secret, or not even JSON."""
-    return [
-        {"field": ".".join(str(part) for part in one["loc"]), "message": one["msg"]}
-        for one in error.errors(include_url=False, include_context=False, include_input=False)
-    ]
+    """Return what is wrong and where, the first of it, without the values: they may be secret, or not even JSON."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)[:_MOST_SAID]
+    return [{"field": ".".join(str(part) for part in one["loc"]), "message": one["msg"]} for one in found]
 
 
 class TaskTypes:
