@@ -91,13 +91,18 @@ class Bulk:
         self._limits = limits
 
     async def submit(self, batch: TaskBatch) -> dict[str, Any]:
-        """Submit each task on its own account; return what became of each."""
+        """Submit each task on its own account; return what became of each.
+
+        Once a full queue has been waited for in vain, the others no longer wait for it.
+        """
         self._check_count(len(batch.tasks))
         results: list[dict[str, Any]] = []
+        waits = True
         for wanted in batch.tasks:
             try:
-                task_id = await self._submissions.submit(wanted)
+                task_id = await self._submissions.submit(wanted, waits=waits)
             except Problem as problem:
+                waits = waits and problem.code != "queue_full"
                 results.append({"status": problem.status, "problem": problem.document()})
                 continue
             info = await self._worker.fetch_task_info(task_id)
