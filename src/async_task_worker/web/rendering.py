@@ -19,10 +19,9 @@ from uuid import UUID
 from pydantic import BaseModel
 from pydantic_core import to_json
 
+from ..status import class_name
+
 _MOST_LEVELS: Final = 64
-# Past whatever a metaclass may have put in front of them.
-_module_of: Final = type.__dict__["__module__"].__get__
-_qualname_of: Final = type.__dict__["__qualname__"].__get__
 _MOST_BITS: Final = 1024
 
 
@@ -66,10 +65,7 @@ def rfc3339(moment: datetime | None) -> str | None:
 
 def placeholder(value: object, about: str | None = None) -> dict[str, str]:
     """Return what stands for a value that cannot be shown."""
-    cls = type(value)
-    module, name = _module_of(cls), _qualname_of(cls)
-    if module != "builtins":
-        name = f"{module if isinstance(module, str) else '?'}.{name}"
+    name = class_name(type(value))
     return {"$type": text(name)} if about is None else {"$type": text(name), "$text": about}
 
 
