@@ -83,7 +83,7 @@ def _tests(query: TaskQuery) -> list[Test]:
     if (after := query.after) is not None:
         tests.append(lambda record: record.created + record.epoch >= after)
     if (text := query.text) is not None:
-        tests.append(lambda record: any(text in written.casefold() for written in _texts(record)))
+        tests.append(lambda record: any(text in str.casefold(written) for written in _texts(record)))
     return tests
 
 
@@ -93,5 +93,5 @@ def _texts(record: TaskRecord) -> Iterator[str]:
     if record.status is FAILED:
         yield error_text(record.error)
     for value in (record.metadata or {}).values():
-        if isinstance(value, str):
+        if issubclass(type(value), str):  # isinstance() would ask the value itself
             yield value

@@ -52,8 +52,7 @@ class ErrorDetail:
     @property
     def type(self) -> str:
         """The error's class, with its module unless that is ``builtins``."""
-        cls = type(self.exception)
-        return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
+        return class_name(type(self.exception))
 
     @property
     def message(self) -> str:
@@ -73,12 +72,24 @@ def traceback_of(error: BaseException) -> TracebackType | None:
     return found
 
 
+def class_name(cls: type) -> str:
+    """Return what a class is called, with its module unless that is ``builtins``; its metaclass is not asked."""
+    module, name = type.__dict__["__module__"].__get__(cls), type.__dict__["__qualname__"].__get__(cls)
+    if module == "builtins":
+        return str(name)
+    return f"{module if isinstance(module, str) else '?'}.{name}"
+
+
 def error_text(error: BaseException) -> str:
     """Return ``str(error)``, the class name if that is empty, and a stand-in if it raises."""
     try:
-        return str(error) or type(error).__name__
+        return str(error) or _bare_name(error)
     except BaseException as fault:  # noqa: BLE001 - the user's own __str__: whatever it raises, the task has ended
-        return f"<{type(error).__name__}; its str() raised {type(fault).__name__}>"
+        return f"<{_bare_name(error)}; its str() raised {_bare_name(fault)}>"
+
+
+def _bare_name(error: BaseException) -> str:
+    return str(type.__dict__["__name__"].__get__(type(error)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,6 +159,11 @@ class AsyncTaskWorker:
         return self._caching.cache
 
     @property
+    def has_cache(self) -> bool:
+        """Whether there is a result cache yet. To ask makes none."""
+        return self._caching.exists
+
+    @property
     def max_queue_size(self) -> int | None:
         """How many tasks may wait for a slot; None for any number."""
         return self._max_queue_size

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import httpx
 import pytest
 
 from async_task_worker import AsyncTaskWorker
 from async_task_worker.web import Limits
+from tests.conftest import MakeWorker
 from tests.http.conftest import ServeWorker
 from tests.http.requests import problem_code
 from tests.support.tasks import echo, wait_at
@@ -46,6 +49,18 @@ async def test_a_batch_of_another_form_is_refused_as_a_whole(
 async def test_a_thousand_tasks_are_a_batch(client: httpx.AsyncClient) -> None:
     response = await client.post("/tasks/batch", json={"tasks": [{"task_type": "own_names"}] * 1000})
     assert response.json()["accepted"] == 1000
+
+
+async def test_a_batch_waits_once_for_a_queue_that_stays_full(make_worker: MakeWorker, serve: ServeWorker) -> None:
+    worker = await make_worker(max_workers=1, max_queue_size=2)
+    client = await serve(worker, limits=Limits(queue_wait=10))
+    await running(worker, await worker.add_task(wait_at, "gate"))
+    begun = asyncio.get_running_loop().time()
+
+    response = await client.post("/tasks/batch", json={"tasks": [{"task_type": "own_names"}] * 100})
+
+    assert [result["status"] for result in response.json()["results"]] == [201] * 2 + [429] * 98
+    assert asyncio.get_running_loop().time() - begun == pytest.approx(10)
 
 
 async def test_tasks_are_cancelled_by_their_ids(worker: AsyncTaskWorker, client: httpx.AsyncClient) -> None:

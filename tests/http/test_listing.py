@@ -124,6 +124,22 @@ async def test_the_link_leads_through_all_pages_while_tasks_come_and_go(
     assert [len(page) for page in pages] == [3, 3, 3, 1]
 
 
+class Sullen(str):
+    """A text that refuses to be compared, in whatever case."""
+
+    __slots__ = ()
+
+    def casefold(self) -> str:
+        raise RuntimeError("no")
+
+
+async def test_a_search_asks_no_value_of_the_metadata_what_it_is(
+    worker: AsyncTaskWorker, client: httpx.AsyncClient
+) -> None:
+    task_id = await worker.add_task(echo, 1, metadata={"owner": Sullen("Ada")})
+    assert ids_in(await client.get("/tasks?q=ada")) == [task_id]
+
+
 async def test_large_parts_of_a_listed_task_are_placeholders(
     worker: AsyncTaskWorker, client: httpx.AsyncClient
 ) -> None:

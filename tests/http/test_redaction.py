@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import httpx
@@ -11,7 +12,7 @@ from async_task_worker import AsyncTaskWorker, task
 from async_task_worker.web import Limits, redact_names
 from tests.http.conftest import ServeWorker
 from tests.http.requests import submit
-from tests.support.tasks import echo, fail_with
+from tests.support.tasks import echo, fail_with, wait_at
 from tests.support.waiting import finished
 
 SECRET = 'pa"ss\\word\n⁂'  # noqa: S105 - what a test hides
@@ -102,3 +103,49 @@ async def test_a_search_does_not_tell_what_is_hidden(worker: AsyncTaskWorker, se
         assert (await client.get("/tasks", params={"q": query})).json()["count"] == found
         action = {"action": "cancel", "query": {"status": ["failed"], "q": query}, "dry_run": True}
         assert (await client.post("/tasks/actions", json=action)).json()["count"] == found
+
+
+@pytest.mark.parametrize("limit", [1, 2, 50])
+async def test_a_search_answers_a_right_guess_of_a_secret_like_a_wrong_one(
+    worker: AsyncTaskWorker, serve: ServeWorker, limit: int
+) -> None:
+    client = await serve(worker, redact=redact_names("token"))
+    for metadata in ({"user": "ada"}, {"token": "hunter2"}, {"user": "bob"}, {"token": "hunter2"}):
+        await finished(worker, await worker.add_task(fail_with, f"for {metadata}", metadata=metadata))
+
+    async def found(guess: str) -> Any:
+        response = await client.get("/tasks", params={"q": guess, "limit": limit})
+        return response.json(), response.headers.get("link")
+
+    assert await found("hunt") == await found("hunX") == ({"tasks": [], "count": 0, "next_cursor": None}, None)
+    assert (await found("user"))[0]["count"] == min(limit, 2)
+
+
+async def test_an_action_tells_nothing_of_matches_that_are_hidden(worker: AsyncTaskWorker, serve: ServeWorker) -> None:
+    client = await serve(worker, redact=redact_names("token"), limits=Limits(batch=1))
+    for _ in range(3):
+        await worker.add_task(wait_at, "gate", metadata={"token": "hunter2"})
+
+    async def matched(guess: str) -> Any:
+        wanted = {"action": "cancel", "query": {"q": guess}, "dry_run": True}
+        return (await client.post("/tasks/actions", json=wanted)).json()
+
+    assert await matched("hunt") == await matched("hunX")
+
+
+async def test_others_have_their_turn_while_a_page_is_redacted(worker: AsyncTaskWorker, serve: ServeWorker) -> None:
+    client = await serve(worker, redact=redact_names("token"))
+    for _ in range(20):
+        await finished(worker, await worker.add_task(echo, 1))
+    turns = 0
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    others = asyncio.create_task(take_turns())
+    assert (await client.get("/tasks")).json()["count"] == 20
+    others.cancel()
+    assert turns >= 20

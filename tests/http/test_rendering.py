@@ -152,6 +152,41 @@ def test_an_object_that_lies_about_its_class_is_a_placeholder() -> None:
     assert rendered([Nasty()], PLENTY) == [{"$type": f"{__name__}.Nasty"}]
 
 
+class Sealed(type):
+    """A class of classes that tell nothing of themselves."""
+
+    def __getattribute__(cls, name: str) -> Any:
+        raise RuntimeError("no")
+
+
+class Unhashable(type):
+    """A class of classes that can be compared, which takes their hash away."""
+
+    def __eq__(cls, other: object) -> bool:
+        return False
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def test_a_value_whose_class_has_no_hash_makes_a_placeholder_of_all() -> None:
+    assert rendered([Unhashable("Odd", (), {})()], PLENTY) == {"$type": "list"}
+
+
+class Exiting:
+    @property
+    def __class__(self) -> Any:
+        raise SystemExit(3)
+
+
+def test_a_class_that_raises_when_it_is_asked_for_its_name_has_one_all_the_same() -> None:
+    sealed = Sealed("Closed", (), {"__module__": 5})()
+    assert rendered([sealed], PLENTY) == [{"$type": "?.Closed"}]
+
+
+def test_an_object_cannot_end_the_process_by_being_shown() -> None:
+    assert rendered([Exiting()], PLENTY) == [{"$type": f"{__name__}.Exiting"}]
+
+
 @pytest.mark.parametrize("item", [int, b"", float("nan"), 10**400], ids=["class", "bytes", "nan", "integer"])
 def test_many_placeholders_are_too_large_as_well(item: object) -> None:
     assert rendered([item] * 5000, PLENTY)["$type"] == "list"

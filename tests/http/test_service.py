@@ -65,6 +65,13 @@ async def test_a_cache_that_is_switched_off_says_so(client: httpx.AsyncClient) -
     assert (await client.delete("/cache")).status_code == 204
 
 
+async def test_to_ask_for_the_cache_makes_none(make_worker: MakeWorker, serve: ServeWorker) -> None:
+    worker = await make_worker()
+    client = await serve(worker)
+    assert (await client.get("/cache")).json() == {"enabled": False, "default_ttl": None, "statistics": {}}
+    assert not worker.has_cache
+
+
 async def test_types_tell_their_params(client: httpx.AsyncClient) -> None:
     body = (await client.get("/tasks/types")).json()
     assert (await client.get("/types")).json() == body

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from urllib.parse import quote
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
-from async_task_worker import AsyncTaskWorker
+from async_task_worker import AsyncTaskWorker, create_task_worker_router
 from tests.conftest import MakeWorker
 from tests.http.conftest import ServeWorker
 from tests.http.requests import KEYS, problem_code, submit
@@ -33,6 +35,29 @@ async def test_the_path_of_a_prefix_is_part_of_the_place(worker: AsyncTaskWorker
     client = await serve(worker, prefix="/api/v1")
     response = await client.post("/api/v1/tasks", json={"task_type": "echo", "params": {"value": 1}})
     assert (await client.get(response.headers["location"])).status_code == 200
+
+
+@pytest.mark.parametrize("front", ["/tâches €", "/a b\r\nX-Set: 1", "/100%>;"], ids=["accents", "line break", "marks"])
+async def test_the_place_is_escaped_like_the_path_it_is_below(
+    worker: AsyncTaskWorker, serve: ServeWorker, front: str
+) -> None:
+    client = await serve(worker, prefix="/{tenant}")
+    response = await client.post(quote(f"{front}/tasks"), json={"task_type": "echo", "params": {"value": 1}})
+    assert response.headers["location"].startswith(quote(f"{front}/tasks/", safe="/;:"))
+    assert (await client.get(response.headers["location"])).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/tasks", "/proxy/tasks"], ids=["taken off", "left on"])
+async def test_the_place_has_the_path_of_a_proxy_in_front(worker: AsyncTaskWorker, path: str) -> None:
+    app = FastAPI()
+    app.include_router(create_task_worker_router(worker))
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app, root_path="/proxy"), base_url="http://test"
+    ) as client:
+        response = await client.post(path, json={"task_type": "echo", "params": {"value": 1}})
+        assert response.headers["location"] == f"/proxy/tasks/{response.json()['id']}"
+        await client.post(path, json={"task_type": "echo", "params": {"value": 1}})
+        assert (await client.get(f"{path}?limit=1")).links["next"]["url"].startswith("/proxy/tasks?limit=1&cursor=")
 
 
 async def test_prefer_wait_answers_when_the_task_has_ended(client: httpx.AsyncClient) -> None:
@@ -80,6 +105,13 @@ async def test_params_the_function_does_not_take_are_refused_before_queueing(
     assert response.status_code == 422
     assert problem_code(response) == "invalid_params"
     assert worker.get_all_tasks() == []
+
+
+async def test_of_very_many_faults_the_first_are_told(client: httpx.AsyncClient) -> None:
+    params = {f"unknown{number}": 0 for number in range(5000)}
+    response = await client.post("/tasks", json={"task_type": "add_numbers", "params": params})
+    assert problem_code(response) == "invalid_params"
+    assert len(response.json()["errors"]) == 20
 
 
 @pytest.mark.parametrize("task_type", ["nobody knows", "not_for_strangers"])

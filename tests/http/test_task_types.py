@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -43,6 +44,15 @@ async def unannotated(data, options={}, *rest, progress_callback, **more): ...  
 async def unresolved(known: int, later: OnlyForCheckers, foreign: Foreign, odd: "no type" = 5) -> None: ...  # type: ignore[valid-type, syntax]  # noqa: F722
 
 
+async def raising(divided: 1 / 0 = 0, described: {1: 2} = 0) -> None: ...  # type: ignore[valid-type, syntax]
+
+
+async def unwritable(most=float("inf"), none=float("nan"), half="\ud800") -> None: ...  # type: ignore[no-untyped-def]
+
+
+async def open_ended(number: int, items: Sequence[int] = (1, 2), **more: Any) -> None: ...
+
+
 async def nested(tree: Tree, table: dict[str, list[Tree]]) -> None: ...
 
 
@@ -80,6 +90,21 @@ def test_an_annotation_that_cannot_be_read_stands_for_anything() -> None:
     properties = found.params_schema["properties"]
     assert properties["known"]["type"] == "integer"
     assert [properties[name].keys() - {"title", "default"} for name in ("later", "foreign", "odd")] == [set()] * 3
+
+
+def test_an_annotation_that_raises_when_it_is_read_stands_for_anything() -> None:
+    properties = TaskType("any", raising).params_schema["properties"]
+    assert properties == {name: {"default": 0, "title": name} for name in ("divided", "described")}
+
+
+def test_a_default_that_json_cannot_hold_is_not_told() -> None:
+    properties = TaskType("any", unwritable).params_schema["properties"]
+    assert properties == {name: {"title": name} for name in ("most", "none", "half")}
+
+
+@pytest.mark.parametrize("name", ["p0", "p1", "p2", "more", "model_config", "__class__"])
+def test_a_further_param_of_any_name_leaves_the_others_alone(name: str) -> None:
+    assert TaskType("any", open_ended).checked({"number": 1, name: 2}) == {"number": 1, name: 2}
 
 
 def test_a_schema_stands_by_itself() -> None:

@@ -140,3 +140,21 @@ def test_the_usual_clock_is_the_systems() -> None:
     assert SYSTEM_CLOCK == Clock() == (time.time, time.monotonic)
     wall: Any = lambda: 1.0  # noqa: E731
     assert Clock(wall=wall) == (wall, time.monotonic)
+
+
+class Sealed(type):
+    """A class of classes that tell nothing of themselves."""
+
+    def __getattribute__(cls, name: str) -> Any:
+        raise RuntimeError("no")
+
+
+class SealedError(Exception, metaclass=Sealed):
+    def __str__(self) -> str:
+        return str(self.args[0] if self.args else "")
+
+
+def test_an_error_whose_class_refuses_to_be_looked_at_has_a_name_and_a_text() -> None:
+    assert ErrorDetail(SealedError("text")).type == f"{__name__}.SealedError"
+    assert error_text(SealedError()) == "SealedError"
+    assert error_text(RaisingError(SealedError())) == "<RaisingError; its str() raised SealedError>"

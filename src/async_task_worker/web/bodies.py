@@ -93,11 +93,8 @@ async def submitted(request: Request, model: type[M], most_bytes: int, most_leve
         return model.model_validate(value)
     except ValidationError as error:
         errors = said(error)
-        detail = "; ".join(f"{one['field'] or 'the body'}: {one['message']}" for one in errors[:_MOST_SAID])
-        raise Problem("invalid_request", detail, errors=errors[:_MOST_SAID]) from None
-
-
-_MOST_SAID: Final = 20
+        detail = "; ".join(f"{one['field'] or 'the body'}: {one['message']}" for one in errors)
+        raise Problem("invalid_request", detail, errors=errors) from None
 
 
 async def _read(request: Request, most_bytes: int) -> bytes:

@@ -11,7 +11,7 @@ from ..search import TaskPage
 from ..status import PENDING, RUNNING, TaskInfo
 from .bodies import TaskAction, TaskBatch
 from .limits import Limits
-from .listing import everything
+from .listing import shown
 from .problems import Problem
 from .submitting import Submissions
 from .task_bodies import TaskBodies, TaskBody
@@ -91,13 +91,18 @@ class Bulk:
         self._limits = limits
 
     async def submit(self, batch: TaskBatch) -> dict[str, Any]:
-        """Submit each task on its own account; return what became of each."""
+        """Submit each task on its own account; return what became of each.
+
+        Once a full queue has been waited for in vain, the others no longer wait for it.
+        """
         self._check_count(len(batch.tasks))
         results: list[dict[str, Any]] = []
+        waits = True
         for wanted in batch.tasks:
             try:
-                task_id = await self._submissions.submit(wanted)
+                task_id = await self._submissions.submit(wanted, waits=waits)
             except Problem as problem:
+                waits = waits and problem.code != "queue_full"
                 results.append({"status": problem.status, "problem": problem.document()})
                 continue
             info = await self._worker.fetch_task_info(task_id)
@@ -126,10 +131,15 @@ class Bulk:
             return list(dict.fromkeys(wanted.ids)), False
         selection = wanted.query
         statuses = selection.status or [PENDING, RUNNING]  # of the others there is nothing to cancel
-        infos, more = await everything(
-            self._worker, self._limits.batch, status=statuses, task_type=selection.task_type, text=selection.q
+        page = await shown(
+            self._worker,
+            lambda info: self._bodies.shows(info, selection.q),
+            status=statuses,
+            task_type=selection.task_type,
+            text=selection.q,
+            limit=self._limits.batch,
         )
-        return [info.id for info in infos if self._bodies.shows(info, selection.q)], more
+        return [info.id for info in page.tasks], page.next_cursor is not None
 
     async def _cancel(self, task_id: str, dry_run: bool) -> str:
         info = await self._worker.fetch_task_info(task_id)

@@ -17,7 +17,7 @@ from .bulk import Bulk
 from .events import EventLog
 from .idempotency import IdempotencyKeys
 from .limits import Limits
-from .listing import TaskFilters, next_link, page_of
+from .listing import TaskFilters, next_link, page_of, path_of
 from .problems import Problem
 from .rendering import encoded
 from .service import Service
@@ -81,7 +81,7 @@ class Endpoints:
         else:
             body = json.dumps(wanted.model_dump(), sort_keys=True).encode("ascii")
             task_id, replayed = await self._keys.once(key, body, lambda: self._submissions.submit(wanted), self._knows)
-        headers = {"Location": f"{request.scope['path'].rstrip('/')}/{task_id}"}
+        headers = {"Location": f"{path_of(request)}/{task_id}"}
         if (seconds := preferred_wait(request.headers.get("prefer"))) is not None:
             await self._wait_for_end(task_id, seconds)
             headers["Preference-Applied"] = f"wait={seconds:.0f}"
@@ -93,8 +93,11 @@ class Endpoints:
         A page can be short, or even empty, and still have a next one: a search that finds
         little stops looking before it holds up everybody else.
         """
-        page = await page_of(self._worker, filters)
-        tasks = [self._bodies.brief(info) for info in page.tasks if self._bodies.shows(info, filters.q)]
+        hides = self._bodies.redacts and filters.q
+        page = await page_of(
+            self._worker, filters, (lambda info: self._bodies.shows(info, filters.q)) if hides else None
+        )
+        tasks = await self._bodies.listed(page.tasks)
         body = {"tasks": tasks, "count": len(tasks), "next_cursor": page.next_cursor}
         headers = None if page.next_cursor is None else {"Link": next_link(request, page.next_cursor)}
         return as_json(body, headers=headers)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -28,7 +28,7 @@ class GivenParams:
         self._known = known
         self._given: dict[str, tuple[dict[str, Any], int]] = {}
         self._coming: dict[str, dict[str, Any]] = {}
-        self._oldest: deque[tuple[str, int]] = deque()
+        self._held: OrderedDict[str, None] = OrderedDict()  # those that take room, the oldest first
         self._to_look_at: deque[str] = deque()
 
     @contextmanager
@@ -63,9 +63,9 @@ class GivenParams:
         self._to_look_at.append(task_id)
         if size:
             self._left -= size
-            self._oldest.append((task_id, size))
-            while self._left < 0 and self._oldest:
-                self._let_go(self._oldest.popleft()[0])
+            self._held[task_id] = None
+            while self._left < 0:
+                self._let_go(next(iter(self._held)))
         if len(self._given) > self._known():
             self._look_at_some()
 
@@ -78,6 +78,7 @@ class GivenParams:
         found = self._given.get(task_id)
         if found is not None and found[1]:
             self._left += found[1]
+            del self._held[task_id]
             self._given[task_id] = NO_LONGER_KEPT, 0
 
     def _look_at_some(self) -> None:

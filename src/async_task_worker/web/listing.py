@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Annotated, Any, Final, Protocol
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.requests import Request
@@ -15,6 +18,7 @@ from ..status import TaskInfo, TaskStatus
 from .problems import Problem
 
 _OLDEST: Final = datetime(1, 1, 2, tzinfo=UTC)
+_PLAIN_IN_PATHS: Final = "/:@!$&'()*+,;=~"
 _DATE_TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d")
 _PLUS_READ_AS_SPACE: Final = re.compile(r"(?<=\d) (?=\d\d:\d\d$)")
 """``+`` in a query string, unless it was escaped, where an offset begins."""
@@ -56,14 +60,20 @@ class Searchable(Protocol):
         ...
 
 
-async def page_of(worker: Searchable, filters: TaskFilters) -> TaskPage:
+async def page_of(worker: Searchable, filters: TaskFilters, shows: Callable[[TaskInfo], bool] | None) -> TaskPage:
     """Return the page the filters ask for.
+
+    Args:
+        worker: Where to look.
+        filters: What for.
+        shows: Whether a task shows what was looked for; None if every one that is found does.
 
     Raises:
         Problem: The cursor is none.
     """
+    search = worker.search_tasks if shows is None else partial(shown, worker, shows)
     try:
-        return await worker.search_tasks(
+        return await search(
             status=[*filters.status, *filters.task_status] or None,
             task_type=filters.task_type,
             text=filters.q,
@@ -76,22 +86,38 @@ async def page_of(worker: Searchable, filters: TaskFilters) -> TaskPage:
         raise Problem("invalid_cursor" if filters.cursor else "invalid_request", str(error)) from None
 
 
-async def everything(worker: Searchable, most: int, **query: Any) -> tuple[list[TaskInfo], bool]:
-    """Return the newest tasks that match, *most* at most, and whether there are more."""
+async def shown(
+    worker: Searchable, shows: Callable[[TaskInfo], bool], *, limit: int, cursor: str | None = None, **query: Any
+) -> TaskPage:
+    """Return the newest tasks that match and show it: as many as asked for, or all there are.
+
+    Those that match in what is hidden leave no gap: a page too short, or a cursor behind an
+    empty one, would tell that a guess of a secret was right.
+    """
     found: list[TaskInfo] = []
-    cursor: str | None = None
     while True:
-        page = await worker.search_tasks(**query, limit=most - len(found), cursor=cursor)
-        found += page.tasks
+        page = await worker.search_tasks(**query, limit=limit - len(found), cursor=cursor)
+        for info in page.tasks:
+            if shows(info):
+                found.append(info)
+            await asyncio.sleep(0)  # to look at a task as it is shown may take long
         cursor = page.next_cursor
-        if cursor is None or len(found) >= most:
-            return found, cursor is not None
+        if cursor is None or len(found) == limit:
+            return TaskPage(found, cursor)
 
 
 def next_link(request: Request, cursor: str) -> str:
     """Return the ``Link`` header that leads to the next page."""
     query = [(name, value) for name, value in request.query_params.multi_items() if name != "cursor"]
-    return f'<{request.url.path}?{urlencode([*query, ("cursor", cursor)])}>; rel="next"'
+    return f'<{path_of(request)}?{urlencode([*query, ("cursor", cursor)])}>; rel="next"'
+
+
+def path_of(request: Request) -> str:
+    """Return the request's path as its client wrote it, with what a proxy may have taken off its front."""
+    path, root = request.scope["path"], request.scope.get("root_path", "").rstrip("/")
+    if not f"{path}/".startswith(f"{root}/"):
+        path = root + path
+    return quote(path, safe=_PLAIN_IN_PATHS)
 
 
 def _ago(minutes: float | None) -> datetime | None:

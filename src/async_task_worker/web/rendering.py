@@ -19,6 +19,8 @@ from uuid import UUID
 from pydantic import BaseModel
 from pydantic_core import to_json
 
+from ..status import class_name
+
 _MOST_LEVELS: Final = 64
 _MOST_BITS: Final = 1024
 
@@ -63,8 +65,7 @@ def rfc3339(moment: datetime | None) -> str | None:
 
 def placeholder(value: object, about: str | None = None) -> dict[str, str]:
     """Return what stands for a value that cannot be shown."""
-    cls = type(value)
-    name = cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
+    name = class_name(type(value))
     return {"$type": text(name)} if about is None else {"$type": text(name), "$text": about}
 
 
@@ -78,6 +79,8 @@ def rendered(value: Any, limit: int) -> Any:
         return _plain(value, _Room(limit))
     except _TooLargeError:
         return placeholder(value, f"too large to be shown: over {limit} bytes")
+    except Exception:  # noqa: BLE001 - a class without a hash, a dict a thread still writes to, …
+        return placeholder(value)
 
 
 def _stand_in(value: object, room: _Room, about: str | None = None) -> dict[str, str]:
@@ -163,7 +166,7 @@ def _plain_other(value: Any, room: _Room) -> Any:
     """Return what a less common type is shown as; a class that fails to tell gets a placeholder."""
     try:
         simpler = _simpler(value)
-    except Exception:  # noqa: BLE001 - properties and methods of a user's class, which may raise anything
+    except BaseException:  # noqa: BLE001 - properties and methods of a user's class, which may raise anything
         return _stand_in(value, room)
     if simpler is value:
         return _stand_in(value, room)

@@ -79,7 +79,7 @@ class Service:
 
     def cache(self) -> dict[str, Any]:
         """Return what the cache tells of itself; a worker without one has it switched off."""
-        cache = getattr(self._worker, "cache", None)
+        cache = getattr(self._worker, "cache", None) if getattr(self._worker, "has_cache", True) else None
         statistics = getattr(cache, "statistics", None)
         told = statistics() if callable(statistics) else statistics
         return {

@@ -42,8 +42,12 @@ class Submissions:
         self._limits = limits
         self._has_room = getattr(worker, "max_queue_size", 0) is None
 
-    async def submit(self, wanted: TaskSubmission) -> str:
+    async def submit(self, wanted: TaskSubmission, *, waits: bool = True) -> str:
         """Have the task run; return its id.
+
+        Args:
+            wanted: What was asked for.
+            waits: Whether a full queue is waited for; else it refuses at once.
 
         Raises:
             Problem: It cannot be: nothing is left of it then.
@@ -58,7 +62,7 @@ class Submissions:
         task_id = wanted.task_id or str(uuid4())
         try:
             with self._given.coming(task_id, params, size_of(params) if params else 0):
-                await self._submit(task_type.function, arguments, task_id, wanted)
+                await self._submit(task_type.function, arguments, task_id, wanted, waits)
         except DuplicateTaskError:
             raise Problem("task_id_conflict", f"a task {wanted.task_id!r} is known already") from None
         except (QueueFullError, TimeoutError):
@@ -70,7 +74,7 @@ class Submissions:
         return task_id
 
     async def _submit(
-        self, function: TaskCallable, arguments: dict[str, Any], task_id: str, wanted: TaskSubmission
+        self, function: TaskCallable, arguments: dict[str, Any], task_id: str, wanted: TaskSubmission, waits: bool
     ) -> None:
         submitting = self._worker.submit(
             function,
@@ -86,5 +90,5 @@ class Submissions:
         if self._has_room:
             await submitting
             return
-        async with asyncio.timeout(self._limits.queue_wait):
+        async with asyncio.timeout(self._limits.queue_wait if waits else 0):
             await submitting

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 from typing import Any, Final, Literal
 
@@ -89,6 +90,11 @@ class TaskBodies:
         self._redact = redact
         self._show_tracebacks = show_tracebacks
 
+    @property
+    def redacts(self) -> bool:
+        """Whether something is kept out of what is shown."""
+        return self._redact is not None
+
     def full(self, info: TaskInfo) -> dict[str, Any]:
         """Return the body of a task that is shown by itself."""
         return self._body(info, self._limits.result)
@@ -96,6 +102,15 @@ class TaskBodies:
     def brief(self, info: TaskInfo) -> dict[str, Any]:
         """Return the body of a task among others: large parts are placeholders."""
         return self._body(info, self._limits.listed)
+
+    async def listed(self, infos: list[TaskInfo]) -> list[dict[str, Any]]:
+        """Return the brief bodies of a page, and let others have their turn where that takes long."""
+        bodies = []
+        for info in infos:
+            bodies.append(self.brief(info))
+            if self.redacts:  # it sees each whole, results of megabytes too
+                await asyncio.sleep(0)
+        return bodies
 
     def shows(self, info: TaskInfo, query: str | None) -> bool:
         """Whether a task found by a text shows that text: a search must not tell what is redacted."""

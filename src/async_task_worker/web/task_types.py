@@ -7,16 +7,17 @@ import typing
 import weakref
 from collections.abc import Collection, Iterable, Mapping
 from functools import partial
+from math import isfinite
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
-from pydantic.errors import PydanticUserError
 
 from ..registry import PROGRESS_PARAMETER, TaskCallable, exposed_function, function_of, get_all_task_types
 from .problems import Problem
-from .rendering import encoded
+from .rendering import encoded, text
 
 _GIVEN_BY_NAME: Final = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+_MOST_SAID: Final = 20
 _JSON_SCALARS: Final = (str, int, float, bool, type(None))
 
 
@@ -65,16 +66,15 @@ class TaskType:
             model = self._model.model_validate_json(encoded(params), strict=True)
         except ValidationError as error:
             raise Problem("invalid_params", f"{self.name} cannot take these params", errors=said(error)) from None
-        given = {self._names[field]: getattr(model, field) for field in model.model_fields_set & self._names.keys()}
-        return given | (model.__pydantic_extra__ or {})
+        more = model.__pydantic_extra__ or {}  # one may be called like a field: model_fields_set has both
+        given = [field for field, name in self._names.items() if name in params and name not in more]
+        return {self._names[field]: getattr(model, field) for field in given} | more
 
 
 def said(error: ValidationError) -> list[dict[str, str]]:
-    """Return what is wrong and where, without the values: they may be secret, or not even JSON."""
-    return [
-        {"field": ".".join(str(part) for part in one["loc"]), "message": one["msg"]}
-        for one in error.errors(include_url=False, include_context=False, include_input=False)
-    ]
+    """Return what is wrong and where, the first of it, without the values: they may be secret, or not even JSON."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)[:_MOST_SAID]
+    return [{"field": ".".join(str(part) for part in one["loc"]), "message": one["msg"]} for one in found]
 
 
 class TaskTypes:
@@ -155,7 +155,7 @@ def _readable(annotation: Any, names: dict[str, Any]) -> Any:
     try:
         found = typing.get_type_hints(stub, globalns=names, include_extras=True)["it"]
         TypeAdapter(found).json_schema()
-    except (PydanticUserError, NameError, TypeError, SyntaxError, AttributeError):  # JSON does not know of it
+    except Exception:  # noqa: BLE001 - any text can be an annotation: to read it may raise anything
         return Any
     return found
 
@@ -177,9 +177,17 @@ def _field(parameter: inspect.Parameter) -> Any:
     title = parameter.name
     if parameter.default is parameter.empty:
         return Field(alias=title, title=title)
-    if isinstance(parameter.default, _JSON_SCALARS):
+    if _is_json_scalar(parameter.default):
         return Field(default=parameter.default, alias=title, title=title)
     return Field(default_factory=lambda: None, alias=title, title=title)
+
+
+def _is_json_scalar(value: object) -> bool:
+    if isinstance(value, float):
+        return isfinite(value)
+    if type(value) is str:
+        return text(value) == value
+    return isinstance(value, _JSON_SCALARS)
 
 
 def without_references(schema: dict[str, Any]) -> dict[str, Any]:
