@@ -7,10 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.catalogue import BEFORE, OURS, SCENARIOS, SUBJECTS, Subject
+from benchmarks.catalogue import SCENARIOS, SUBJECTS
 from benchmarks.environments import ROOT, EnvironmentSetupError, Interpreter, environment
 from benchmarks.report import PLOT, RESULTS, Report
 from benchmarks.runner import Contender, Plan
+from benchmarks.terms import BEFORE, OURS, Subject
 from benchmarks.trees import UnknownCommitError, tree_of, working_tree
 
 KEPT = ROOT / "benchmarks" / "results"

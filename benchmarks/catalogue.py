@@ -7,36 +7,9 @@ adapters and scenarios are imported by the measuring processes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
-OURS = "ours"
-BARE = "bare"
-BEFORE = "before"
-"""The subject that ``--against`` adds: the same adapter on another commit's tree."""
-
-TASKS = "Tasks"
-CACHE = "Cache"
-CHAPTERS = (TASKS, CACHE)
-"""The parts that the results are shown in, in this order."""
-
-
-@dataclass(frozen=True)
-class Subject:
-    """Something that runs jobs, keeps results, or both.
-
-    ``adapter`` names a module of :mod:`benchmarks.subjects` for the one and of
-    :mod:`benchmarks.caches` for the other; ``packages`` is what to install for it. A ``from_tree``
-    subject runs from a source tree, with the dependencies that tree declares. A ``slow`` one takes
-    the scenarios with a million tasks once only.
-    """
-
-    name: str
-    title: str
-    adapter: str
-    packages: tuple[str, ...] = ()
-    from_tree: bool = False
-    slow: bool = False
-
+from benchmarks.catalogue_durable import DURABLE_SCENARIOS, DURABLE_SUBJECTS
+from benchmarks.terms import BARE, CACHE, MILLION, OURS, Metric, Scenario, Subject
 
 SUBJECTS: Mapping[str, Subject] = {
     subject.name: subject
@@ -53,56 +26,10 @@ SUBJECTS: Mapping[str, Subject] = {
         Subject("cashews", "cashews", "cashews", ("cashews==7.6.0",)),
         Subject("aiocache", "aiocache", "aiocache", ("aiocache==0.12.3",)),
         Subject("deepcopy", "copy.deepcopy", "deepcopy"),
+        *DURABLE_SUBJECTS,
     )
 }
 
-
-@dataclass(frozen=True)
-class Metric:
-    """One figure of a scenario. Less is better for each of them."""
-
-    key: str
-    title: str
-    unit: str
-
-    @property
-    def comparable(self) -> bool:
-        """Whether a ratio between subjects says something: not of ratios, nor of figures near zero."""
-        return self.unit in {"µs", "ms", "bytes"}
-
-
-@dataclass(frozen=True)
-class Scenario:
-    """A measurement: a function of :mod:`benchmarks.scenarios`, who takes it, and its sizes."""
-
-    name: str
-    function: str
-    subjects: tuple[str, ...]
-    metrics: tuple[Metric, ...]
-    full: Mapping[str, object]
-    quick: Mapping[str, object]
-    extra: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
-    """Sizes or options for some subjects only."""
-    chapter: str = TASKS
-    """Under which heading the figures are shown."""
-    adapters: str = "subjects"
-    """The subpackage whose adapters take it: ``subjects`` run jobs, ``caches`` keep results."""
-    most_rounds: int | None = None
-    """For what takes long and varies little. A slow subject takes such a scenario once."""
-
-    def sizes(self, subject: str, *, quick: bool) -> dict[str, object]:
-        """Return the arguments of the function for *subject*."""
-        known_as = OURS if subject == BEFORE else subject
-        return {**(self.quick if quick else self.full), **self.extra.get(known_as, {})}
-
-    def rounds(self, subject: Subject, wanted: int) -> int:
-        """Return how many of the *wanted* rounds *subject* takes."""
-        if self.most_rounds is None:
-            return wanted
-        return min(wanted, 1 if subject.slow else self.most_rounds)
-
-
-MILLION = 1_000_000
 EVERYBODY = (BARE, OURS, "taskgroup", "aiojobs", "semaphore", "taskiq", "published")
 TRACKING = (OURS, "published")
 FLOOR_AND_TRACKING = (BARE, *TRACKING)
@@ -343,5 +270,6 @@ SCENARIOS: Mapping[str, Scenario] = {
             quick={"known": 100, "count": 1_000, "repeats": 5},
             chapter=CACHE,
         ),
+        *DURABLE_SCENARIOS,
     )
 }

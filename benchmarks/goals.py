@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from benchmarks.catalogue import BARE, OURS
+from benchmarks.terms import BARE, OURS
 
 Limits = tuple[float, float | None]
 """What it must reach, and the moonshot where there is one."""
@@ -13,6 +13,7 @@ Since = tuple[tuple[tuple[int, int], Limits], ...]
 """Other limits from a version of Python on, the later versions last."""
 
 PUBLISHED = "published"
+MEMORY = "memory"
 
 
 @dataclass(frozen=True)
@@ -81,4 +82,15 @@ GOALS = (
     _faster_than_published("cache-evict-10k", (50, None)),
     _faster_than_published("cache-call-full", (5, None), "new"),
     _faster_than_published("cache-task", (12, 20)),
+    Goal("durable-noop", "wall", (2.5, None), OURS, MEMORY),
+    Goal("durable-enqueue", "wall", (25, None), "aiosqlite", OURS, at_least=True),
+    Goal("durable-lone", "ratio", (2.2, None)),
+    Goal("durable-lag", "p99", (5, None)),
+    Goal("durable-lag-1000", "p99", (5, None)),
+    Goal("durable-million", "bytes", (300, None)),
+    Goal("durable-million", "killed", (3, None)),
+    Goal("durable-million", "stopped", (3, None)),
+    Goal("durable-million", "memory", (400, None)),
+    Goal("durable-claim", "ratio", (1.2, None)),
+    Goal("durable-pages", "p95", (100, None)),
 )

@@ -6,13 +6,16 @@ import os
 import platform
 from pathlib import Path
 
+from benchmarks.disk import file_folder, file_system
+
 
 def describe() -> dict[str, object]:
-    """Return the processor, how many cores this process may use, and the system."""
+    """Return the processor, how many cores this process may use, the system, and where files lie."""
     return {
         "cpu": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "system": f"{platform.system()} {platform.machine()}",
+        "files": f"files on {file_system(file_folder())}",
     }
 
 

@@ -19,8 +19,8 @@ from matplotlib.figure import Figure, FigureBase
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from benchmarks.catalogue import BARE, BEFORE, CACHE, CHAPTERS, OURS, TASKS
 from benchmarks.report import number
+from benchmarks.terms import BARE, BEFORE, CACHE, CHAPTERS, DURABLE, OURS, TASKS
 
 NOOP = ("noop", "cpu")
 COLOURS = {
@@ -36,10 +36,15 @@ COLOURS = {
     "cashews": "#e0a030",
     "aiocache": "#9b5094",
     "deepcopy": "#2f5597",
+    "memory": "#8a8f98",
+    "aiosqlite": "#6fa8dc",
+    "aiosqlite-merged": "#2f5597",
+    "huey": "#e0a030",
+    "dbos": "#9b5094",
     BEFORE: "#5ac8ae",
 }
-"""One for each subject of a chapter; the floors of both chapters are grey."""
-HEADINGS = {TASKS: "Everything else", CACHE: "The cache"}
+"""One for each subject of a chapter; the floor of each chapter is grey."""
+HEADINGS = {TASKS: "Everything else", CACHE: "The cache", DURABLE: "On disk"}
 SHADES = (1.0, 0.6, 0.4, 0.3)
 """Opacity of the bars, one for each interpreter."""
 STYLE: dict[Any, Any] = {

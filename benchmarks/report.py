@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from benchmarks import machine
-from benchmarks.catalogue import BARE, BEFORE, CHAPTERS, OURS, Metric, Scenario, Subject
 from benchmarks.figures import Figures, Judgement, Spread, title
 from benchmarks.runner import Plan, Sample
+from benchmarks.terms import BARE, BEFORE, CHAPTERS, OURS, Metric, Scenario, Subject
 
 RESULTS = "results.json"
 TABLES = "results.md"
@@ -139,8 +139,9 @@ class Report:
             for subject, found in self.versions.items()
         )
         return (
-            f"{self.date} · {self.machine['cpu']}, {self.machine['cores']} cores, {self.machine['system']} · "
-            f"{', '.join(self.interpreters)} · {sizes}, rounds: {self.plan.rounds} or fewer · {versions}"
+            f"{self.date} · {self.machine['cpu']}, {self.machine['cores']} cores, {self.machine['system']}, "
+            f"{self.machine['files']} · {', '.join(self.interpreters)} · {sizes}, "
+            f"rounds: {self.plan.rounds} or fewer · {versions}"
         )
 
     def _metrics(self) -> Iterator[tuple[Scenario, Metric]]:

@@ -11,14 +11,16 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from benchmarks.catalogue import Scenario, Subject
 from benchmarks.child import MARK
+from benchmarks.disk import file_folder
 from benchmarks.environments import ROOT, Interpreter, environment, versions
+from benchmarks.terms import Scenario, Subject
 from benchmarks.trees import Tree
 
 _FOLDERS = re.compile(r"(/[^\s/'\":]+)+/")
@@ -130,11 +132,13 @@ class MeasurementError(RuntimeError):
 
 
 def _child(python: str, tree: Tree | None, order: Mapping[str, object]) -> dict[str, float]:
-    """Run one measurement and return its figures."""
+    """Run one measurement and return its figures. What files it leaves in its temporary folder are removed."""
     command = [python, "-m", "benchmarks.child", json.dumps(order)]
-    done = subprocess.run(
-        command, cwd=ROOT, env=_quiet(tree), capture_output=True, text=True, check=False, timeout=CHILD_TIMEOUT
-    )
+    with tempfile.TemporaryDirectory(dir=file_folder()) as folder:
+        env = {**_quiet(tree), "TMPDIR": folder}
+        done = subprocess.run(
+            command, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=CHILD_TIMEOUT
+        )
     for line in done.stdout.splitlines():
         if line.startswith(MARK):
             return dict(json.loads(line.removeprefix(MARK)))

@@ -15,6 +15,7 @@ from fastapi.responses import JSONResponse
 from async_task_worker import AsyncTaskWorker, create_task_worker_router, register_task, task
 
 KNOWN = int(os.environ.get("KNOWN_TASKS", "0"))
+FILE = os.environ.get("TASKS_FILE")
 ANSWER = {
     "id": "5ab5ddb9-b6c1-4f0e-8e0d-a9c9d2e0b2f4",
     "status": "pending",
@@ -51,6 +52,8 @@ async def fail() -> None:
 
 register_task("rare", fail)
 worker = AsyncTaskWorker(max_workers=10)
+if FILE:
+    worker = AsyncTaskWorker(max_workers=10, backend=f"sqlite:///{FILE}", max_history=None, retention=None)
 
 
 @asynccontextmanager

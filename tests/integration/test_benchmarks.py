@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,12 +47,44 @@ def test_a_cached_task_can_be_measured() -> None:
     assert figures["cpu"] > 0
 
 
-def measured(adapter: str, scenario: str, **sizes: int) -> dict[str, float]:
+@pytest.mark.parametrize(
+    ("scenario", "sizes"),
+    [
+        ("durability:noops", {"callers": 20, "each": 2, "repeats": 1}),
+        ("durability:enqueues", {"callers": 20, "each": 2, "repeats": 1, "durability": "process", "patience": 20}),
+        ("durability:lone", {"count": 10, "patience": 1}),
+        ("durability:lag", {"callers": 5, "seconds": 0.2}),
+    ],
+)
+def test_what_it_costs_to_write_tasks_down_can_be_measured(
+    scenario: str, sizes: dict[str, Any], tmp_path: Path
+) -> None:
+    assert measured("durable.ours", scenario, tmp_path, **sizes)
+
+
+def test_the_same_worker_in_memory_can_be_measured_beside_it(tmp_path: Path) -> None:
+    assert measured("durable.memory", "durability:noops", tmp_path, callers=20, each=2, repeats=1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("scenario", "sizes"),
+    [
+        ("started_again", {"count": 100}),
+        ("claim_cost", {"few": 50, "many": 200, "repeats": 1}),
+        ("pages", {"count": 200, "questions": 3}),
+    ],
+)
+def test_a_file_that_is_opened_again_can_be_measured(scenario: str, sizes: dict[str, int], tmp_path: Path) -> None:
+    assert all(figure > 0 for figure in measured("durable.ours", f"million:{scenario}", tmp_path, **sizes).values())
+
+
+def measured(adapter: str, scenario: str, folder: Path | None = None, **sizes: Any) -> dict[str, float]:
     order = {"adapter": adapter, "scenario": scenario, "sizes": sizes}
     child = subprocess.run(
         [sys.executable, "-m", "benchmarks.child", json.dumps(order)],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src"), **({} if folder is None else {"TMPDIR": str(folder)})},
         capture_output=True,
         text=True,
         check=False,

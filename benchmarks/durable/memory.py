@@ -1,0 +1,17 @@
+"""The same worker in memory: what a file costs is the ratio to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from benchmarks.durable import ours
+
+
+class Subject(ours.Subject):
+    """One ``AsyncTaskWorker`` without a file."""
+
+    async def written(self) -> None:
+        """Nothing is written."""
+
+    def _place(self, _folder: Path, _durability: str) -> dict[str, str]:
+        return {}
