@@ -12,11 +12,10 @@ import pytest
 
 from async_cache import InvalidCacheKeyError, MemoryCacheAdapter, compose_key_functions, extract_key_component
 from async_cache import key_component as named_component
-from async_task_worker import AsyncCacheAdapter, AsyncTaskWorker, DuplicateTaskError, TaskInfo, TaskStatus
+from async_task_worker import AsyncCacheAdapter, AsyncTaskWorker, DuplicateTaskError, TaskInfo, TaskStatus, task
 from tests.conformance.watching import ended, heard_from, info_of, status_of, time_passes, told
 from tests.conftest import MakeWorker
 from tests.support.adapters import DictCache, JsonCache
-from tests.support.backends import BACKENDS, Backend
 from tests.support.tasks import collect, echo, fail_with, note, notes, open_gate, sleep_for, wait_at
 from tests.support.waiting import running, settled
 
@@ -27,12 +26,6 @@ ADAPTERS: dict[str, Callable[[], Any]] = {
     "a subclass of CacheAdapter": DictCache,
     "an object with four methods": JsonCache,
 }
-
-
-@pytest.fixture
-def backend() -> Backend:
-    """The one in memory: the tasks here are functions of the moment, which no file could name."""
-    return BACKENDS[0]
 
 
 @pytest.fixture(params=ADAPTERS)
@@ -101,6 +94,7 @@ async def test_the_order_of_keywords_makes_no_difference(make_worker: MakeWorker
     assert (await done(worker, collect, b=2, a=1)).from_cache
 
 
+@pytest.mark.usefixtures("of_the_moment")
 async def test_functions_of_one_name_do_not_share_their_results(make_worker: MakeWorker) -> None:
     def made(answer: str) -> Any:
         async def work() -> str:
@@ -157,6 +151,7 @@ async def test_it_is_asked_once_more_before_running(make_worker: MakeWorker, ada
     assert (figures.hits, figures.misses, figures.sets) == (2, 1, 1)
 
 
+@pytest.mark.usefixtures("several_workers")
 async def test_workers_can_share_a_cache(make_worker: MakeWorker) -> None:
     shared = AsyncCacheAdapter()
     first = await make_worker(cache_enabled=True, cache_adapter=shared)
@@ -195,12 +190,14 @@ async def test_failures_and_cancellations_are_not_kept(make_worker: MakeWorker, 
     assert worker.cache.statistics().sets == 0
 
 
+@task("numbers_one_by_one")
+async def numbers() -> Iterator[int]:
+    return iter(count for count in range(3))
+
+
 async def test_a_result_without_a_faithful_copy_is_not_kept_and_the_task_has_it_all_the_same(
     make_worker: MakeWorker, adapter: Any
 ) -> None:
-    async def numbers() -> Iterator[int]:
-        return iter(count for count in range(3))
-
     worker = await make_worker(cache_enabled=True, cache_adapter=adapter)
     for _ in range(2):
         info = await done(worker, numbers)
@@ -208,6 +205,7 @@ async def test_a_result_without_a_faithful_copy_is_not_kept_and_the_task_has_it_
     assert worker.cache.statistics().refused == {"unencodable": 2}
 
 
+@pytest.mark.usefixtures("of_the_moment")
 async def test_an_argument_nothing_can_be_told_by_means_no_caching(
     make_worker: MakeWorker, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -226,8 +224,14 @@ async def test_a_result_that_is_too_large_is_not_kept(make_worker: MakeWorker) -
     assert worker.cache.statistics().refused == {"too large": 2}
 
 
+@task("total")
 async def total(numbers: list[int]) -> int:
     return sum(numbers)
+
+
+@task("pop")
+async def pop(numbers: list[int]) -> int:
+    return numbers.pop()
 
 
 async def test_a_task_whose_argument_was_changed_before_it_ran_leaves_nothing_behind(
@@ -247,9 +251,6 @@ async def test_a_task_whose_argument_was_changed_before_it_ran_leaves_nothing_be
 
 
 async def test_a_function_may_change_its_arguments(make_worker: MakeWorker) -> None:
-    async def pop(numbers: list[int]) -> int:
-        return numbers.pop()
-
     worker = await make_worker(cache_enabled=True)
     assert [(await done(worker, pop, [1, 2])).from_cache for _ in range(2)] == [False, True]
 
@@ -396,6 +397,7 @@ async def test_the_least_recently_used_result_makes_room(make_worker: MakeWorker
 # --- keys of one's own --------------------------------------------------------------------
 
 
+@task("get_user_data")
 async def get_user_data(user_id: int) -> str:
     return f"user {user_id}"
 
@@ -611,6 +613,7 @@ async def test_a_cache_that_is_made_later_is_swept_too(worker: AsyncTaskWorker) 
     assert sweeps() == 1
 
 
+@pytest.mark.usefixtures("several_workers")
 async def test_a_shared_cache_is_swept_until_the_last_worker_stops(make_worker: MakeWorker) -> None:
     shared = AsyncCacheAdapter()
     workers = [await make_worker(cache_enabled=True, cache_adapter=shared) for _ in range(2)]

@@ -29,7 +29,7 @@ class LocalBackend:
         self._ledger = runtime.ledger
         self._queue = TaskQueue()
         self._pool = WorkerPool(self._queue, runtime.executor, runtime.max_workers, ledger=runtime.ledger)
-        self._coalescing = Coalescing(self._ledger, self._queue, self._pool)
+        self._coalescing = Coalescing(self._ledger, self._queue, self._pool, self._ledger.admit)
         self._room = None
         if runtime.max_queue_size is not None:
             self._room = Room(runtime.max_queue_size, runtime.on_full, self._queue, self._pool, runtime.events)
