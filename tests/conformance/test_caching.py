@@ -16,6 +16,7 @@ from async_task_worker import AsyncCacheAdapter, AsyncTaskWorker, DuplicateTaskE
 from tests.conformance.watching import ended, heard_from, info_of, status_of, time_passes, told
 from tests.conftest import MakeWorker
 from tests.support.adapters import DictCache, JsonCache
+from tests.support.backends import Backend
 from tests.support.tasks import collect, echo, fail_with, note, notes, open_gate, sleep_for, wait_at
 from tests.support.waiting import running, settled
 
@@ -25,12 +26,15 @@ ADAPTERS: dict[str, Callable[[], Any]] = {
     "AsyncCacheAdapter": AsyncCacheAdapter,
     "a subclass of CacheAdapter": DictCache,
     "an object with four methods": JsonCache,
+    "sqlite": lambda: "sqlite",
 }
 
 
 @pytest.fixture(params=ADAPTERS)
-def adapter(request: pytest.FixtureRequest) -> Any:
+def adapter(request: pytest.FixtureRequest, backend: Backend) -> Any:
     """Each kind of storage that can be given to a worker."""
+    if request.param == "sqlite" and not backend.durable:
+        pytest.skip("there is no file to keep results in")
     return ADAPTERS[request.param]()
 
 

@@ -30,11 +30,13 @@ from tests.support.tasks import (
 )
 from tests.support.waiting import running, settled
 
-ADAPTERS: dict[str, Callable[[], Any]] = {"memory": lambda: None, "elsewhere": DictCache}
+ADAPTERS: dict[str, Callable[[], Any]] = {"memory": lambda: None, "elsewhere": DictCache, "sqlite": lambda: "sqlite"}
 
 
 @pytest.fixture(params=ADAPTERS)
-def adapter(request: pytest.FixtureRequest) -> Any:
+def adapter(request: pytest.FixtureRequest, backend: Backend) -> Any:
+    if request.param == "sqlite" and not backend.durable:
+        pytest.skip("there is no file to keep results in")
     return ADAPTERS[request.param]()
 
 

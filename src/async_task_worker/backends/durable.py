@@ -143,6 +143,10 @@ class DurableBackend(LocalBackend):
         page = await self._journal.search(query)
         return TaskPage([self._as_known(info) for info in page.tasks], page.next_cursor)
 
+    def result_storage(self, max_size: int | None) -> object:
+        """Return a cache adapter that keeps results in the same file, where they survive the process."""
+        return self._journal.cache(max_size)
+
     async def backup(self, path: Path) -> None:
         """Write a copy of all that is durable into a new file."""
         await self._journal.catch_up()

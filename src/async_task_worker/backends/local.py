@@ -88,6 +88,13 @@ class LocalBackend:
         records, cursor = self._ledger.search(query)
         return TaskPage([record.info() for record in records], cursor)
 
+    def result_storage(self, max_size: int | None) -> object:  # noqa: ARG002 - whatever it is
+        """Say that there is no file."""
+        raise ValueError(
+            "cache_adapter='sqlite' keeps results in the file of the tasks, and these tasks are in memory: "
+            "give the worker backend='sqlite:///tasks.db' too, or leave out cache_adapter"
+        )
+
     async def backup(self, path: Path) -> None:
         """Say that there is nothing to copy."""
         raise JournalError(f"{path}: tasks in memory have no file that could be copied")
