@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from .arguments import checked_metadata
+from .backends import Backend
 from .outcome import Outcome
 from .record import TaskRecord
 from .registry import TaskCallable
@@ -27,6 +28,24 @@ CLEANUP_INTERVAL: Final = 900.0
 
 PATIENCE: Final = 0.25
 """Seconds that what is under way with the cache may still take when the worker stops."""
+
+
+def storage_of(adapter: object, max_size: int | None, backend: Backend) -> object:
+    """Return the adapter that a name stands for, None for memory; what is no name is taken as it is.
+
+    Raises:
+        ValueError: It is a name of nothing, or ``"sqlite"`` and the tasks are in no file.
+    """
+    if not isinstance(adapter, str):
+        return adapter
+    if adapter == "sqlite":
+        return backend.result_storage(max_size)
+    if adapter == "memory":
+        return None
+    raise ValueError(
+        f"cache_adapter {adapter!r} is unknown; there are 'memory' and 'sqlite', or give an AsyncCacheAdapter "
+        "or any other CacheAdapter"
+    )
 
 
 class Caching:

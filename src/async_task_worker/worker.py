@@ -22,7 +22,7 @@ from .arguments import (
     checked_switch,
 )
 from .backends import Backend, Runtime, open_backend
-from .caching import CacheKeyFunction, Caching
+from .caching import CacheKeyFunction, Caching, storage_of
 from .clock import SYSTEM_CLOCK, Clock
 from .events import EventBus
 from .exceptions import (
@@ -56,10 +56,11 @@ class AsyncTaskWorker:
             say themselves with ``use_cache``.
         cache_ttl: Seconds a cached result lives; None for ever. A *cache_adapter* with a
             ``default_ttl`` of its own goes by that.
-        cache_max_size: How many results to keep in memory, without a *cache_adapter*; the
-            least recently used one goes first. None for any number.
-        cache_adapter: Where results are kept in place of memory: an ``AsyncCacheAdapter``, which
-            several workers may share, or any ``CacheAdapter``.
+        cache_max_size: How many results to keep in memory, or with *cache_adapter* ``"sqlite"``;
+            the least recently used one goes first. None for any number.
+        cache_adapter: Where results are kept in place of memory: ``"sqlite"`` for the file of a
+            durable *backend*, where they survive a restart; an ``AsyncCacheAdapter``, which
+            several workers may share; or any ``CacheAdapter``.
         cache_timeout: Seconds a cache may take of one task, in all. What takes longer is a miss.
         cache_cleanup_interval: Seconds between sweeps of stale cache mappings; 0 for none, None
             for 900. An ``AsyncCacheAdapter`` goes by its own, unless this is 0.
@@ -79,7 +80,7 @@ class AsyncTaskWorker:
 
     Raises:
         TypeError: An argument is of the wrong type.
-        ValueError: An argument is out of range.
+        ValueError: An argument is out of range, or of no meaning with this backend.
     """
 
     def __init__(  # noqa: PLR0913 - the documented options, all but two by keyword
@@ -108,17 +109,6 @@ class AsyncTaskWorker:
         checked_seconds("worker_poll_interval", worker_poll_interval)
         cache_interval = checked_optional_seconds("cache_cleanup_interval", cache_cleanup_interval, zero=True)
         interval = checked_optional_seconds("cleanup_interval", cleanup_interval, zero=True)
-        self._caching = Caching(
-            enabled=checked_switch("cache_enabled", cache_enabled),
-            ttl=checked_cache_options(None, cache_ttl, None).ttl,
-            max_size=checked_optional_count("cache_max_size", cache_max_size, least=0),
-            adapter=cache_adapter,
-            cleanup_interval=interval if cache_interval is None else cache_interval,
-            timeout=checked_seconds("cache_timeout", cache_timeout),
-            coalesce=checked_switch("coalesce", coalesce),
-            clock=clock.monotonic,
-        )
-        self._asks_cache = self._caching.exists  # False while only a task of use_cache=True would
         max_queue_size = checked_optional_count("max_queue_size", max_queue_size)
         if on_full not in ("wait", "error"):
             raise ValueError(f"on_full must be 'wait' or 'error', not {on_full!r}")
@@ -132,6 +122,18 @@ class AsyncTaskWorker:
         self._futures = TaskFutures(self.events)
         self._backend = open_backend(backend)
         self._backend.attach(Runtime(self._ledger, TaskExecutor(), self.events, max_workers, max_queue_size, on_full))
+        cache_max_size = checked_optional_count("cache_max_size", cache_max_size, least=0)
+        self._caching = Caching(
+            enabled=checked_switch("cache_enabled", cache_enabled),
+            ttl=checked_cache_options(None, cache_ttl, None).ttl,
+            max_size=cache_max_size,
+            adapter=storage_of(cache_adapter, cache_max_size, self._backend),
+            cleanup_interval=interval if cache_interval is None else cache_interval,
+            timeout=checked_seconds("cache_timeout", cache_timeout),
+            coalesce=checked_switch("coalesce", coalesce),
+            clock=clock.monotonic,
+        )
+        self._asks_cache = self._caching.exists  # False while only a task of use_cache=True would
         self._max_workers = max_workers
         self._max_queue_size = max_queue_size
         self._requested = self._backend.requested

@@ -38,10 +38,15 @@ HOUSE: Final = House(
         ("async_task_worker.futures", "async_task_worker.ledger"),
         # durability and cache
         ("async_task_worker.cache", "async_task_worker.journal.sqlite"),
-        ("async_task_worker.journal.store", "async_task_worker.journal.waking", "async_task_worker.journal.window"),
+        (
+            "async_task_worker.journal.results",
+            "async_task_worker.journal.store",
+            "async_task_worker.journal.waking",
+            "async_task_worker.journal.window",
+        ),
         ("async_task_worker.journal.history", "async_task_worker.journal.recovery"),
         ("async_task_worker.journal.base", "async_task_worker.journal.connection"),
-        ("async_task_worker.journal.rows",),
+        ("async_task_worker.journal.cached", "async_task_worker.journal.rows"),
         ("async_task_worker.journal.payload", "async_task_worker.journal.place"),
         # nouns
         ("async_task_worker.events", "async_task_worker.request", "async_task_worker.sifting"),

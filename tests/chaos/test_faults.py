@@ -77,6 +77,34 @@ async def test_what_could_not_be_written_when_a_task_ended_is_written_later(fold
     disk.unregister()
 
 
+@pytest.mark.parametrize("error", ERRORS)
+async def test_a_cache_on_a_disk_with_faults_gives_no_wrong_result_and_fails_no_task(folder: Path, error: str) -> None:
+    disk, counted = Disk(), 0
+    for nth in FAULTS:
+        path = folder / f"{nth}.db"
+        worker = AsyncTaskWorker(
+            backend=DurableBackend(Place(path), disk.connect), cache_enabled=True, cache_adapter="sqlite"
+        )
+        for fault in (Fault("write", nth, ERRORS[error]), None):
+            async with worker:
+                if fault is not None:
+                    disk.break_down(fault)
+                for number in range(10):
+                    try:
+                        task_id = await worker.add_task(echo, number % 5)
+                    except JournalError:
+                        continue
+                    assert await worker.get_task_future(task_id) == number % 5
+                disk.heal()
+        counted += worker.cache.statistics().errors
+        assert worker.cache.statistics().faults.get("corrupt", 0) == 0
+        aftermath.read(path)
+        path.unlink()
+    disk.unregister()
+    report(f"{error} under a cache", faults=len(FAULTS), counted=counted, wrong=0)
+    assert counted
+
+
 async def test_a_cancellation_that_cannot_be_written_says_so(folder: Path) -> None:
     disk = Disk()
     worker = AsyncTaskWorker(max_workers=1, backend=DurableBackend(Place(folder / "tasks.db"), disk.connect))

@@ -21,19 +21,12 @@ from tests.support.adapters import (
     make_a_mistake,
     refuse_to_stop,
 )
-from tests.support.backends import BACKENDS, Backend
 from tests.support.tasks import clean_up_for, echo, note, notes, sleep_for
 from tests.support.waiting import running, settled
 
 BUDGET = 0.2
 
 Trouble = Callable[[], Awaitable[None]]
-
-
-@pytest.fixture
-def backend() -> Backend:
-    """The one in memory: the tasks here are functions of the moment, which no file could name."""
-    return BACKENDS[0]
 
 
 async def be_slow() -> None:
@@ -241,6 +234,7 @@ class Hostile:
 
 
 @pytest.mark.parametrize("error", [ValueError("no"), RecursionError("no"), MemoryError("no")], ids=repr)
+@pytest.mark.usefixtures("of_the_moment")
 async def test_values_that_break_whoever_looks_at_them_break_no_task(make_worker: MakeWorker, error: Exception) -> None:
     worker = await make_worker(cache_enabled=True)
     value = Hostile(error)

@@ -13,11 +13,11 @@ import pytest
 
 from async_cache import InvalidCacheKeyError, MemoryCacheAdapter, compose_key_functions, extract_key_component
 from async_cache import key_component as named_component
-from async_task_worker import AsyncCacheAdapter, AsyncTaskWorker, DuplicateTaskError, TaskInfo, TaskStatus
+from async_task_worker import AsyncCacheAdapter, AsyncTaskWorker, DuplicateTaskError, TaskInfo, TaskStatus, task
 from tests.conformance.watching import ended, heard_from, info_of, status_of, time_passes, told
 from tests.conftest import MakeWorker
 from tests.support.adapters import DictCache, JsonCache
-from tests.support.backends import BACKENDS, Backend
+from tests.support.backends import Backend
 from tests.support.ids import shown
 from tests.support.tasks import collect, echo, fail_with, note, notes, open_gate, sleep_for, stubborn, wait_at
 from tests.support.waiting import running, settled
@@ -28,18 +28,15 @@ ADAPTERS: dict[str, Callable[[], Any]] = {
     "AsyncCacheAdapter": AsyncCacheAdapter,
     "a subclass of CacheAdapter": DictCache,
     "an object with four methods": JsonCache,
+    "sqlite": lambda: "sqlite",
 }
 
 
-@pytest.fixture
-def backend() -> Backend:
-    """The one in memory: the tasks here are functions of the moment, which no file could name."""
-    return BACKENDS[0]
-
-
 @pytest.fixture(params=ADAPTERS)
-def adapter(request: pytest.FixtureRequest) -> Any:
+def adapter(request: pytest.FixtureRequest, backend: Backend) -> Any:
     """Each kind of storage that can be given to a worker."""
+    if request.param == "sqlite" and not backend.durable:
+        pytest.skip("there is no file to keep results in")
     return ADAPTERS[request.param]()
 
 
@@ -103,6 +100,7 @@ async def test_the_order_of_keywords_makes_no_difference(make_worker: MakeWorker
     assert (await done(worker, collect, b=2, a=1)).from_cache
 
 
+@pytest.mark.usefixtures("of_the_moment")
 async def test_functions_of_one_name_do_not_share_their_results(make_worker: MakeWorker) -> None:
     def made(answer: str) -> Any:
         async def work() -> str:
@@ -159,6 +157,7 @@ async def test_it_is_asked_once_more_before_running(make_worker: MakeWorker, ada
     assert (figures.hits, figures.misses, figures.sets) == (2, 1, 1)
 
 
+@pytest.mark.usefixtures("several_workers")
 async def test_workers_can_share_a_cache(make_worker: MakeWorker) -> None:
     shared = AsyncCacheAdapter()
     first = await make_worker(cache_enabled=True, cache_adapter=shared)
@@ -225,12 +224,14 @@ async def test_what_a_task_returns_after_it_was_left_behind_is_not_kept(make_wor
     assert not worker.cache.task_key_map
 
 
+@task("numbers_one_by_one")
+async def numbers() -> Iterator[int]:
+    return iter(count for count in range(3))
+
+
 async def test_a_result_without_a_faithful_copy_is_not_kept_and_the_task_has_it_all_the_same(
     make_worker: MakeWorker, adapter: Any
 ) -> None:
-    async def numbers() -> Iterator[int]:
-        return iter(count for count in range(3))
-
     worker = await make_worker(cache_enabled=True, cache_adapter=adapter)
     for _ in range(2):
         info = await done(worker, numbers)
@@ -238,6 +239,7 @@ async def test_a_result_without_a_faithful_copy_is_not_kept_and_the_task_has_it_
     assert worker.cache.statistics().refused == {"unencodable": 2}
 
 
+@pytest.mark.usefixtures("of_the_moment")
 async def test_an_argument_nothing_can_be_told_by_means_no_caching(
     make_worker: MakeWorker, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -256,8 +258,14 @@ async def test_a_result_that_is_too_large_is_not_kept(make_worker: MakeWorker) -
     assert worker.cache.statistics().refused == {"too large": 2}
 
 
+@task("total")
 async def total(numbers: list[int]) -> int:
     return sum(numbers)
+
+
+@task("pop")
+async def pop(numbers: list[int]) -> int:
+    return numbers.pop()
 
 
 async def test_a_task_whose_argument_was_changed_before_it_ran_leaves_nothing_behind(
@@ -289,6 +297,7 @@ class Basket:
     [lambda numbers: Basket(numbers).total, lambda numbers: functools.partial(total, numbers)],
     ids=["a method", "a partial"],
 )
+@pytest.mark.usefixtures("of_the_moment")
 async def test_what_a_function_is_bound_to_is_looked_at_like_an_argument(
     make_worker: MakeWorker, bound: Callable[[list[int]], Any]
 ) -> None:
@@ -304,9 +313,6 @@ async def test_what_a_function_is_bound_to_is_looked_at_like_an_argument(
 
 
 async def test_a_function_may_change_its_arguments(make_worker: MakeWorker) -> None:
-    async def pop(numbers: list[int]) -> int:
-        return numbers.pop()
-
     worker = await make_worker(cache_enabled=True)
     assert [(await done(worker, pop, [1, 2])).from_cache for _ in range(2)] == [False, True]
 
@@ -464,6 +470,7 @@ async def test_the_least_recently_used_result_makes_room(make_worker: MakeWorker
 # --- keys of one's own --------------------------------------------------------------------
 
 
+@task("get_user_data")
 async def get_user_data(user_id: int) -> str:
     return f"user {user_id}"
 
@@ -692,6 +699,7 @@ async def started_again(worker: AsyncTaskWorker) -> int:
         return sweeps()
 
 
+@pytest.mark.usefixtures("several_workers")
 async def test_a_shared_cache_is_swept_until_the_last_worker_stops(make_worker: MakeWorker) -> None:
     shared = AsyncCacheAdapter()
     workers = [await make_worker(cache_enabled=True, cache_adapter=shared) for _ in range(2)]

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from async_cache import MemoryCacheAdapter
-from async_task_worker import AsyncTaskWorker, TaskStatus
+from async_task_worker import AsyncTaskWorker, TaskStatus, task
 from tests.conformance.watching import ended, heard_from, info_of, now, status_of, time_passes, told
 from tests.conftest import MakeWorker
 from tests.support.adapters import DictCache
-from tests.support.backends import BACKENDS, Backend
+from tests.support.backends import Backend
 from tests.support.tasks import (
     clean_up_for,
     echo,
@@ -30,20 +30,17 @@ from tests.support.tasks import (
 )
 from tests.support.waiting import running, settled
 
-ADAPTERS: dict[str, Callable[[], Any]] = {"memory": lambda: None, "elsewhere": DictCache}
-
-
-@pytest.fixture
-def backend() -> Backend:
-    """The one in memory: the tasks here are functions of the moment, which no file could name."""
-    return BACKENDS[0]
+ADAPTERS: dict[str, Callable[[], Any]] = {"memory": lambda: None, "elsewhere": DictCache, "sqlite": lambda: "sqlite"}
 
 
 @pytest.fixture(params=ADAPTERS)
-def adapter(request: pytest.FixtureRequest) -> Any:
+def adapter(request: pytest.FixtureRequest, backend: Backend) -> Any:
+    if request.param == "sqlite" and not backend.durable:
+        pytest.skip("there is no file to keep results in")
     return ADAPTERS[request.param]()
 
 
+@task("listed")
 async def listed(value: Any, gate: str) -> list[Any]:
     notes.append(value)
     await wait_at(gate)
@@ -263,14 +260,16 @@ async def test_only_one_takes_the_lead_from_a_task_that_was_told_to_stop(make_wo
     assert [info_of(worker, task_id).phase for task_id in ids[2:]] == ["coalesced"] * 2
 
 
-async def test_nobody_waits_for_a_result_that_cannot_be_shared(make_worker: MakeWorker) -> None:
-    async def numbers() -> Iterator[int]:
-        notes.append("run")
-        await wait_at("first" if len(notes) == 1 else "others")
-        return iter(count for count in range(2))
+@task("numbers_in_two_goes")
+async def numbers_in_two_goes() -> Iterator[int]:
+    notes.append("run")
+    await wait_at("first" if len(notes) == 1 else "others")
+    return iter(count for count in range(2))
 
+
+async def test_nobody_waits_for_a_result_that_cannot_be_shared(make_worker: MakeWorker) -> None:
     worker = await make_worker(max_workers=5, cache_enabled=True)
-    ids = [await worker.add_task(numbers) for _ in range(4)]
+    ids = [await worker.add_task(numbers_in_two_goes) for _ in range(4)]
     await running(worker, ids[0])
     open_gate("first")
     await running(worker, *ids[1:])
@@ -278,14 +277,16 @@ async def test_nobody_waits_for_a_result_that_cannot_be_shared(make_worker: Make
     await worker.wait_for_tasks(ids)
 
 
-async def test_a_result_that_cannot_be_copied_is_made_by_each(make_worker: MakeWorker, adapter: Any) -> None:
-    async def numbers() -> Iterator[int]:
-        notes.append("run")
-        await wait_at("gate")
-        return iter(count for count in range(2))
+@task("zero_and_one")
+async def zero_and_one() -> Iterator[int]:
+    notes.append("run")
+    await wait_at("gate")
+    return iter(count for count in range(2))
 
+
+async def test_a_result_that_cannot_be_copied_is_made_by_each(make_worker: MakeWorker, adapter: Any) -> None:
     worker = await make_worker(max_workers=1, cache_enabled=True, cache_adapter=adapter)
-    ids = [await worker.add_task(numbers) for _ in range(4)]
+    ids = [await worker.add_task(zero_and_one) for _ in range(4)]
     open_gate("gate")
     assert [list(result) for result in await worker.wait_for_tasks(ids)] == [[0, 1]] * 4
     assert notes == ["run"] * 4
@@ -307,11 +308,13 @@ def copied_moody() -> Moody:
     return Moody()
 
 
-async def test_who_cannot_get_a_copy_does_it_himself(make_worker: MakeWorker, caplog: pytest.LogCaptureFixture) -> None:
-    async def moody() -> Moody:
-        notes.append("run")
-        return Moody()
+@task("moody")
+async def moody() -> Moody:
+    notes.append("run")
+    return Moody()
 
+
+async def test_who_cannot_get_a_copy_does_it_himself(make_worker: MakeWorker, caplog: pytest.LogCaptureFixture) -> None:
     Moody.copies = 0
     worker = await make_worker(max_workers=1, cache_enabled=True)
     ids = [await worker.add_task(moody) for _ in range(5)]
@@ -321,6 +324,7 @@ async def test_who_cannot_get_a_copy_does_it_himself(make_worker: MakeWorker, ca
     assert 1 < len(notes) < 5
 
 
+@pytest.mark.usefixtures("several_workers")
 async def test_a_leader_that_finds_the_result_shares_that(make_worker: MakeWorker) -> None:
     """Stored meanwhile, by another worker say."""
     storage = MemoryCacheAdapter()
@@ -349,37 +353,41 @@ async def test_cancelling_a_follower_touches_nobody(make_worker: MakeWorker, ada
     assert notes == ["run"]
 
 
-async def test_a_stop_cancels_followers(make_worker: MakeWorker, adapter: Any) -> None:
+async def test_a_stop_cancels_followers_unless_they_are_durable(
+    make_worker: MakeWorker, backend: Backend, adapter: Any
+) -> None:
     worker = await make_worker(cache_enabled=True, cache_adapter=adapter)
     ids = [await worker.add_task(sleep_for, 3) for _ in range(5)]
     await running(worker, ids[0])
     stopping = asyncio.create_task(worker.stop(timeout=5))
     await settled()
-    assert [status_of(worker, task_id) for task_id in ids] == ["running", *["cancelled"] * 4]
+    assert [status_of(worker, task_id) for task_id in ids] == ["running", *[backend.cut_off] * 4]
     await stopping
-    assert status_of(worker, ids[0]) is TaskStatus.COMPLETED
+    completed = 5 if backend.durable else 1  # who may still wait for the leader shares its result
+    assert worker.counts()[TaskStatus.COMPLETED] == completed
 
 
-async def test_a_stop_that_cuts_off_the_leader_starts_nobody_else(make_worker: MakeWorker) -> None:
+async def test_a_stop_that_cuts_off_the_leader_starts_nobody_else(make_worker: MakeWorker, backend: Backend) -> None:
     worker = await make_worker(cache_enabled=True)
     ids = [await worker.add_task(note, "run", "gate") for _ in range(5)]
     await running(worker, ids[0])
     await worker.stop(timeout=0.1)
-    assert [status_of(worker, task_id) for task_id in ids] == ["cancelled"] * 5
+    assert [status_of(worker, task_id) for task_id in ids] == [backend.cut_off] * 5
+    assert notes == ["run"]
     await worker.start()
     again = await worker.add_task(note, "run", "gate")
     await running(worker, again)
     open_gate("gate")
     await worker.drain()
-    assert notes == ["run"] * 2
+    assert notes == ["run"] * (7 if backend.durable else 2)  # what was left runs each by itself
 
 
-async def test_everybody_pending_is_cancelled_by_a_stop(make_worker: MakeWorker) -> None:
+async def test_nobody_pending_is_started_by_a_stop(make_worker: MakeWorker, backend: Backend) -> None:
     worker = await make_worker(max_workers=1, cache_enabled=True)
     await running(worker, await worker.add_task(wait_at, "slot", use_cache=False))
     ids = [await worker.add_task(echo, value) for value in (1, 1, 2, 2, 1)]
     await worker.stop(timeout=0.1)
-    assert {status_of(worker, task_id) for task_id in ids} == {TaskStatus.CANCELLED}
+    assert {status_of(worker, task_id) for task_id in ids} == {backend.cut_off}
 
 
 async def test_a_follower_of_better_priority_pulls_its_leader_ahead(make_worker: MakeWorker) -> None:
@@ -427,6 +435,7 @@ async def test_followers_who_come_and_go_leave_nothing_behind(make_worker: MakeW
 workers: list[AsyncTaskWorker] = []
 
 
+@task("factorial")
 async def factorial(number: int) -> int:
     """Ask the worker for what is one smaller, and wait for it."""
     notes.append(number)
@@ -436,6 +445,7 @@ async def factorial(number: int) -> int:
     return number * int(await workers[-1].get_task_future(smaller))
 
 
+@task("adds_itself")
 async def adds_itself(depth: int) -> str:
     """Ask for the very same call, and wait for it, as long as nobody has been this deep."""
     notes.append("run")
@@ -444,10 +454,12 @@ async def adds_itself(depth: int) -> str:
     return "done"
 
 
+@task("ping")
 async def ping() -> str:
     return "ping" + str(await workers[-1].get_task_future(await workers[-1].add_task(pong)))
 
 
+@task("pong")
 async def pong() -> str:
     if len(notes) > 2:
         return "!"

@@ -511,3 +511,25 @@ async def test_tasks_that_do_the_same_share_a_result_and_a_stop_leaves_each_to_i
     assert await worker.wait_for_tasks(left) == ["shared"] * 3
     assert (await info_of(worker, calls[1])).from_cache
     assert await worker.get_task_future(await worker.add_task(wait_at, "gate", "shared")) == "shared"
+
+
+def test_nobody_follows_what_a_closed_loop_left_behind(path: Path) -> None:
+    worker = AsyncTaskWorker(1, backend=f"sqlite:///{path}?durability=process", cache_enabled=True)
+
+    async def leave_behind() -> None:
+        await worker.start()
+        await running(worker, await worker.add_task(wait_at, "gate", "other"))
+        await worker.add_task(wait_at, "gate", "same")
+
+    async def go_on() -> object:
+        async with worker:
+            open_gate("gate")
+            return await worker.get_task_future(await worker.add_task(wait_at, "gate", "same"))
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(leave_behind())
+    for left in asyncio.all_tasks(loop):
+        left._log_destroy_pending = False  # type: ignore[attr-defined]
+    loop.close()
+    tasks.forget_everything()
+    assert run_virtual(go_on) == "same"

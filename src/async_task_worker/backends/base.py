@@ -89,5 +89,13 @@ class Backend(Protocol):
         """Return the newest tasks that match, from the cursor on; ValueError if that is none."""
         ...
 
+    def result_storage(self, max_size: int | None) -> object:
+        """Return a cache adapter for results that last as long as the tasks; ValueError where tasks do not last.
+
+        Args:
+            max_size: How many results to keep; None for any number.
+        """
+        ...
+
     async def backup(self, path: Path) -> None:
         """Write a copy of all tasks into a new file; JournalError if there is no such thing, or it fails."""

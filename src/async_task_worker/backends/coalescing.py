@@ -9,6 +9,7 @@ lead to the first of them.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..exceptions import TaskTimeoutError
@@ -36,12 +37,14 @@ class Coalescing:
         ledger: Where their state is kept.
         queue: Where leaders wait.
         pool: What runs them.
+        admit: What makes a new task known to the ledger.
     """
 
-    def __init__(self, ledger: Ledger, queue: TaskQueue, pool: WorkerPool) -> None:
+    def __init__(self, ledger: Ledger, queue: TaskQueue, pool: WorkerPool, admit: Callable[[TaskRecord], None]) -> None:
         self._ledger = ledger
         self._queue = queue
         self._pool = pool
+        self._admit = admit
 
     def served(self, record: TaskRecord, ticket: Ticket) -> bool:
         """Admit a new task whose result is known, or about to be; say False, and do nothing, for any other.
@@ -52,11 +55,28 @@ class Coalescing:
         self._ledger.refuse_duplicate(record.id)
         hit, result = ticket.look_now()
         if hit:
-            self._ledger.admit(record)
+            self._admit(record)
             self._ledger.settle(record, completed(result))
             return True
+        return self.is_under_way(ticket) and self.follow(record, ticket)
+
+    def is_under_way(self, ticket: Ticket) -> bool:
+        """Whether there is a task of the same key."""
         flights = ticket.access.flights
-        return flights is not None and ticket.key in flights and self._follow(record, ticket)
+        return flights is not None and ticket.key in flights
+
+    def follow(self, record: TaskRecord, ticket: Ticket) -> bool:
+        """Admit a new task to wait for the one of the same key; say False, if it cannot, and let it lead its own."""
+        self.lead(record, ticket)
+        passenger = ticket.rider
+        if not isinstance(passenger, Passenger) or not passenger.seat.follows:
+            return False
+        self._ledger.enter(record, COALESCED)
+        self._admit(record)
+        leader = passenger.seat.leader
+        if isinstance(leader, Passenger):
+            self.hurry(leader, record.priority)
+        return True
 
     def lead(self, record: TaskRecord, ticket: Ticket) -> None:
         """Let others follow a new task, unless it is part of what they would follow."""
@@ -79,18 +99,6 @@ class Coalescing:
             if record.ticket is not None:
                 record.ticket.ended(GIVEN_BACK)
                 record.ticket = None
-
-    def _follow(self, record: TaskRecord, ticket: Ticket) -> bool:
-        self.lead(record, ticket)
-        passenger = ticket.rider
-        if not isinstance(passenger, Passenger) or not passenger.seat.follows:
-            return False
-        self._ledger.enter(record, COALESCED)
-        self._ledger.admit(record)
-        leader = passenger.seat.leader
-        if isinstance(leader, Passenger):
-            self.hurry(leader, record.priority)
-        return True
 
     def run(self, record: TaskRecord) -> None:
         """Queue a task that followed, or was about to."""

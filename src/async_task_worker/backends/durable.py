@@ -18,7 +18,7 @@ from ..journal.connection import Connect, connect
 from ..journal.place import Place, place_of
 from ..journal.sqlite import SqliteJournal
 from ..journal.waking import Waking
-from ..outcome import GIVEN_BACK
+from ..outcome import GIVEN_BACK, completed
 from ..pool import WorkerPool
 from ..queue import TaskQueue
 from ..record import TaskRecord
@@ -71,7 +71,7 @@ class DurableBackend(LocalBackend):
         self._pool = WorkerPool(
             self._queue, runtime.executor, runtime.max_workers, ledger=runtime.ledger, stopped=GIVEN_BACK
         )
-        self._coalescing = Coalescing(self._ledger, self._queue, self._pool)
+        self._coalescing = Coalescing(self._ledger, self._queue, self._pool, self._ledger.enlist)
         self._journal = SqliteJournal(self._place, *self._ledger.keeping, self._connector)
         self._room = None
         if runtime.max_queue_size is not None:
@@ -108,6 +108,12 @@ class DurableBackend(LocalBackend):
         if get_task_function(record.function.name) != record.func:
             raise NotRegisteredError(f"{record.function.name} is not registered")
         self._refuse_duplicate(record)
+        if (ticket := record.ticket) is not None:
+            hit, result = ticket.look_now()
+            if hit:
+                return self._add_known(record, result)
+            if self._coalescing.is_under_way(ticket):  # who follows takes no room
+                return self._add(record)
         return self._add(record) if self._room is None else self._add_into(self._room, record)
 
     async def cancel(self, task_id: str) -> bool:
@@ -137,6 +143,10 @@ class DurableBackend(LocalBackend):
         page = await self._journal.search(query)
         return TaskPage([self._as_known(info) for info in page.tasks], page.next_cursor)
 
+    def result_storage(self, max_size: int | None) -> object:
+        """Return a cache adapter that keeps results in the same file, where they survive the process."""
+        return self._journal.cache(max_size)
+
     async def backup(self, path: Path) -> None:
         """Write a copy of all that is durable into a new file."""
         await self._journal.catch_up()
@@ -157,6 +167,26 @@ class DurableBackend(LocalBackend):
             raise
 
     async def _add(self, record: TaskRecord) -> None:
+        await self._write_down(record)
+        if (ticket := record.ticket) is not None:
+            if self._coalescing.is_under_way(ticket) and self._coalescing.follow(record, ticket):
+                if self._room is not None:
+                    self._room.look_again()
+                return
+            self._coalescing.lead(record, ticket)
+        self._ledger.enlist(record)
+        self._queue.put(record)
+        self._pool.wake()
+
+    async def _add_known(self, record: TaskRecord, result: object) -> None:
+        """Write down a task whose result is known already, and that it has ended."""
+        await self._write_down(record)
+        self._ledger.enlist(record)
+        if self._pool.is_open:  # else its end would not be written any more
+            self._ledger.settle(record, completed(result))
+
+    async def _write_down(self, record: TaskRecord) -> None:
+        """Return when a new task is durable. If its caller is called off, it is taken out again."""
         self._ledger.stamp(record)
         seq, durable = self._journal.append(record)
         self._arriving.add(record.id)
@@ -168,13 +198,6 @@ class DurableBackend(LocalBackend):
             raise
         finally:
             self._arriving.discard(record.id)
-        if record.ticket is not None:
-            if self._coalescing.served(record, record.ticket):
-                return
-            self._coalescing.lead(record, record.ticket)
-        self._ledger.enlist(record)
-        self._queue.put(record)
-        self._pool.wake()
 
     def _refuse_duplicate(self, record: TaskRecord) -> None:
         if record.id in self._arriving:
@@ -189,6 +212,7 @@ class DurableBackend(LocalBackend):
 
     async def _take_up(self) -> None:
         """Open the file and make records of what is left in it."""
+        self._coalescing.let_go()  # of what a closed loop left behind
         self._queue.clear()
         self._forget_unregistered()
         found = await self._journal.open()

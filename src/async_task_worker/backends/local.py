@@ -29,7 +29,7 @@ class LocalBackend:
         self._ledger = runtime.ledger
         self._queue = TaskQueue()
         self._pool = WorkerPool(self._queue, runtime.executor, runtime.max_workers, ledger=runtime.ledger)
-        self._coalescing = Coalescing(self._ledger, self._queue, self._pool)
+        self._coalescing = Coalescing(self._ledger, self._queue, self._pool, self._ledger.admit)
         self._room = None
         if runtime.max_queue_size is not None:
             self._room = Room(runtime.max_queue_size, runtime.on_full, self._queue, self._pool, runtime.events)
@@ -87,6 +87,13 @@ class LocalBackend:
         """Return the newest of the known tasks that match, from the cursor on."""
         records, cursor = self._ledger.search(query)
         return TaskPage([record.info() for record in records], cursor)
+
+    def result_storage(self, max_size: int | None) -> object:  # noqa: ARG002 - whatever it is
+        """Say that there is no file."""
+        raise ValueError(
+            "cache_adapter='sqlite' keeps results in the file of the tasks, and these tasks are in memory: "
+            "give the worker backend='sqlite:///tasks.db' too, or leave out cache_adapter"
+        )
 
     async def backup(self, path: Path) -> None:
         """Say that there is nothing to copy."""

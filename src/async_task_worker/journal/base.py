@@ -13,6 +13,7 @@ from ..status import TaskInfo
 
 if TYPE_CHECKING:
     from ..record import TaskRecord
+    from .cached import CacheChanges
     from .rows import Row
 
 
@@ -42,6 +43,7 @@ class Batch:
         expired: Tasks that ended at this moment or before may go; None for none.
         keep: How many finished tasks may stay; None for all.
         forgotten_from: From this number on, finished tasks whose id comes again have been forgotten.
+        cached: What changes about cached results; None for nothing.
     """
 
     added: list[Row] = field(default_factory=list)
@@ -51,6 +53,19 @@ class Batch:
     expired: float | None = None
     keep: int | None = None
     forgotten_from: int = 0
+    cached: CacheChanges | None = None
+
+
+class Committed(NamedTuple):
+    """What a commit did.
+
+    Attributes:
+        taken: Numbers of added tasks that were left out, because their id is taken.
+        uncached: What kept the changes of cached results out; None if they are in.
+    """
+
+    taken: set[int]
+    uncached: Exception | None
 
 
 class Journal(Protocol):

@@ -16,7 +16,7 @@ Connect = Callable[[Path], Any]
 """Makes a connection. It is sqlite3's, or a stand-in with the same methods."""
 
 APPLICATION_ID: Final = 0x41_54_57_31  # "ATW1", for file(1) and for us to know our own
-MIGRATIONS: Final = ("schema.sql",)
+MIGRATIONS: Final = ("schema.sql", "schema_2.sql")
 """Files that lead from one version to the next: the first makes version 1 of an empty file."""
 
 _WAL_PAGES: Final = 4000

@@ -24,11 +24,13 @@ from ..record import TaskRecord
 from ..registry import is_idempotent
 from ..search import TaskPage, TaskQuery
 from ..status import NEXT, TaskInfo
-from .base import Batch, Opened
+from .base import Batch, Committed, Opened
+from .cached import CacheChanges, read_rows
 from .connection import Connect, connect
 from .history import find, search
 from .place import Place
 from .recovery import read_unfinished
+from .results import Entry, SqliteCacheAdapter
 from .rows import Row, added_row, ended_row, moved_row
 from .store import Store
 from .window import ArgumentWindow
@@ -40,6 +42,9 @@ _NOTES_WAIT: Final = 0.005
 
 _RETRY: Final = 1.0
 """Seconds after which notes that could not be written are tried again."""
+
+_PARTING: Final = 0.25
+"""Seconds that closing the file may take for cached results which are not in it yet."""
 
 _CHUNK: Final = 10_000
 """Unfinished tasks read at a time when the file is opened."""
@@ -55,6 +60,7 @@ class _Group(NamedTuple):
     noted: tuple[TaskRecord, ...]
     waiting: list[asyncio.Future[None]]
     withdrawn: list[int]
+    cached: tuple[CacheChanges, list[Entry]] | None
 
 
 class SqliteJournal:
@@ -80,7 +86,7 @@ class SqliteJournal:
         self._wall = clock.wall
         self._retention = retention
         self._max_history = max_history
-        self._window = ArgumentWindow(self._ask)
+        self._window = ArgumentWindow(self.read)
         self._thread: ThreadPoolExecutor | None = None
         self._loop: asyncio.AbstractEventLoop
         self._pid = 0
@@ -89,9 +95,15 @@ class SqliteJournal:
         self._noted: dict[str, TaskRecord] = {}
         self._withdrawn: list[int] = []
         self._waiting: list[asyncio.Future[None]] = []
-        self._writing: asyncio.Future[set[int]] | None = None
+        self._writing: asyncio.Future[Committed] | None = None
         self._scheduled = False
         self._timer: asyncio.TimerHandle | None = None  # for notes that nobody waits for
+        self._cache: SqliteCacheAdapter | None = None
+
+    def cache(self, max_size: int | None) -> SqliteCacheAdapter:
+        """Return a cache of so many results that are kept in this file, too; None for any number."""
+        self._cache = SqliteCacheAdapter(self, max_size, self._wall)
+        return self._cache
 
     @property
     def is_open(self) -> bool:
@@ -109,12 +121,17 @@ class SqliteJournal:
             self._leave()
             raise
         self._next_seq = self._first_seq = found.last_seq + 1
+        if self._cache is not None:
+            try:
+                self._cache.load(await self.read(read_rows))
+            except JournalError as error:  # tasks do without it
+                self._cache.condemn(error)
         return found
 
     async def unfinished(self) -> AsyncIterator[list[Row]]:
         """Iterate, in parts, over what is pending, in the order of its turns. Only right after opening."""
         last: tuple[int, int] | None = None
-        while rows := await self._ask(partial(read_unfinished, after=last, limit=_CHUNK)):
+        while rows := await self.read(partial(read_unfinished, after=last, limit=_CHUNK)):
             last = rows[-1][3], rows[-1][0]
             yield rows
 
@@ -139,17 +156,18 @@ class SqliteJournal:
     def withdraw(self, seq: int) -> None:
         """Take out soon a task that was added, but never acknowledged to anybody."""
         self._withdrawn.append(seq)
-        self._write_soon()
+        self.write_soon()
 
     def note(self, record: TaskRecord) -> None:
         """Write down soon how the task is now. Notes of one task are merged."""
         self._noted[record.id] = record
-        self._write_soon()
+        self.write_soon()
 
     async def flush(self) -> None:
         """Return when everything noted so far is durable."""
         self._require_own_process()
-        if not (self._writing or self._noted or self._added or self._withdrawn):
+        cached = self._cache is not None and self._cache.pending
+        if not (self._writing or self._noted or self._added or self._withdrawn or cached):
             return
         durable = self._loop.create_future()
         self._waiting.append(durable)
@@ -167,13 +185,17 @@ class SqliteJournal:
 
     async def fetch(self, task_id: str) -> TaskInfo | None:
         """Return what is written of a task, or None."""
-        found: TaskInfo | None = await self._ask(partial(find, task_id=task_id))
+        found: TaskInfo | None = await self.read(partial(find, task_id=task_id))
         return found
 
     async def search(self, query: TaskQuery) -> TaskPage:
         """Return a page of what is written, newest first."""
-        page: TaskPage = await self._ask(partial(search, query=query))
+        page: TaskPage = await self.read(partial(search, query=query))
         return page
+
+    async def read(self, query: Callable[[Any], Any]) -> Any:
+        """Return what *query* makes of the connection, in the thread of the file."""
+        return await self._call(self._store.read, query)
 
     async def back_up(self, path: Path) -> None:
         """Copy everything durable into a new file."""
@@ -190,10 +212,18 @@ class SqliteJournal:
             await self.flush()
         except JournalError:
             logger.exception("The last notes could not be written; tasks that ended just now will run again")
+        await self._write_cached()
         try:
             await self._call(partial(self._store.close, clean=True))
         finally:
             self._leave()
+
+    async def _write_cached(self) -> None:
+        """Write what is left of cached results, as far as that takes no time worth mentioning."""
+        with suppress(JournalError, TimeoutError):
+            async with asyncio.timeout(_PARTING):
+                while self._cache is not None and self._cache.waits:
+                    await self.flush()
 
     def _leave(self) -> None:
         """Forget everything about an earlier time this was open."""
@@ -210,8 +240,11 @@ class SqliteJournal:
         self._noted = {}
         self._writing, self._timer, self._scheduled = None, None, False
         self._window.forget()
+        if self._cache is not None:
+            self._cache.forget()
 
-    def _write_soon(self) -> None:
+    def write_soon(self) -> None:
+        """Have what waits written in a moment, together with whatever comes until then."""
         if self._timer is None and self._writing is None:
             self._timer = self._loop.call_later(_NOTES_WAIT, self._write)
 
@@ -229,7 +262,8 @@ class SqliteJournal:
             self._timer.cancel()
             self._timer = None
         added = [arrival for arrival in self._added if not arrival[2].cancelled()]
-        group = _Group(added, tuple(self._noted.values()), self._waiting, self._withdrawn)
+        cached = None if self._cache is None else self._cache.take()
+        group = _Group(added, tuple(self._noted.values()), self._waiting, self._withdrawn, cached)
         if not any(group):
             return
         self._added, self._noted, self._waiting, self._withdrawn = [], {}, [], []
@@ -246,19 +280,22 @@ class SqliteJournal:
             expired=None if self._retention is None else self._wall() - self._retention,
             keep=self._max_history,
             forgotten_from=self._first_seq,
+            cached=None if group.cached is None else group.cached[0],
         )
 
-    def _written(self, group: _Group, writing: asyncio.Future[set[int]]) -> None:
+    def _written(self, group: _Group, writing: asyncio.Future[Committed]) -> None:
         """Begin with the next group, then tell the callers of this one."""
         self._writing, self._scheduled = None, False
         error = writing.exception()
+        if self._cache is not None and group.cached is not None:
+            self._cache.written(*group.cached, error if error is not None else writing.result().uncached)
         if error is not None:
             self._take_back(group)
-        elif self._noted or self._withdrawn:
+        elif self._noted or self._withdrawn or (self._cache is not None and self._cache.waits):
             self._timer = self._loop.call_later(_NOTES_WAIT, self._write)
         if self._added or self._waiting:
             self._write()
-        self._tell(group, error, set() if error is not None else writing.result())
+        self._tell(group, error, set() if error is not None else writing.result().taken)
 
     def _tell(self, group: _Group, error: BaseException | None, taken: set[int]) -> None:
         for record, (seq, *_), future in group.added:
@@ -286,9 +323,6 @@ class SqliteJournal:
             raise JournalError("It is not open")
         if self._pid != os.getpid():
             raise ForkedWorkerError
-
-    async def _ask(self, query: Callable[[Any], Any]) -> Any:
-        return await self._call(self._store.read, query)
 
     async def _call(self, function: Callable[..., Any], *args: Any) -> Any:
         self._require_own_process()

@@ -7,12 +7,14 @@ import sqlite3
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
 from ..exceptions import JournalError
-from .base import Batch, Opened
+from . import cached
+from .base import Batch, Committed, Opened
 from .connection import Connect, connect, explained, opened
 from .place import Place
 from .recovery import recover
@@ -57,8 +59,18 @@ class Store:
         self._finished = found.finished
         return found
 
-    def commit(self, batch: Batch) -> set[int]:
-        """Write all of a batch or nothing; return the numbers of added tasks whose id is taken."""
+    def commit(self, batch: Batch) -> Committed:
+        """Write all of a batch or nothing. Only if cached results are what makes it fail, it is written without."""
+        finished = self._finished
+        try:
+            return Committed(self._commit(batch), None)
+        except JournalError as error:
+            self._finished = finished
+            if batch.cached is None:
+                raise
+            return Committed(self._commit(replace(batch, cached=None)), error)
+
+    def _commit(self, batch: Batch) -> set[int]:
         with self._transaction():
             for seqs in _pieces(batch.withdrawn):
                 self._run(f"DELETE FROM task WHERE seq IN ({','.join('?' * len(seqs))})", seqs)  # noqa: S608
@@ -66,6 +78,8 @@ class Store:
             self._write(_update_moved, batch.moved)
             self._write(_update_ended, batch.ended)
             purged = self._purge(batch)
+            if batch.cached is not None:
+                cached.write(self._connection, batch.cached)
         self._finished += len(batch.ended) - purged
         return taken
 
