@@ -18,6 +18,10 @@ _MOST_SEEN: Final = 50_000
 _MOST_READ: Final = 5_000
 """Records one page reads the texts of."""
 
+_MOST_CHARACTERS: Final = 1_000_000
+"""Characters of those texts, give or take the records that are taken at a time."""
+
+_TEXTS_AT_ONCE: Final = 50
 _LEAST_AT_ONCE: Final = 500
 """Records taken from the ledger at a time, unless a page needs more."""
 
@@ -33,12 +37,15 @@ def sifted(records: Mapping[str, TaskRecord], query: TaskQuery) -> tuple[list[Ta
         query: What is wanted.
     """
     newest_first = iter(_from_cursor(records, query.cursor))
-    left = _MOST_SEEN if query.text is None else _MOST_READ
-    tests = _tests(query)
+    left, at_once = (_MOST_SEEN, _LEAST_AT_ONCE) if query.text is None else (_MOST_READ, _TEXTS_AT_ONCE)
+    reading = _Reading(query.text or "")
+    tests = _tests(query, reading)
     page: list[TaskRecord] = []
-    while seen := list(islice(newest_first, min(left, max(_LEAST_AT_ONCE, query.limit)))):
+    while seen := list(islice(newest_first, min(left, max(at_once, query.limit if query.text is None else 0)))):
         left -= len(seen)
         page += islice(_passing(seen, tests), query.limit - len(page))
+        if reading.characters > _MOST_CHARACTERS:
+            left = 0
         full = len(page) == query.limit
         if full or not left:
             last = page[-1] if full else seen[-1]
@@ -71,7 +78,7 @@ def _backwards(listed: list[TaskRecord], place: int) -> Iterator[TaskRecord]:
     return (listed[index] for index in range(place - 1, -1, -1))
 
 
-def _tests(query: TaskQuery) -> list[Test]:
+def _tests(query: TaskQuery, reading: Test) -> list[Test]:
     """Return what a record has to pass, the cheapest first."""
     tests: list[Test] = []
     if (statuses := query.statuses) is not None:
@@ -82,9 +89,24 @@ def _tests(query: TaskQuery) -> list[Test]:
         tests.append(lambda record: record.created + record.epoch < before)
     if (after := query.after) is not None:
         tests.append(lambda record: record.created + record.epoch >= after)
-    if (text := query.text) is not None:
-        tests.append(lambda record: any(text in str.casefold(written) for written in _texts(record)))
+    if query.text is not None:
+        tests.append(reading)
     return tests
+
+
+class _Reading:
+    """Looks for a text in those of a record, and counts the characters it reads."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self.characters = 0
+
+    def __call__(self, record: TaskRecord) -> bool:
+        for written in _texts(record):
+            self.characters += str.__len__(written)
+            if self._text in str.casefold(written):
+                return True
+        return False
 
 
 def _texts(record: TaskRecord) -> Iterator[str]:

@@ -131,3 +131,10 @@ async def test_a_lifespan_is_that_of_the_worker(make_worker: MakeWorker) -> None
         assert worker.is_running
         assert await worker.get_task_future(await worker.add_task(echo, 1)) == 1
     assert not worker.is_running
+
+
+async def test_a_search_through_long_texts_goes_on_in_its_next_pages(worker: AsyncTaskWorker) -> None:
+    ids = [await worker.add_task(echo, 1, metadata={"text": "x" * 20_000 + f"{n % 100:03}"}) for n in range(300)]
+    first = await worker.search_tasks(text="x007")
+    assert first.next_cursor is not None
+    assert await all_pages(worker, text="x007") == [ids[207], ids[107], ids[7]]

@@ -138,7 +138,9 @@ async def test_an_id_can_be_chosen_once(worker: AsyncTaskWorker, client: httpx.A
     assert len(worker.get_all_tasks()) == 1
 
 
-@pytest.mark.parametrize("task_id", ["types", "batch", "actions", "stats", "events", "a/b", "a\nb", "", "x" * 201, "ä"])
+@pytest.mark.parametrize(
+    "task_id", ["types", "batch", "actions", "stats", "events", ".", "..", "a/b", "a\nb", "", "x" * 201, "ä"]
+)
 async def test_an_id_that_no_path_could_hold_is_refused(client: httpx.AsyncClient, task_id: str) -> None:
     response = await client.post("/tasks", json={"task_type": "echo", "params": {"value": 1}, "task_id": task_id})
     assert response.status_code == 422

@@ -14,8 +14,8 @@ from starlette.types import Receive, Scope, Send
 
 from .problems import Problem
 
-RESERVED_IDS = frozenset({"types", "batch", "actions", "stats", "events"})
-"""Names of paths of our own, where an id would stand."""
+RESERVED_IDS = frozenset({"types", "batch", "actions", "stats", "events", ".", ".."})
+"""Names of paths of our own, where an id would stand, and the two that clients resolve before they ask."""
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
