@@ -44,7 +44,11 @@ HOUSE: Final = House(
             "async_task_worker.journal.waking",
             "async_task_worker.journal.window",
         ),
-        ("async_task_worker.journal.history", "async_task_worker.journal.recovery"),
+        (
+            "async_task_worker.journal.history",
+            "async_task_worker.journal.outgoing",
+            "async_task_worker.journal.recovery",
+        ),
         ("async_task_worker.journal.base", "async_task_worker.journal.connection"),
         ("async_task_worker.journal.cached", "async_task_worker.journal.rows"),
         ("async_task_worker.journal.payload", "async_task_worker.journal.place"),

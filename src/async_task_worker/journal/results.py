@@ -7,8 +7,6 @@ from the file, in the journal's thread.
 
 from __future__ import annotations
 
-import asyncio
-import math
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
@@ -23,21 +21,7 @@ from async_cache.snapshot import Snapshot
 
 from ..exceptions import JournalError
 from .cached import CacheChanges, CachedRow, read_value
-
-AT_ONCE: Final = 1 << 20
-"""Bytes of values that one commit takes along, so that tasks need not wait for more."""
-
-GONE_AT_ONCE: Final = 500
-"""Entries that one commit deletes."""
-
-MOST_GONE: Final = 10_000
-"""Entries that may be waiting to be deleted when that fails; if there are more, all are to go."""
-
-BACKLOG: Final = 32 << 20
-"""Bytes of values that may wait for a commit; what is too much is not stored."""
-
-REST: Final = 1.0
-"""Seconds without a try after entries could not be written."""
+from .outgoing import Entry, Outgoing
 
 CORRUPT: Final = "corrupt"
 
@@ -59,25 +43,6 @@ class File(Protocol):
     def read(self, query: Callable[[Any], Any]) -> Awaitable[Any]:
         """Run a query on the file, in its thread."""
         ...
-
-
-class Entry:
-    """A result that is stored, or about to be.
-
-    Attributes:
-        row: What is written of it, but for its use.
-        key: Its key as text.
-        used: Its place in the order of use.
-        value: Its value until that is in the file, then None.
-    """
-
-    __slots__ = ("key", "row", "used", "value")
-
-    def __init__(self, row: CachedRow, key: str, value: bytes | None = None) -> None:
-        self.row = row
-        self.key = key
-        self.used = row.used
-        self.value = value
 
 
 class SqliteCacheAdapter(Store):
@@ -102,15 +67,10 @@ class SqliteCacheAdapter(Store):
         self._wall = wall
         self._codec = Codec()
         self._guard = Guard("the file of the tasks", self.tally)
-        self._rest_until = -math.inf
         self._entries: OrderedDict[str, Entry] = OrderedDict()  # the least recently used first
         self._bytes = 0
         self._numbers = count(1)
-        self._new: dict[int, Entry] = {}  # by number, like those that were used since the last commit
-        self._used: dict[int, Entry] = {}
-        self._gone: list[int] = []
-        self._cleared = False
-        self._waiting_bytes = 0  # of values that are not in the file yet
+        self._outgoing = Outgoing()
 
     @property
     def size(self) -> int:
@@ -125,20 +85,12 @@ class SqliteCacheAdapter(Store):
     @property
     def pending(self) -> bool:
         """Whether anything is left to be written, if only that an entry was used."""
-        return bool(self._used) or self._changed
+        return self._outgoing.pending
 
     @property
     def waits(self) -> bool:
         """Whether there is something to be written soon."""
-        return self._changed and not self._rests
-
-    @property
-    def _changed(self) -> bool:
-        return bool(self._new or self._gone or self._cleared)
-
-    @property
-    def _rests(self) -> bool:
-        return asyncio.get_running_loop().time() < self._rest_until
+        return self._outgoing.waits
 
     def snapshot(self, value: object) -> Snapshot:
         """Return *value* encoded, never pickled; UnencodableError if it would not come back as it was."""
@@ -175,8 +127,7 @@ class SqliteCacheAdapter(Store):
         if replaced is not None:
             self._take_out(replaced)
         entry = Entry(self._row(key, snapshot, terms), key, snapshot.payload)
-        self._new[entry.row.number] = entry
-        self._waiting_bytes += snapshot.size
+        self._outgoing.add(entry)
         self._hold(entry)
         self._link(key, terms)
         self._make_room()
@@ -199,9 +150,8 @@ class SqliteCacheAdapter(Store):
         """
         if not self._file.is_open:
             raise CacheUnavailableError("the file of the tasks is not open")
-        self._waiting_bytes -= sum(entry.row.size for entry in self._new.values())
         self._empty()
-        self._cleared = True
+        self._outgoing.clear()
         await self._guard.attempt(self._all_deleted, FOR_EVER, insist=True)
 
     async def sweep(self) -> None:
@@ -209,7 +159,7 @@ class SqliteCacheAdapter(Store):
         now = self._wall()
         for entry in [entry for entry in self._entries.values() if _expired(entry, now)]:
             self._expire(entry)
-        if self._gone:
+        if self._outgoing.waits:
             self._file.write_soon()
 
     async def aclose(self) -> None:
@@ -228,7 +178,7 @@ class SqliteCacheAdapter(Store):
                 last = max(last, self._know(row))
             except (TypeError, AttributeError, UnicodeDecodeError) as error:  # the file may be edited by hand
                 self._guard.note(CORRUPT, error)
-                self._gone.append(row.number)
+                self._outgoing.remove(row.number)
         self._numbers = count(last + 1)
         self._make_room()
 
@@ -250,64 +200,39 @@ class SqliteCacheAdapter(Store):
     def forget(self) -> None:
         """Know nothing: the file is closed, or given up."""
         self._empty()
-        self._cleared = False
-        self._waiting_bytes = 0
+        self._outgoing.forget()
 
     def condemn(self, error: Exception) -> None:
         """Have all there is deleted, because it cannot be read."""
         self._guard.note(CORRUPT, error)
-        self._cleared = True
+        self._outgoing.clear()
 
     def take(self) -> tuple[CacheChanges, list[Entry]] | None:
-        """Return what the next commit is to write, and the entries that are new; None for nothing."""
-        if not self.pending or self._rests:
-            return None
-        entries: list[Entry] = []
-        size = 0
-        for entry in self._new.values():
-            size += entry.row.size
-            if entries and size > AT_ONCE:
-                break
-            entries.append(entry)
-        for entry in entries:
-            del self._new[entry.row.number]
-        changes = CacheChanges(
-            self._cleared,
-            self._gone[:GONE_AT_ONCE],
-            [(entry.row._replace(used=entry.used), entry.value or b"") for entry in entries],
-            [(entry.used, number) for number, entry in self._used.items()],
-        )
-        self._cleared = False
-        del self._gone[:GONE_AT_ONCE]
-        self._used.clear()
-        return changes, entries
+        """Return what the next commit is to write, and the entries that are new in it; None for nothing."""
+        return self._outgoing.take()
 
     def written(self, changes: CacheChanges, entries: list[Entry], error: BaseException | None) -> None:
         """Hear what became of what was taken: it is in the file, or *error* kept it out."""
-        self._waiting_bytes -= sum(entry.row.size for entry in entries)
         if error is None:
-            for entry in entries:
-                entry.value = None
+            self._outgoing.written(entries)
             return
         self._guard.note(ERROR, error)
-        self._rest_until = asyncio.get_running_loop().time() + REST
+        self._outgoing.failed(changes, entries)
         for entry in entries:
             if self._entries.get(entry.key) is entry:
                 self._drop(entry)
-        self._gone[:0] = changes.gone
-        self._cleared |= changes.cleared
-        if len(self._gone) > MOST_GONE:
+        if self._outgoing.is_hopeless:
             self._empty()
-            self._cleared = True
+            self._outgoing.clear()
 
     # One entry
 
     def _has_room_for(self, snapshot: Snapshot) -> bool:
         if not self._file.is_open or self.max_size == 0:
             return False
-        refused = self._rests or self._waiting_bytes + snapshot.size > BACKLOG
-        self.tally.skipped += refused
-        return not refused
+        taken = self._outgoing.takes(snapshot.size)
+        self.tally.skipped += not taken
+        return taken
 
     def _find(self, key: str) -> Entry | None:
         entry = self._entries.get(key)
@@ -343,8 +268,7 @@ class SqliteCacheAdapter(Store):
     def _use(self, entry: Entry) -> None:
         entry.used = next(self._numbers)
         self._entries.move_to_end(entry.key)
-        if entry.row.number not in self._new:
-            self._used[entry.row.number] = entry
+        self._outgoing.use(entry)
 
     def _make_room(self) -> None:
         while self.max_size is not None and len(self._entries) > self.max_size:
@@ -368,38 +292,31 @@ class SqliteCacheAdapter(Store):
 
     def _take_out(self, entry: Entry) -> None:
         """Let go of an entry, but not of the ids of its key: a new one takes its place."""
-        number = entry.row.number
         del self._entries[entry.key]
         self._bytes -= entry.row.size
-        self._used.pop(number, None)
-        if self._new.pop(number, None) is None:
-            self._gone.append(number)
-        else:
-            self._waiting_bytes -= entry.row.size
+        self._outgoing.remove(entry.row.number)
 
     # All of them
 
     def _empty(self) -> None:
-        for entries in (self._entries, self._new, self._used):
-            entries.clear()
-        self._gone.clear()
+        self._entries.clear()
         self._bytes = 0
         self.ids.clear()
 
     async def _deleted(self, number: int) -> bool:
-        while number in self._gone:
+        while self._outgoing.has(number):
             await self._insist()
         return True
 
     async def _all_deleted(self) -> None:
-        while self._cleared:
+        while self._outgoing.cleared:
             await self._insist()
 
     async def _insist(self) -> None:
         """Write what waits now, even if the last try failed a moment ago."""
-        self._rest_until = -math.inf
+        self._outgoing.wake()
         await self._file.flush()
-        if self._rests:
+        if self._outgoing.rests:
             raise JournalError("cached results could not be deleted")
 
 

@@ -28,9 +28,10 @@ from .base import Batch, Committed, Opened
 from .cached import CacheChanges, read_rows
 from .connection import Connect, connect
 from .history import find, search
+from .outgoing import Entry
 from .place import Place
 from .recovery import read_unfinished
-from .results import Entry, SqliteCacheAdapter
+from .results import SqliteCacheAdapter
 from .rows import Row, added_row, ended_row, moved_row
 from .store import Store
 from .window import ArgumentWindow
