@@ -113,10 +113,16 @@ def test_there_are_ten_slots_unless_told_otherwise() -> None:
     assert AsyncTaskWorker().max_workers == 10
 
 
-@pytest.mark.parametrize("no_adapter", [object(), "redis://localhost", AsyncCacheAdapter, DictCache])
+@pytest.mark.parametrize("no_adapter", [object(), AsyncCacheAdapter, DictCache])
 def test_what_is_no_cache_adapter_is_refused(no_adapter: Any) -> None:
     with pytest.raises(TypeError, match="cache adapter"):
         AsyncTaskWorker(cache_adapter=no_adapter)
+
+
+@pytest.mark.parametrize("name", ["redis://localhost", "", "SQLITE", "sqlite:///tasks.db"])
+def test_an_unknown_name_of_a_cache_adapter_is_answered_with_the_known_ones(name: str) -> None:
+    with pytest.raises(ValueError, match="'memory' and 'sqlite'"):
+        AsyncTaskWorker(cache_adapter=name)
 
 
 def test_a_worker_is_made_outside_of_any_event_loop(backend: Backend, tmp_path: Path) -> None:
