@@ -81,7 +81,8 @@ class Entries:
             timeout: Seconds it may take; None for the cache's own.
         """
         found = await self._store.fetch(key, self._terms(ttl, entry_id, alias, timeout))
-        self._count(hit=found[0], again=again)
+        self._tally.hits += found[0]
+        self._tally.misses += (not found[0]) - again
         return found
 
     def lookup_now(
@@ -92,7 +93,8 @@ class Entries:
         found = memory.get_now(key)
         if entry_id is not None and found[0]:
             memory.ids.link(entry_id, key, alias)
-        self._count(hit=found[0], again=again)
+        self._tally.hits += found[0]
+        self._tally.misses += (not found[0]) - again  # who asks again was counted as a miss before
         return found
 
     def snapshot(self, value: object) -> Snapshot | None:
@@ -164,13 +166,6 @@ class Entries:
             return False
         self._tally.refused[reason] += 1
         return True
-
-    def _count(self, *, hit: bool, again: bool) -> None:
-        if hit:
-            self._tally.hits += 1
-            self._tally.misses -= again
-        elif not again:
-            self._tally.misses += 1
 
     def _none_here(self) -> NoReturn:
         raise RuntimeError("the entries are not in this process: await lookup() and store()")

@@ -89,9 +89,19 @@ def _key_of_small(head: str, *args: Any) -> str:
 
 def _digest(canonical: Callable[..., bytes], *values: Any) -> str:
     try:
-        return blake2b(canonical(*values), digest_size=16).hexdigest()
+        form = canonical(*values)
     except UnencodableError as error:
         raise UncacheableError(*error.args) from error
+    return _digest_of(form)
+
+
+def _digest_of(form: bytes) -> str:
+    digest = _BLANK.copy()  # takes two thirds of the time of making one with its parameters
+    digest.update(form)
+    return digest.hexdigest()
+
+
+_BLANK: Final = blake2b(digest_size=16)
 
 
 def function_identity(func: Callable[..., Any]) -> str:
@@ -271,7 +281,7 @@ def _part_of(value: object) -> str:
         return "%missing"
     if type(value) in _MARKED:
         return f"%{type(value).__name__}={escaped(str(value))}"
-    return "%=" + blake2b(canonical_form(value), digest_size=16).hexdigest()
+    return "%=" + _digest_of(canonical_form(value))
 
 
 def _text(value: object) -> str | None:

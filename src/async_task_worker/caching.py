@@ -130,7 +130,7 @@ class Caching:
             return None
         if ttl is None and self._given and cache.default_ttl is None:
             ttl = self._ttl
-        return Ticket(access, key, ttl, entry_id, record.id, custom=key_fn is not None)
+        return Ticket(access, key, ttl, entry_id, record.id, key_fn is not None)
 
     async def invalidate(
         self,

@@ -14,7 +14,7 @@ from .events import EventBus
 from .exceptions import TaskFailedError, WorkerNotRunningError
 from .loops import still_awaited
 from .record import TaskRecord
-from .status import CANCELLED, FAILED, error_text
+from .status import CANCELLED, COMPLETED, FAILED, error_text
 
 TaskFuture = asyncio.Future[Any]
 
@@ -31,7 +31,9 @@ class TaskFutures:
     def future_for(self, record: TaskRecord) -> TaskFuture:
         """Return a new future for the task; already done if the task is."""
         future = asyncio.get_running_loop().create_future()
-        if record.finished:
+        if record.status is COMPLETED:  # the usual case
+            future.set_result(record.result)
+        elif record.finished:
             resolve(future, record)
         else:
             self._wait(record.id, future)

@@ -85,7 +85,7 @@ class Ticket:
     )
 
     def __init__(
-        self, access: Access, key: str, ttl: float | None, entry_id: str, task_id: str, *, custom: bool = False
+        self, access: Access, key: str, ttl: float | None, entry_id: str, task_id: str, custom: bool = False
     ) -> None:
         self.access = access
         self.key = key

@@ -56,7 +56,7 @@ class Coalescing:
         hit, result = ticket.look_now()
         if hit:
             self._admit(record)
-            self._ledger.settle(record, completed(result))
+            self._ledger.settle(record, (COMPLETED, result, None))
             return True
         return self.is_under_way(ticket) and self.follow(record, ticket)
 
