@@ -9,6 +9,7 @@ import pytest
 
 from async_task_worker import AsyncTaskWorker, TaskPage, TaskStatus
 from tests.conftest import MakeWorker
+from tests.support.backends import Backend
 from tests.support.tasks import echo, fail_with, wait_at
 from tests.support.waiting import finished
 
@@ -133,8 +134,8 @@ async def test_a_lifespan_is_that_of_the_worker(make_worker: MakeWorker) -> None
     assert not worker.is_running
 
 
-async def test_a_search_through_long_texts_goes_on_in_its_next_pages(worker: AsyncTaskWorker) -> None:
+async def test_a_search_through_long_texts_goes_on_in_its_next_pages(worker: AsyncTaskWorker, backend: Backend) -> None:
     ids = [await worker.add_task(echo, 1, metadata={"text": "x" * 20_000 + f"{n % 100:03}"}) for n in range(300)]
-    first = await worker.search_tasks(text="x007")
-    assert first.next_cursor is not None
+    if not backend.durable:  # a file is searched in a thread of its own, which holds up nobody
+        assert (await worker.search_tasks(text="x007")).next_cursor is not None
     assert await all_pages(worker, text="x007") == [ids[207], ids[107], ids[7]]
