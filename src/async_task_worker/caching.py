@@ -122,7 +122,7 @@ class Caching:
         if not (self._for_all and cache.is_active if use is None else use and not cache.is_paused):
             return None
         func = record.func
-        entry_id = adapter.generate_entry_id(func, record.id)
+        entry_id = adapter.entry_id_of(record)
         key = cache.key_for(
             func, record.args, record.kwargs, key_fn=key_fn, entry_id=entry_id, metadata=record.metadata
         )

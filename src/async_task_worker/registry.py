@@ -43,12 +43,14 @@ class TaskFunction:
         most: The most it takes.
         progress_index: Where ``progress_callback`` stands among the positional parameters
             (past them all if it is keyword-only), or -1 if the function does not name it.
+        entry_head: How the ids of its cached results begin; None until it has any.
     """
 
-    __slots__ = ("_signature", "most", "name", "progress_index", "required")
+    __slots__ = ("_signature", "entry_head", "most", "name", "progress_index", "required")
 
     def __init__(self, function: TaskCallable, task_type: str | None = None) -> None:
         self.name = task_type or _own_name(function)
+        self.entry_head: str | None = None
         self._signature = _bare_signature(function)
         self.required, self.most, self.progress_index = _arity(self._signature)
         if isinstance(function, partial) and PROGRESS_PARAMETER in function.keywords:
