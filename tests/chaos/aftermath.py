@@ -25,6 +25,8 @@ def read(path: Path) -> dict[str, Row]:
     connection = sqlite3.connect(path)
     try:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'task'").fetchall():
+            return {}  # not even that was kept
         rows = connection.execute("SELECT id, status, attempt, recoveries, ended_at FROM task")
         return {task_id: Row(*rest) for task_id, *rest in rows}
     finally:

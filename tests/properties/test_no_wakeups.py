@@ -41,4 +41,5 @@ def test_an_idle_worker_with_a_hundred_slots_never_wakes_the_loop() -> None:
 
 async def test_an_idle_worker_leaves_no_timer(worker: AsyncTaskWorker) -> None:
     await worker.wait_for_tasks([await worker.add_task(echo, 1, timeout=60)])
+    await asyncio.sleep(1)  # by then a file has been told of the end
     assert [timer for timer in asyncio.get_running_loop()._scheduled if not timer.cancelled()] == []  # type: ignore[attr-defined]

@@ -57,9 +57,7 @@ def _conditions(query: TaskQuery) -> tuple[list[str], list[Any]]:
         if codes and codes[0] >= _LEAST_FINISHED:
             asked.append((f"status >= {_LEAST_FINISHED}", []))  # to the letter what its partial index says
     if query.task_type is not None:
-        rare = (
-            bool(codes) and codes[0] > CODES[COMPLETED]
-        )  # few fail: their index is the shorter way
+        rare = bool(codes) and codes[0] > CODES[COMPLETED]  # few fail: their index is the shorter way
         asked.append(("+name = ?" if rare else "name = ?", [query.task_type]))
     if query.before is not None:
         asked.append(("created_at < ?", [query.before]))
