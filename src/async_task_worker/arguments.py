@@ -49,7 +49,10 @@ def checked_progress(progress: Any) -> float:
     """Return the nearest number from 0.0 to 1.0, else raise."""
     if isinstance(progress, str | bytes) or not hasattr(progress, "__float__"):
         raise TypeError(f"progress must be a number from 0.0 to 1.0, not {progress!r}")
-    number = float(progress)
+    try:
+        number = float(progress)
+    except OverflowError:  # an int too large for a float
+        number = math.inf if progress > 0 else -math.inf
     if math.isnan(number):
         raise ValueError("progress must be a number from 0.0 to 1.0, not NaN")
     return min(max(number, 0.0), 1.0)
@@ -160,7 +163,7 @@ def checked_cache_options(use_cache: object, cache_ttl: object, cache_key_fn: An
         checked_switch("use_cache", use_cache)
     if cache_ttl is not None and (isinstance(cache_ttl, bool) or not isinstance(cache_ttl, int | float)):
         raise TypeError(f"cache_ttl must be a number of seconds, not {cache_ttl!r}")
-    if cache_ttl is not None and math.isnan(cache_ttl):
+    if isinstance(cache_ttl, float) and math.isnan(cache_ttl):
         raise ValueError("cache_ttl must be a number of seconds, not NaN")
     if cache_key_fn is not None and not callable(cache_key_fn):
         raise TypeError(f"cache_key_fn must be a function of the call's context, not {cache_key_fn!r}")

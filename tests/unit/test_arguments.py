@@ -24,6 +24,7 @@ from async_task_worker.arguments import (
     checked_optional_count,
     checked_optional_seconds,
     checked_priority,
+    checked_progress,
     checked_seconds,
     checked_statuses,
     checked_switch,
@@ -273,3 +274,12 @@ def test_whatever_is_given_it_is_taken_or_refused_in_words(
     else:
         assert isinstance(taken, kinds)
         assert taken == taken  # no NaN gets through  # noqa: PLR0124
+
+
+@pytest.mark.parametrize("huge", [10**400, -(10**400)], ids=["above zero", "below zero"])
+def test_a_number_no_float_can_hold_is_a_ttl_all_the_same(huge: int) -> None:
+    assert checked_cache_options(None, huge, None).ttl == huge
+
+
+def test_progress_no_float_can_hold_is_moved_to_the_nearest_end() -> None:
+    assert [checked_progress(10**400), checked_progress(-(10**400))] == [1.0, 0.0]
