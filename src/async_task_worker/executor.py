@@ -174,6 +174,7 @@ async def _through_cache(slot: Slot, record: TaskRecord, ticket: Ticket, reporte
 
 
 def _called(slot: Slot, record: TaskRecord, reporter: Reporter) -> Awaitable[Any]:
+    """Call the function, as :meth:`TaskExecutor.run` does in place: a call more would cost every task."""
     if record.timeout is not None:
         slot.limit(record.timeout)
     kwargs = record.kwargs
