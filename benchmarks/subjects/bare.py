@@ -1,15 +1,15 @@
 """The floor: a heap and a few coroutines, written by hand, that track nothing.
 
-A job gets no Task and no context of its own, leaves no record, and an error in it would
-end its worker. No library that keeps what people expect of one can be as cheap; the ratio
-to it tells what the keeping costs. The end of a burst is a counter the workers count down.
+A job is a function and its arguments. It gets no Task and no context of its own, leaves no
+record, and an error in it would end its worker. No library that keeps what people expect of
+one can be as cheap; the ratio to it tells what the keeping costs. The end of a burst is a
+counter the workers count down.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from functools import partial
 from heapq import heappop, heappush
 from itertools import count as counter
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 from benchmarks.subjects.protocol import Job
 
 Entry = list[Any]
-"""``[priority, sequence, job or None when cancelled, waiters or None]``, ordered by its first two."""
+"""``[priority, sequence, function or None when cancelled, args, kwargs, waiters or None]``; the first two order it."""
 
 
 class Subject:
@@ -41,8 +41,8 @@ class Subject:
         self._finished = asyncio.get_running_loop().create_future()
         await self._finished
 
-    async def add(self, job: Job, *, priority: int = 0) -> Entry:
-        entry: Entry = [priority, next(self._sequence), job, None]
+    async def add(self, job: Job, *args: Any, priority: int = 0, **kwargs: Any) -> Entry:
+        entry: Entry = [priority, next(self._sequence), job, args, kwargs, None]
         heappush(self._heap, entry)
         self._unfinished += 1
         if self._idle:
@@ -51,9 +51,9 @@ class Subject:
 
     async def result(self, handle: Entry) -> object:
         future = asyncio.get_running_loop().create_future()
-        if handle[3] is None:
-            handle[3] = []
-        handle[3].append(future)
+        if handle[-1] is None:
+            handle[-1] = []
+        handle[-1].append(future)
         return await future
 
     async def cancel(self, handle: Entry) -> bool:
@@ -69,17 +69,17 @@ class Subject:
             if 0.0 <= progress <= 1.0:
                 reported[number] = progress
 
-        await self.add(partial(job, progress_callback=report))
+        await self.add(job, progress_callback=report)
 
     async def _work(self) -> None:
         heap = self._heap
         while True:
             while not heap:
                 await self._wait()
-            _, _, job, _ = entry = heappop(heap)
-            value = None if job is None else await job()
-            if entry[3] is not None:
-                for waiter in entry[3]:
+            _, _, job, args, kwargs, _ = entry = heappop(heap)
+            value = None if job is None else await job(*args, **kwargs)
+            if entry[-1] is not None:
+                for waiter in entry[-1]:
                     waiter.set_result(value)
             self._unfinished -= 1
             if not self._unfinished and self._finished is not None:
