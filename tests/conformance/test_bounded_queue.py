@@ -60,8 +60,7 @@ async def test_tasks_that_find_a_free_slot_take_no_room(make_worker: MakeWorker,
 
 async def test_without_a_limit_there_is_always_room(worker: AsyncTaskWorker) -> None:
     await running(worker, *[await worker.add_task(wait_at, "gate") for _ in range(2)])
-    for number in range(2000):
-        await worker.add_task(echo, number)
+    await asyncio.gather(*(worker.add_task(echo, number) for number in range(2000)))
     assert worker.counts()[TaskStatus.PENDING] == 2000
     open_gate("gate")
     await worker.drain()

@@ -128,8 +128,7 @@ async def test_an_abandoned_task_is_not_collected_as_garbage(worker: AsyncTaskWo
 async def test_a_slot_serves_a_thousand_tasks_of_all_endings(make_worker: MakeWorker) -> None:
     worker = await make_worker(max_workers=1)
     kinds = [(echo, 1), (fail_with, "no"), (fail_with, "no", "OddError"), (cancel_itself,), (sleep_for, 0.001)]
-    for number in range(1000):
-        await worker.add_task(*kinds[number % 5])
+    await asyncio.gather(*(worker.add_task(*kinds[number % 5]) for number in range(1000)))
     await worker.drain()
     assert worker.counts() == {
         TaskStatus.PENDING: 0,

@@ -127,8 +127,7 @@ async def test_tasks_that_never_wait_leave_room_for_other_code(make_worker: Make
     worker = await make_worker(max_workers=1)
     events = heard_from(worker)
     await running(worker, await worker.add_task(wait_at, "gate"))
-    for number in range(2000):
-        await worker.add_task(echo, number)
+    await asyncio.gather(*(worker.add_task(echo, number) for number in range(2000)))
     open_gate("gate")
     turns = 0
     while worker.counts()[TaskStatus.PENDING]:

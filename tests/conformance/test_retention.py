@@ -171,7 +171,6 @@ async def test_no_time_at_all_keeps_nothing_either(make_worker: MakeWorker) -> N
 async def test_thousands_of_tasks_leave_no_more_than_the_limit(make_worker: MakeWorker) -> None:
     worker = await make_worker(max_history=10)
     for _ in range(10):
-        for number in range(300):
-            await worker.add_task(echo, number)
+        await asyncio.gather(*(worker.add_task(echo, number) for number in range(300)))
         await worker.drain()
         assert len(worker.get_all_tasks()) == 10

@@ -118,8 +118,9 @@ async def test_the_least_recently_used_makes_room_across_restarts(opened: Open) 
 
 async def test_what_left_the_cache_left_the_file(opened: Open, path: Path) -> None:
     worker = await opened(cache_max_size=5, cache_ttl=60)
-    for value in range(1000):
-        await done(worker, echo, value, cache_ttl=1 if value == 999 else None)
+    for hundred in range(0, 1000, 100):
+        await asyncio.gather(*(done(worker, echo, hundred + value) for value in range(100)))
+    await done(worker, echo, 1000, cache_ttl=1)
     await asyncio.sleep(2)
     await worker.cache._cache.sweep()
     assert worker.cache.statistics().size == 4
