@@ -36,7 +36,7 @@ help:  ## Say what there is to make
 
 venv: $(READY)  ## Set up the development environment
 
-demo: venv  ## Take a census of the standard library's source files
+demo: venv  ## Take a census of the standard library's source files, and survive a crash
 	$(PY) examples/census.py
 
 serve: venv  ## Serve the same tasks over HTTP, on http://127.0.0.1:8000

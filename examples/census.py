@@ -5,7 +5,8 @@
 Without a folder it reads the standard library of the interpreter it runs on. To show that tasks
 also end in other ways, it adds two files of its own making: one that is not UTF-8 and so fails,
 and one so long that its task is cancelled when a tenth of it has been counted. Then it takes the
-census of the same files once more, and finds what has not changed in the cache.
+census of the same files once more, and finds what has not changed in the cache. In the end it has
+a process of its own count the smaller files, kills it in the middle, and lets another one go on.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import math
-import shutil
 import statistics
 import sys
 import sysconfig
@@ -22,32 +22,22 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
-from census_tasks import FileCensus, SourceFile, as_it_is, census_file, find_sources, not_utf8, oversized
+from census_crash import affordable, survive, write_intention, write_report
+from census_tasks import FileCensus, SourceFile, add_file, as_it_is, find_sources, news_of, not_utf8, oversized
+from census_view import Table, View, as_size, as_time, choose_view, width, write_table
 
-from async_task_worker import AsyncTaskWorker, TaskEvent, TaskInfo, TaskStatus
+from async_task_worker import AsyncTaskWorker, TaskInfo, TaskStatus
 
-try:
-    from rich.console import Console, Group
-    from rich.live import Live
-    from rich.progress import BarColumn, Progress, TaskID, TextColumn
-except ImportError:  # plain lines tell the same
-    RICH = False
-else:
-    RICH = True
-
-FILE_TIMEOUT = 60.0
 CANCEL_AT = 0.1
-MEGABYTE = 1_000_000
-MOST_BARS = 8
 LISTED = 10
 """How many of the slowest files, and of those not completed, the summary shows."""
 
 STYLES = {TaskStatus.FAILED: "red", TaskStatus.CANCELLED: "yellow"}
 INDENT = " " * 13
-Table = Iterator[tuple[str, ...]]
 
 
 # --- the census ---------------------------------------------------------------------------
@@ -67,29 +57,22 @@ async def take_census(sources: Sequence[SourceFile], scratch: Path, workers: int
     files = [*sources, not_utf8(scratch)]
     cache = {"cache_enabled": True, "cache_max_size": None}
     async with AsyncTaskWorker(max_workers=workers, max_history=None, **cache) as worker:
-        stop_listening = worker.events.listen(view.update)
+        stop_listening = worker.events.listen(lambda event: view.update(news_of(event)))
         for source in files:
-            await add_file(worker, source)
-        await cancel_midway(worker, await add_file(worker, oversized(scratch)))
+            await add(worker, source)
+        await cancel_midway(worker, await add(worker, oversized(scratch)))
         await worker.drain()
         stop_listening()
         tasks = worker.get_all_tasks()
         for source in files:
-            await add_file(worker, source)
+            await add(worker, source)
         await worker.drain()
         return Census(tasks, worker.get_all_tasks(limit=len(files)))
 
 
-async def add_file(worker: AsyncTaskWorker, source: SourceFile) -> str:
-    """Add the task that counts one file. Lower numbers run first, so the largest file does."""
-    return await worker.add_task(
-        census_file,
-        source.path,
-        priority=-source.size,
-        timeout=FILE_TIMEOUT,
-        metadata={"file": source.name, "size": source.size},
-        cache_key_fn=as_it_is,
-    )
+async def add(worker: AsyncTaskWorker, source: SourceFile) -> str:
+    """Add the task of one file. Lower numbers run first, so the largest file does."""
+    return await add_file(worker, source, priority=-source.size, cache_key_fn=as_it_is)
 
 
 async def cancel_midway(worker: AsyncTaskWorker, task_id: str) -> None:
@@ -99,128 +82,6 @@ async def cancel_midway(worker: AsyncTaskWorker, task_id: str) -> None:
             if event.task.id == task_id and (event.task.progress >= CANCEL_AT or event.task.finished):
                 await worker.cancel_task(task_id)
                 return
-
-
-# --- while it runs ------------------------------------------------------------------------
-
-
-class Tally:
-    """How far the census is, as the events of its tasks tell it."""
-
-    def __init__(self) -> None:
-        self.files = self.bytes = self.bytes_done = 0
-        self.running: dict[str, TaskInfo] = {}
-        self.ended: Counter[TaskStatus] = Counter()
-
-    def update(self, event: TaskEvent) -> None:
-        """Take in what happened to one task."""
-        info, size = event.task, event.task.metadata["size"]
-        if event.type == "task.created":
-            self.files += 1
-            self.bytes += size
-        elif not info.finished:
-            self.running[info.id] = info
-        else:
-            self.running.pop(info.id, None)
-            self.ended[info.status] += 1
-            if info.status == TaskStatus.CANCELLED:
-                self.bytes -= size  # nobody is going to count them any more
-            else:
-                self.bytes_done += size
-
-    @property
-    def progress(self) -> float:
-        """The part of all bytes that has been counted, from 0.0 to 1.0."""
-        begun: float = sum(info.progress * info.metadata["size"] for info in self.running.values())
-        return (self.bytes_done + begun) / max(self.bytes, 1)
-
-    def __str__(self) -> str:
-        return f"{self.ended.total():,} of {self.files:,} files"
-
-
-class View:
-    """Shows the census in plain lines: one for each tenth of the whole."""
-
-    def __init__(self) -> None:
-        self.tally = Tally()
-        self._tenths = 0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def update(self, event: TaskEvent) -> None:
-        """Show what happened to one task, if it is worth a line."""
-        self.tally.update(event)
-        tenths = int(self.tally.progress * 10)
-        if tenths > self._tenths:
-            self._tenths = tenths
-            current = next((info.metadata["file"] for info in self.tally.running.values()), "")
-            self.write(f"{tenths:>4}0 %  {self.tally}  {current}".rstrip())
-
-    def write(self, line: str = "", style: str = "") -> None:
-        """Print a line at once. Plain text has no *style*."""
-        del style
-        print(line, flush=True)
-
-
-class LiveView(View):
-    """Shows the census in bars: one for the whole and one for each running task.
-
-    The bars stay where they are and pass from file to file: rows that come and go a
-    hundred times a second would be hard to look at.
-    """
-
-    def __init__(self, rows: int) -> None:
-        super().__init__()
-        self._console = Console()
-        self._bars = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=None),
-            TextColumn("{task.percentage:3.0f} %", style="progress.percentage"),
-            TextColumn("{task.fields[size]:>9}", style="progress.filesize"),
-            expand=True,
-        )
-        ctrl_c = ""  # an empty last line for the terminal to write ^C on, not into the bars
-        self._screen = Live(Group(self._bars, ctrl_c), console=self._console, transient=True)
-        self._whole = self._bars.add_task("", total=1.0, size="")
-        self._free = [self._bars.add_task("", total=1.0, size="") for _ in range(rows)]
-        self._taken: dict[str, TaskID] = {}
-
-    def __enter__(self) -> Self:
-        self._screen.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._screen.stop()
-
-    def update(self, event: TaskEvent) -> None:
-        """Move the bar of the whole and the bar of the task."""
-        self.tally.update(event)
-        self._move(self._whole, str(self.tally), self.tally.progress, self.tally.bytes)
-        info = event.task
-        if event.type == "task.started" and self._free:
-            self._taken[info.id] = self._free.pop()
-        if (row := self._taken.get(info.id)) is not None:
-            self._move(row, info.metadata["file"], info.progress, info.metadata["size"])
-            if info.finished:
-                self._free.append(self._taken.pop(info.id))
-
-    def write(self, line: str = "", style: str = "") -> None:
-        """Print a line in the given style."""
-        self._console.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
-
-    def _move(self, row: TaskID, text: str, progress: float, size: int) -> None:
-        room = width() * 2 // 5
-        text = cut_left(text, room).ljust(room)
-        self._bars.update(row, description=text, completed=progress, size=as_size(size))
-
-
-def choose_view(workers: int, *, plain: bool) -> View:
-    """Return bars for a terminal if rich is installed, else plain lines."""
-    return LiveView(min(workers, MOST_BARS)) if RICH and sys.stdout.isatty() and not plain else View()
 
 
 # --- the summary --------------------------------------------------------------------------
@@ -320,38 +181,6 @@ def reason(info: TaskInfo) -> str:
     return f"{info.progress:.0%} done after {as_time(info.run_time)}"
 
 
-def write_table(view: View, title: str, table: Table) -> None:
-    """Write rows in columns. The first column gets what room the others leave."""
-    rows = list(table)
-    first, *others = (max(map(len, column)) for column in zip(*rows, strict=True))
-    first = min(first, width() - sum(2 + other for other in others) - 2)
-    view.write()
-    view.write(title, "bold")
-    for number, (name, *cells) in enumerate(rows):
-        line = [cut_left(name, first).ljust(first), *map(str.rjust, cells, others)]
-        view.write(f"  {'  '.join(line)}".rstrip(), "" if number else "dim")
-
-
-def cut_left(text: str, room: int) -> str:
-    """Shorten *text* at its beginning: the end of a path says most."""
-    return text if len(text) <= room else "…" + text[len(text) - room + 1 :]
-
-
-def width() -> int:
-    """Return the columns of the terminal, 80 if there is none."""
-    return shutil.get_terminal_size().columns
-
-
-def as_size(size: int) -> str:
-    """Write a number of bytes."""
-    return f"{size / MEGABYTE:,.1f} MB" if size >= MEGABYTE else f"{size / 1000:,.1f} kB"
-
-
-def as_time(seconds: float | None) -> str:
-    """Write a number of seconds."""
-    return f"{seconds or 0.0:.3f} s"
-
-
 # --- the command --------------------------------------------------------------------------
 
 
@@ -364,18 +193,42 @@ def main() -> int:
         print(f"census: {problem} {options.folder}", file=sys.stderr)
         return 2
     sys.stdout.reconfigure(errors="replace")  # a file may have a name that cannot be printed
-    view = choose_view(options.workers, plain=options.plain)
-    view.write(f"Census of {options.folder}", "bold")
-    view.write(f"  {len(sources):,} to count, {options.workers} at a time")
     try:
-        with tempfile.TemporaryDirectory(prefix="census-") as scratch, view:
-            census = asyncio.run(take_census(sources, Path(scratch), options.workers, view))
+        with tempfile.TemporaryDirectory(prefix="census-") as scratch:
+            return perform(sources, Path(scratch), options)
+    except KeyboardInterrupt:
+        return 130
+
+
+def perform(sources: Sequence[SourceFile], scratch: Path, options: argparse.Namespace) -> int:
+    """Take the census in all ways, and return the exit code: 1 if a task that must not get lost did."""
+    with shown(options) as view:
+        view.write(f"Census of {options.folder}", "bold")
+        view.write(f"  {len(sources):,} to count, {options.workers} at a time")
+        census = asyncio.run(take_census(sources, scratch, options.workers, view))
+    write_summary(census, view)
+    chosen = affordable([*sources, not_utf8(scratch)])
+    with shown(options) as view:
+        write_intention(chosen, view)
+        crash = survive(chosen, scratch, options.workers, view)
+    write_report(crash, census.tasks, view)
+    problems = list(crash.problems())
+    for problem in problems:
+        print(f"census: {problem}", file=sys.stderr)
+    return 1 if problems else 0
+
+
+@contextmanager
+def shown(options: argparse.Namespace) -> Iterator[View]:
+    """Show a census while it runs. If Ctrl-C ends it, say how far it was."""
+    view = choose_view(options.workers, plain=options.plain)
+    try:
+        with view:
+            yield view
     except KeyboardInterrupt:
         completed = view.tally.ended[TaskStatus.COMPLETED]
         view.write(f"Interrupted with {completed:,} of {view.tally.files:,} files counted")
-        return 130
-    write_summary(census, view)
-    return 0
+        raise
 
 
 def parse_arguments() -> argparse.Namespace:

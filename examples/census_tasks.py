@@ -18,8 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from async_task_worker import ProgressCallback, task
+from async_task_worker import AsyncTaskWorker, ProgressCallback, TaskEvent, TaskStatus, task
 
+FILE_TIMEOUT = 60.0
+ENDED = (TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED)
 LINES_PER_REPORT = 100
 REPORTS = 50
 """No more than so many of one file: the event loop has to keep up with the threads that make them."""
@@ -47,6 +49,21 @@ class FileCensus:
     tokens: int
 
 
+class News(NamedTuple):
+    """What has become of the task that counts a file: as much as there is to show of it."""
+
+    id: str
+    status: TaskStatus
+    progress: float
+    file: str
+    size: int
+
+    @property
+    def finished(self) -> bool:
+        """Whether the task has ended, in whichever way."""
+        return self.status in ENDED
+
+
 def find_sources(folder: Path) -> list[SourceFile]:
     """Return the Python files below *folder*, the largest first, without installed packages."""
     sources = [
@@ -71,6 +88,18 @@ def write_source(path: Path, content: bytes) -> SourceFile:
     """Make a file for the sake of demonstration."""
     path.write_bytes(content)
     return SourceFile(path, f"{path.name} (made for this run)", len(content))
+
+
+async def add_file(worker: AsyncTaskWorker, source: SourceFile, **options: Any) -> str:
+    """Add the task that counts one file."""
+    metadata = {"file": source.name, "size": source.size}
+    return await worker.add_task(census_file, source.path, timeout=FILE_TIMEOUT, metadata=metadata, **options)
+
+
+def news_of(event: TaskEvent) -> News:
+    """Return what an event tells of a task that was added by :func:`add_file`."""
+    info = event.task
+    return News(info.id, info.status, info.progress, info.metadata["file"], info.metadata["size"])
 
 
 @task("census.file")
