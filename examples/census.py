@@ -207,9 +207,10 @@ def perform(sources: Sequence[SourceFile], scratch: Path, options: argparse.Name
         view.write(f"  {len(sources):,} to count, {options.workers} at a time")
         census = asyncio.run(take_census(sources, scratch, options.workers, view))
     write_summary(census, view)
-    chosen = affordable([*sources, not_utf8(scratch)])
+    files = [*sources, not_utf8(scratch)]
+    chosen = affordable(files)
     with shown(options) as view:
-        write_intention(chosen, view)
+        write_intention(chosen, len(files), view)
         crash = survive(chosen, scratch, options.workers, view)
     write_report(crash, census.tasks, view)
     problems = list(crash.problems())

@@ -194,12 +194,13 @@ def affordable(sources: Sequence[SourceFile]) -> list[SourceFile]:
     return sorted(chosen or by_size[:1], key=lambda source: source.name)
 
 
-def write_intention(sources: Sequence[SourceFile], view: View) -> None:
-    """Tell what is about to be done to the census of these files."""
+def write_intention(chosen: Sequence[SourceFile], files: int, view: View) -> None:
+    """Tell what is about to be done to the census of the *chosen* ones of so many files."""
     view.write()
     view.write("Killed and started again", "bold")
-    size = as_size(sum(source.size for source in sources))
-    view.write(f"  {len(sources):,} files, the smallest, as tasks in an SQLite file: {size} to count")
+    which = f"The same {files:,}" if len(chosen) == files else f"The {len(chosen):,} smallest of the {files:,}"
+    size = as_size(sum(source.size for source in chosen))
+    view.write(f"  {which} files, as tasks in an SQLite file: {size} to count")
 
 
 def write_report(crash: Crash, earlier: Sequence[TaskInfo], view: View) -> None:
