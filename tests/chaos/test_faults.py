@@ -118,3 +118,24 @@ async def test_a_cancellation_that_cannot_be_written_says_so(folder: Path) -> No
     disk.unregister()
     left = aftermath.read(folder / "tasks.db")
     assert [left[task_id].status for task_id in ids] == [FINAL + 2] * 2
+
+
+@pytest.mark.parametrize("error", ["disk full", "I/O error"])
+async def test_a_worker_stops_on_a_disk_that_takes_nothing(folder: Path, error: str) -> None:
+    """Only locks are ever busy: SQLite takes that for another reader in its last checkpoint, and drops the log."""
+    disk = Disk()
+    worker = AsyncTaskWorker(max_workers=1, backend=DurableBackend(Place(folder / "tasks.db"), disk.connect))
+    await worker.start()
+    ended = await worker.add_task(echo, "kept")
+    await worker.get_task_future(ended)
+    running, waiting = [await worker.add_task(sleep_for, 3600) for _ in range(2)]
+    disk.break_down(Fault("write", 1, ERRORS[error], times=1_000_000))
+    await worker.stop(timeout=0)
+    disk.heal()
+    async with worker:
+        assert {info.id for info in worker.get_all_tasks(TaskStatus.RUNNING)} == {running}
+        assert {info.id for info in worker.get_all_tasks(TaskStatus.PENDING)} == {waiting}
+        await worker.stop(timeout=0)
+    disk.unregister()
+    left = aftermath.read(folder / "tasks.db")
+    assert [left[task_id].status for task_id in (ended, running, waiting)] == [FINAL, 0, 0]

@@ -105,7 +105,8 @@ class Store:
             return
         try:
             if clean:
-                connection.execute("DELETE FROM fact WHERE name = 'in use'")
+                with suppress(sqlite3.Error):  # the next owner is then more careful than it would have to be
+                    connection.execute("DELETE FROM fact WHERE name = 'in use'")
         finally:
             connection.close()
 
