@@ -577,8 +577,7 @@ class AsyncTaskWorker:
             Exception: The first task that has no result failed; this is its own error, or a
                 ``TaskFailedError`` because of one such as ``SystemExit``.
         """
-        records = self._all_known(task_ids)
-        await self._wait(records, _waiting_time(timeout), asyncio.ALL_COMPLETED)
+        records = await self._wait(self._all_known(task_ids), _waiting_time(timeout), asyncio.ALL_COMPLETED)
         if unfinished := sum(not record.finished for record in records):
             raise TimeoutError(
                 f"{unfinished} of {len(records)} tasks had not finished after {timeout:g} seconds; they go on"
@@ -603,7 +602,7 @@ class AsyncTaskWorker:
         records = self._all_known(task_ids)
         if not records:
             raise ValueError("wait_for_any_task needs at least one task id")
-        await self._wait(records, _waiting_time(timeout), asyncio.FIRST_COMPLETED)
+        records = await self._wait(records, _waiting_time(timeout), asyncio.FIRST_COMPLETED)
         finished = [record for record in records if record.finished]
         if not finished:
             raise TimeoutError(f"None of {len(records)} tasks had finished after {timeout:g} seconds; they go on")
@@ -612,16 +611,19 @@ class AsyncTaskWorker:
             raise failed_because(first)
         return _result(first), first.id
 
-    async def _wait(self, records: list[TaskRecord], timeout: float | None, until: str) -> None:
+    async def _wait(self, records: list[TaskRecord], timeout: float | None, until: str) -> list[TaskRecord]:
+        """Wait for the ends of these tasks, and return what is known of each then: a restart makes new records."""
         if current_record() in records:
             raise ValueError("a task cannot wait for itself to finish")
         futures = [self._future_for(record) for record in records]
         try:
             if not all(future.done() for future in futures):
                 await asyncio.wait(futures, timeout=timeout, return_when=until)
-            for future, record in zip(futures, records, strict=True):
+            now = [record if record.finished else self._ledger.get(record.id) or record for record in records]
+            for future, record in zip(futures, now, strict=True):
                 if future.done() and not record.finished:
                     future.result()  # the worker stopped, and the task waits for its next start
+            return now
         finally:
             for future in futures:
                 future.cancel()

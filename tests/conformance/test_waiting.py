@@ -225,3 +225,20 @@ async def test_tasks_can_be_waited_for_while_the_worker_stops(
     await worker.stop(timeout=1)
     with pytest.raises(WorkerNotRunningError if backend.durable else TaskCancelledError):
         await waiter
+
+
+@BOTH
+async def test_tasks_can_be_waited_for_from_a_stop_to_the_next_start(
+    worker: AsyncTaskWorker, backend: Backend, method: str
+) -> None:
+    task_id = await worker.add_task(sleep_for, 10, "done")
+    await running(worker, task_id)
+    await worker.stop(timeout=0)
+    waiter = asyncio.create_task(getattr(worker, method)([task_id]))
+    await settled()
+    await worker.start()
+    if backend.durable:
+        assert await waiter in (["done"], ("done", task_id))
+    else:
+        with pytest.raises(TaskCancelledError):
+            await waiter
