@@ -425,6 +425,22 @@ async def test_tasks_in_memory_have_no_backup(folder: Path) -> None:
         await worker.backup(folder / "copy.db")
 
 
+@pytest.mark.parametrize("turns", range(1, 12))
+async def test_a_task_whose_caller_leaves_while_the_worker_stops_does_not_stay_in_the_file(
+    opened: Open, turns: int
+) -> None:
+    worker = await opened()
+    adder = asyncio.create_task(worker.add_task(echo, 1, task_id="left"))
+    await asyncio.sleep(0)
+    stop = asyncio.create_task(worker.stop())
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    called_off = adder.cancel()
+    await stop
+    await worker.start()
+    assert (await worker.fetch_task_info("left") is None) is called_off
+
+
 async def test_who_waits_when_the_worker_stops_is_told_that_the_task_is_safe(opened: Open) -> None:
     worker = await opened()
     task_id = await worker.add_task(sleep_for, 3600)

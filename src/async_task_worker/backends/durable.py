@@ -214,6 +214,7 @@ class DurableBackend(LocalBackend):
         """Open the file and make records of what is left in it."""
         self._coalescing.let_go()  # of what a closed loop left behind
         self._queue.clear()
+        self._arriving.clear()
         self._forget_unregistered()
         found = await self._journal.open()
         try:
@@ -282,7 +283,14 @@ class DurableBackend(LocalBackend):
         async with self._door:
             if self._journal.is_open and not (self._pool.is_open or self._pool.running):
                 self._forget_unregistered()
+                await self._see_callers_off()
                 await self._journal.close()
+
+    async def _see_callers_off(self) -> None:
+        """Wait until all who added a task have heard of it: one who was called off takes it back."""
+        while self._arriving:
+            await self._journal.catch_up()
+            await asyncio.sleep(0)
 
 
 class _Waiting:

@@ -290,6 +290,7 @@ class SqliteJournal:
         error = writing.exception()
         if self._cache is not None and group.cached is not None:
             self._cache.written(*group.cached, error if error is not None else writing.result().uncached)
+        self._withdrawn += [row[0] for _, row, future in group.added if future.cancelled()]
         if error is not None:
             self._take_back(group)
         elif self._noted or self._withdrawn or (self._cache is not None and self._cache.waits):
@@ -300,11 +301,9 @@ class SqliteJournal:
 
     def _tell(self, group: _Group, error: BaseException | None, taken: set[int]) -> None:
         for record, (seq, *_), future in group.added:
-            if future.cancelled():
-                self.withdraw(seq)
-            elif not still_awaited(future):
+            if not still_awaited(future):
                 continue
-            elif seq in taken:
+            if seq in taken:
                 future.set_exception(DuplicateTaskError(repr(record.id), task_id=record.id))
             else:
                 _tell(future, error)
