@@ -7,24 +7,44 @@ names its seed; the same seed makes the same program and the same order.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import random
 from collections.abc import Callable, Coroutine, Iterator
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import pytest
 
-from async_task_worker import AsyncTaskWorker, QueueFullError, TaskInfo, TaskStatus, WorkerNotRunningError
+from async_task_worker import (
+    AsyncTaskWorker,
+    JournalError,
+    QueueFullError,
+    TaskInfo,
+    TaskStatus,
+    WorkerNotRunningError,
+    task,
+)
 from async_task_worker.clock import Clock
 from tests.properties.lengths import long_or_short
 from tests.properties.witness import Witness
 from tests.support import tasks
+from tests.support.backends import Backend
 from tests.support.shuffled_loop import ShuffledLoop, run_shuffled
 
 CANCELLED, COMPLETED, FAILED = TaskStatus.CANCELLED, TaskStatus.COMPLETED, TaskStatus.FAILED
 PROGRAMS = long_or_short(500, 48)
 SCHEDULES = range(long_or_short(500, 25))
 MARGIN = 1e-6
+
+Scenario = Callable[[AsyncTaskWorker], Coroutine[Any, Any, object]]
+
+
+class OnEverySchedule(Protocol):
+    """Runs a scenario with a worker of these options, and returns what it returned, schedule by schedule."""
+
+    def __call__(self, scenario: Scenario, slots: int = 1, **options: Any) -> list[Any]: ...
+
 
 GATE = "the next gate"
 """Stands for the gate that the gatekeeper will open next."""
@@ -57,6 +77,15 @@ def _quiet() -> Iterator[None]:
     logger.setLevel(logging.NOTSET)
 
 
+@task("meet")
+async def meet() -> None:
+    """Wait for the others of this test."""
+    await meetings[-1].wait()
+
+
+meetings: list[asyncio.Barrier] = []
+
+
 def new_worker(slots: int, **options: Any) -> AsyncTaskWorker:
     loop: Any = asyncio.get_running_loop()
     return AsyncTaskWorker(slots, clock=Clock(loop.wall, loop.time), **options)
@@ -65,12 +94,14 @@ def new_worker(slots: int, **options: Any) -> AsyncTaskWorker:
 class Program:
     """Some callers who use one worker at the same time, each in a random way."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, url: str, *, durable: bool) -> None:
         choices = self.choices = random.Random(seed)
+        self.durable = durable
         self.slots = choices.randint(1, 3)
         self.limit = choices.choice([None, 1, 2])
         self.worker = new_worker(
             self.slots,
+            backend=url,
             max_queue_size=self.limit,
             on_full=choices.choice(["wait", "wait", "error"]),
             task_timeout=choices.choice([None, None, 3]),
@@ -140,7 +171,11 @@ class Program:
         if self.made:
             task_id = f"task-{self.choices.randint(max(1, self.made - 5), self.made)}"
             begun, before = self.loop.time(), self.worker.get_task_info(task_id)
-            answer = await self.worker.cancel_task(task_id)
+            try:
+                answer = await self.worker.cancel_task(task_id)
+            except (WorkerNotRunningError, JournalError):  # the file is closed, or was before that could be written
+                assert self.durable
+                return
             assert self.loop.time() <= begun + 1 + MARGIN, "a cancellation is answered within a second"
             self.cancellations.append((before, task_id, answer))
 
@@ -173,6 +208,10 @@ class Program:
         await self.worker.stop(self.choices.choice([0, 3]))
         tasks.open_all_gates()
         await asyncio.sleep(60)
+        if self.durable:
+            await self.worker.start()  # for what was not done in time
+            await self.worker.drain(timeout=1000)
+            await self.worker.stop()
         self.witness.check()
         assert self.worker.zombies == 0
         assert asyncio.all_tasks() == {asyncio.current_task()}
@@ -181,9 +220,14 @@ class Program:
         assert not set(self.refused) & set(known)
         for task_id, future in self.futures:
             assert future.done(), f"the future of {task_id}"
-            assert future.cancelled() is (known[task_id].status is CANCELLED)
+            if not self.let_go(future):
+                assert future.cancelled() is (known[task_id].status is CANCELLED)
         for before, task_id, answer in self.cancellations:
             self.check_cancellation(before, known.get(task_id), answer)
+
+    def let_go(self, future: asyncio.Future[object]) -> bool:
+        """Whether the worker stopped before the task's end, which came after the next start."""
+        return self.durable and not future.cancelled() and isinstance(future.exception(), WorkerNotRunningError)
 
     @staticmethod
     def check_cancellation(before: TaskInfo | None, after: TaskInfo | None, answer: bool) -> None:
@@ -193,7 +237,7 @@ class Program:
         assert after is not None
         assert answer is (after.status is CANCELLED)
         if answer and before.status is TaskStatus.PENDING:
-            assert after.started_at is None
+            assert after.attempt == before.attempt, "it never starts (again, if an earlier stop cut it off)"
 
 
 async def outcome(call: Coroutine[Any, Any, object]) -> object:
@@ -209,47 +253,59 @@ async def outcome(call: Coroutine[Any, Any, object]) -> object:
 async def all_slots_alive(worker: AsyncTaskWorker) -> None:
     """Have as many tasks meet as there are slots, whatever happened in those before."""
 
-    async def meet(meeting: asyncio.Barrier) -> None:
-        await meeting.wait()
-
     await worker.drain(timeout=1000)
-    meeting = asyncio.Barrier(worker.max_workers)
+    meetings.append(asyncio.Barrier(worker.max_workers))
     ids = []
     for _ in range(worker.max_workers):
-        ids.append(await worker.add_task(meet, meeting))
+        ids.append(await worker.add_task(meet))
         await asyncio.sleep(0.1)
     await worker.wait_for_tasks(ids, timeout=10)
 
 
 @pytest.mark.parametrize("seed", range(PROGRAMS))
-def test_a_random_program_keeps_every_promise(seed: int) -> None:
+def test_a_random_program_keeps_every_promise(backend: Backend, address: Callable[[], str], seed: int) -> None:
     async def main() -> None:
-        await Program(seed).run()
+        await Program(seed, address(), durable=backend.durable).run()
 
     run_shuffled(main, seed)
 
 
-def on_every_schedule(scenario: Callable[[AsyncTaskWorker], Coroutine[Any, Any, object]], **options: Any) -> list[Any]:
-    """Return what the scenario returns, schedule by schedule. Afterwards the slots live and all has ended."""
+@pytest.fixture
+def address(backend: Backend, folder: Path) -> Callable[[], str]:
+    """Return what makes the address of another empty store."""
+    numbers = itertools.count()
 
-    async def main() -> object:
-        tasks.forget_everything()
-        slots = options.pop("slots", 1)
-        worker = new_worker(slots, **options)
-        options["slots"] = slots
-        witness = Witness(worker, options.get("max_queue_size"))
-        await worker.start()
-        result = await scenario(worker)
-        await worker.start()
-        await all_slots_alive(worker)
-        await worker.stop(0)
-        tasks.open_all_gates()
-        await asyncio.sleep(60)
-        witness.check()
-        assert asyncio.all_tasks() == {asyncio.current_task()}
-        return result
+    def new_address() -> str:
+        empty = folder / str(next(numbers))
+        empty.mkdir()
+        return backend.url(empty)
 
-    return [run_shuffled(main, seed) for seed in SCHEDULES]
+    return new_address
+
+
+@pytest.fixture
+def on_every_schedule(address: Callable[[], str]) -> OnEverySchedule:
+    """Return what runs a scenario on every schedule. Afterwards the slots live and all has ended."""
+
+    def run(scenario: Scenario, slots: int = 1, **options: Any) -> list[Any]:
+        async def main() -> object:
+            tasks.forget_everything()
+            worker = new_worker(slots, backend=address(), **options)
+            witness = Witness(worker, options.get("max_queue_size"))
+            await worker.start()
+            result = await scenario(worker)
+            await worker.start()
+            await all_slots_alive(worker)
+            await worker.stop(0)
+            tasks.open_all_gates()
+            await asyncio.sleep(60)
+            witness.check()
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+            return result
+
+        return [run_shuffled(main, seed) for seed in SCHEDULES]
+
+    return run
 
 
 def status(worker: AsyncTaskWorker, task_id: str) -> TaskStatus:
@@ -258,7 +314,7 @@ def status(worker: AsyncTaskWorker, task_id: str) -> TaskStatus:
     return info.status
 
 
-def test_a_cancellation_at_the_moment_of_the_end() -> None:
+def test_a_cancellation_at_the_moment_of_the_end(on_every_schedule: OnEverySchedule) -> None:
     async def scenario(worker: AsyncTaskWorker) -> tuple[bool, TaskStatus]:
         task_id = await worker.add_task(tasks.sleep_for, 1)
         await asyncio.sleep(1)
@@ -268,7 +324,7 @@ def test_a_cancellation_at_the_moment_of_the_end() -> None:
     assert set(on_every_schedule(scenario)) <= {(True, CANCELLED), (False, COMPLETED)}
 
 
-def test_a_timeout_at_the_moment_of_the_end() -> None:
+def test_a_timeout_at_the_moment_of_the_end(on_every_schedule: OnEverySchedule) -> None:
     async def scenario(worker: AsyncTaskWorker) -> TaskStatus:
         task_id = await worker.add_task(tasks.sleep_for, 1, timeout=1)
         await outcome(worker.wait_for_tasks([task_id]))
@@ -277,7 +333,7 @@ def test_a_timeout_at_the_moment_of_the_end() -> None:
     assert set(on_every_schedule(scenario)) <= {COMPLETED, FAILED}
 
 
-def test_a_timeout_at_the_moment_of_a_cancellation() -> None:
+def test_a_timeout_at_the_moment_of_a_cancellation(on_every_schedule: OnEverySchedule) -> None:
     async def scenario(worker: AsyncTaskWorker) -> tuple[bool, TaskStatus]:
         task_id = await worker.add_task(tasks.sleep_for, 60, timeout=1)
         await asyncio.sleep(1)
@@ -288,7 +344,7 @@ def test_a_timeout_at_the_moment_of_a_cancellation() -> None:
 
 
 @pytest.mark.parametrize("turns", range(4))
-def test_a_cancellation_at_every_step_after_adding(turns: int) -> None:
+def test_a_cancellation_at_every_step_after_adding(on_every_schedule: OnEverySchedule, turns: int) -> None:
     async def scenario(worker: AsyncTaskWorker) -> tuple[bool, TaskStatus]:
         task_id = await worker.add_task(tasks.take_turns, 2)
         for _ in range(turns):
@@ -299,7 +355,7 @@ def test_a_cancellation_at_every_step_after_adding(turns: int) -> None:
     assert set(on_every_schedule(scenario)) <= {(True, CANCELLED), (False, COMPLETED)}
 
 
-def test_two_cancellations_of_one_task_agree() -> None:
+def test_two_cancellations_of_one_task_agree(on_every_schedule: OnEverySchedule) -> None:
     async def scenario(worker: AsyncTaskWorker) -> tuple[list[bool], TaskStatus]:
         task_id = await worker.add_task(tasks.clean_up_for, 60, 1)
         await asyncio.sleep(1)
@@ -309,7 +365,7 @@ def test_two_cancellations_of_one_task_agree() -> None:
     assert all(answers == [True, True] and ended is CANCELLED for answers, ended in on_every_schedule(scenario))
 
 
-def test_a_cancellation_called_off_still_ends_the_task() -> None:
+def test_a_cancellation_called_off_still_ends_the_task(on_every_schedule: OnEverySchedule) -> None:
     async def scenario(worker: AsyncTaskWorker) -> TaskStatus:
         task_id = await worker.add_task(tasks.stubborn, "never")
         await asyncio.sleep(0.5)
@@ -324,7 +380,7 @@ def test_a_cancellation_called_off_still_ends_the_task() -> None:
     assert set(on_every_schedule(scenario)) == {CANCELLED}
 
 
-def test_a_stop_while_a_stubborn_task_is_being_cancelled_delays_nobody() -> None:
+def test_a_stop_while_a_stubborn_task_is_being_cancelled_delays_nobody(on_every_schedule: OnEverySchedule) -> None:
     async def scenario(worker: AsyncTaskWorker) -> tuple[bool, float, float]:
         loop = asyncio.get_running_loop()
         task_id = await worker.add_task(tasks.stubborn, "never")
@@ -345,7 +401,7 @@ def test_a_stop_while_a_stubborn_task_is_being_cancelled_delays_nobody() -> None
         assert stopping <= 1.75 + MARGIN
 
 
-def test_a_stop_at_the_moment_a_caller_finds_room() -> None:
+def test_a_stop_at_the_moment_a_caller_finds_room(on_every_schedule: OnEverySchedule, backend: Backend) -> None:
     """Either the task is accepted, and ends like all that wait, or it is refused and leaves no record."""
 
     async def scenario(worker: AsyncTaskWorker) -> str:
@@ -364,13 +420,13 @@ def test_a_stop_at_the_moment_a_caller_finds_room() -> None:
             assert isinstance(result, WorkerNotRunningError)
             return "refused"
         assert result == "late"
-        assert info.finished, "the worker has stopped"
+        assert info.finished or info.status is backend.cut_off, "the worker has stopped"
         return "accepted"
 
     assert set(on_every_schedule(scenario, max_queue_size=1)) <= {"accepted", "refused"}
 
 
-def test_callers_who_wait_for_room_come_in_one_at_a_time() -> None:
+def test_callers_who_wait_for_room_come_in_one_at_a_time(on_every_schedule: OnEverySchedule) -> None:
     async def scenario(worker: AsyncTaskWorker) -> None:
         adders = [asyncio.create_task(worker.add_task(tasks.take_turns, 2)) for _ in range(12)]
         await asyncio.sleep(0)
@@ -381,7 +437,7 @@ def test_callers_who_wait_for_room_come_in_one_at_a_time() -> None:
     on_every_schedule(scenario, max_queue_size=2, slots=2)
 
 
-def test_stops_and_starts_at_once_leave_a_worker_that_works() -> None:
+def test_stops_and_starts_at_once_leave_a_worker_that_works(on_every_schedule: OnEverySchedule) -> None:
     async def scenario(worker: AsyncTaskWorker) -> None:
         await worker.add_task(tasks.sleep_for, 1)
         await asyncio.gather(worker.stop(1), worker.start(), worker.stop(0), worker.start(), worker.stop(2))
@@ -389,7 +445,7 @@ def test_stops_and_starts_at_once_leave_a_worker_that_works() -> None:
     on_every_schedule(scenario, slots=2)
 
 
-def test_waiters_who_give_up_as_the_task_ends_disturb_nobody() -> None:
+def test_waiters_who_give_up_as_the_task_ends_disturb_nobody(on_every_schedule: OnEverySchedule) -> None:
     async def scenario(worker: AsyncTaskWorker) -> object:
         task_id = await worker.add_task(tasks.sleep_for, 1, "result")
         impatient = [asyncio.create_task(worker.wait_for_tasks([task_id], timeout=1)) for _ in range(3)]
@@ -404,7 +460,7 @@ def test_waiters_who_give_up_as_the_task_ends_disturb_nobody() -> None:
     assert set(on_every_schedule(scenario)) == {"result"}
 
 
-def test_the_loop_of_these_tests_is_the_shuffled_one() -> None:
+def test_the_loop_of_these_tests_is_the_shuffled_one(on_every_schedule: OnEverySchedule) -> None:
     async def scenario(worker: AsyncTaskWorker) -> int:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, ShuffledLoop)

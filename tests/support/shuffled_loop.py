@@ -7,7 +7,8 @@ run every time: a failure replays from its seed.
 What asyncio promises is kept. Callbacks of ``call_soon`` stay in order among themselves, as
 do timers, and the callbacks of one future; a task's own steps cannot overtake each other.
 These rows are merged at random, and now and then a row as a whole is put off to the loop's
-next iteration, as if what it waited for had come later. Time is virtual.
+next iteration, as if what it waited for had come later. Time is virtual. What a thread would
+do is done on the spot, and what comes of it arrives some iterations later.
 
 Replaying needs the same order of calls: iterate over no ``set`` of tasks or futures in a
 scenario, their order depends on addresses.
@@ -19,11 +20,18 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Callable, Coroutine, Hashable
-from typing import Any, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tests.support.virtual_time import Events, VirtualTimeLoop
 
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
 T = TypeVar("T")
+
+LONGEST_CALL = 8
+"""Iterations of the loop in which the outcome of a call in a thread has arrived."""
 
 
 class ShuffledLoop(VirtualTimeLoop):
@@ -37,11 +45,33 @@ class ShuffledLoop(VirtualTimeLoop):
     def __init__(self, seed: int, *, delay: float = 0.1, **options: float) -> None:
         super().__init__(**options)
         self.seed = seed
+        self._choices = random.Random(f"calls {seed}")
         self._ready = _ShuffledReady(self, random.Random(seed), delay)
+
+    def run_in_executor(self, executor: Executor | None, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:
+        """Call *func* at once; its outcome comes after as many iterations as the seed says, in no time."""
+        outcome: asyncio.Future[T] = self.create_future()
+        try:
+            tell = partial(_tell, outcome.set_result, outcome, func(*args))
+        except Exception as error:  # noqa: BLE001 - it is passed on
+            tell = partial(_tell, outcome.set_exception, outcome, error)
+        self._later(self._choices.randrange(LONGEST_CALL), tell)
+        return outcome
+
+    def _later(self, iterations: int, call: Callable[[], None]) -> None:
+        if iterations == 0:
+            self.call_soon(call)
+        else:
+            self.call_soon(self._later, iterations - 1, call)
 
     def _process_events(self, event_list: Events) -> None:
         super()._process_events(event_list)
         self._ready.fresh = True
+
+
+def _tell(set_outcome: Callable[[Any], None], future: asyncio.Future[Any], outcome: Any) -> None:
+    if not future.done():
+        set_outcome(outcome)
 
 
 class _ShuffledReady(deque[asyncio.Handle]):
