@@ -83,7 +83,7 @@ class AsyncTaskWorker:
         ValueError: An argument is out of range, or of no meaning with this backend.
     """
 
-    def __init__(  # noqa: PLR0913 - the documented options, all but two by keyword
+    def __init__(  # noqa: PLR0913, PLR0915 - the documented options, all but two by keyword
         self,
         max_workers: int = 10,
         task_timeout: float | None = None,
@@ -142,6 +142,7 @@ class AsyncTaskWorker:
         self._loop: asyncio.AbstractEventLoop | None = None  # set exactly while tasks are taken
         self._home: asyncio.AbstractEventLoop | None = None  # where it ran last; its tasks end there
         self._stops: set[asyncio.Task[None]] = set()  # under way
+        self._start: asyncio.Future[bool] | None = None  # the one under way, and whether it got there
         self._spared: set[TaskRecord] = set()  # tasks that called stop() themselves
 
     @property
@@ -181,15 +182,26 @@ class AsyncTaskWorker:
         Raises:
             WrongEventLoopError: The worker runs on another event loop.
         """
-        while stops := self._stops_under_way():
+        while under_way := self._stops_under_way() or self._starts_under_way():
             self._require_home()
-            await asyncio.wait(stops)
+            start = self._start
+            await asyncio.wait(under_way)
+            if start is not None and start in under_way and start.result():
+                return  # that start was this one's too, even if somebody has called stop() since
         if self.is_running:
             self._require_own_loop()
             return
-        await self._backend.start()
-        await self._caching.start()
-        self._loop = self._home = asyncio.get_running_loop()
+        await self._begin()
+
+    async def _begin(self) -> None:
+        loop = self._home = asyncio.get_running_loop()
+        self._start = start = loop.create_future()
+        try:
+            await self._backend.start()
+            await self._caching.start()
+            self._loop = loop
+        finally:
+            start.set_result(self._loop is loop)
 
     async def stop(self, timeout: float | None = 5.0) -> None:
         """Take nothing new, let running tasks finish, then cut off the rest. Records stay readable.
@@ -199,7 +211,7 @@ class AsyncTaskWorker:
         do, short of blocking the event loop. Called inside a task, it does not wait
         for that task, which goes on until it ends or somebody else stops the worker once more.
         Cancelling this call does not call off the stop; a second call with less time shortens
-        it. ``start()`` works again afterwards.
+        it. During a start it waits for that first. ``start()`` works again afterwards.
 
         Args:
             timeout: Seconds running tasks may still take; None for any time.
@@ -209,7 +221,7 @@ class AsyncTaskWorker:
         """
         if timeout is not None:
             timeout = checked_seconds("timeout", timeout, zero=True)
-        under_way = bool(self._stops_under_way())
+        under_way = self._stops_under_way() or self._starts_under_way()
         if not (under_way or self.is_running or self._left_running()):
             return
         self._require_home()
@@ -223,6 +235,9 @@ class AsyncTaskWorker:
         stop.result()
 
     async def _wind_up(self, timeout: float | None) -> None:
+        if starts := self._starts_under_way():
+            await asyncio.wait(starts)
+            self._loop = None
         await self._backend.stop(timeout, self._spared)
         await self._caching.stop()
 
@@ -243,6 +258,10 @@ class AsyncTaskWorker:
     def _stops_under_way(self) -> set[asyncio.Task[None]]:
         self._stops = {stop for stop in self._stops if not stop.get_loop().is_closed()}
         return self._stops
+
+    def _starts_under_way(self) -> set[asyncio.Future[bool]]:
+        start = self._start
+        return set() if start is None or start.done() or start.get_loop().is_closed() else {start}
 
     def _left_running(self) -> bool:
         """Whether a task goes on that called stop() itself; the next stop() is for it."""

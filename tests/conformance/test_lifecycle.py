@@ -51,6 +51,38 @@ async def test_starting_twice_is_starting_once(worker: AsyncTaskWorker) -> None:
     assert tasks.notes == ["once"]
 
 
+@pytest.mark.parametrize("starts", [1, 2])
+async def test_a_stop_during_a_start_stops_what_was_started(make_worker: MakeWorker, starts: int) -> None:
+    worker = await make_worker(started=False)
+    starting = [asyncio.create_task(worker.start()) for _ in range(starts)]
+    await asyncio.sleep(0)
+    await worker.stop()
+    await asyncio.gather(*starting)
+    assert not worker.is_running
+    with pytest.raises(WorkerNotRunningError):
+        await worker.add_task(echo, 1)
+
+
+async def test_a_start_after_a_stop_during_a_start_starts_again(make_worker: MakeWorker) -> None:
+    worker = await make_worker(started=False)
+    starting = asyncio.create_task(worker.start())
+    await asyncio.sleep(0)
+    stopping = asyncio.create_task(worker.stop())
+    await asyncio.sleep(0)
+    await worker.start()
+    await asyncio.gather(starting, stopping)
+    assert (await ended(worker, await worker.add_task(echo, 1))).result == 1
+
+
+async def test_a_start_that_is_called_off_leaves_the_other_one(make_worker: MakeWorker) -> None:
+    worker = await make_worker(started=False)
+    first, second = (asyncio.create_task(worker.start()) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+    await second
+    assert (await ended(worker, await worker.add_task(echo, 1))).result == 1
+
+
 async def test_starting_at_the_same_time_twice_is_starting_once(make_worker: MakeWorker) -> None:
     worker = await make_worker(started=False, max_workers=1)
     await asyncio.gather(worker.start(), worker.start())

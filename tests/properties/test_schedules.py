@@ -445,6 +445,20 @@ def test_stops_and_starts_at_once_leave_a_worker_that_works(on_every_schedule: O
     on_every_schedule(scenario, slots=2)
 
 
+def test_restarts_at_once_leave_a_worker_that_works(on_every_schedule: OnEverySchedule) -> None:
+    async def scenario(worker: AsyncTaskWorker) -> object:
+        async def restart(lives: int) -> None:
+            for _ in range(lives):
+                await worker.stop(1)
+                await worker.start()
+
+        await asyncio.gather(*(restart(lives) for lives in (1, 2, 3)))
+        await worker.start()
+        return await worker.get_task_future(await worker.add_task(tasks.echo, "result"))
+
+    assert set(on_every_schedule(scenario)) == {"result"}
+
+
 def test_waiters_who_give_up_as_the_task_ends_disturb_nobody(on_every_schedule: OnEverySchedule) -> None:
     async def scenario(worker: AsyncTaskWorker) -> object:
         task_id = await worker.add_task(tasks.sleep_for, 1, "result")

@@ -57,6 +57,7 @@ class DurableBackend(LocalBackend):
         self._unregistered: dict[str, list[TaskRecord]] = {}
         self._unwatch: Callable[[], None] | None = None
         self._door = asyncio.Lock()  # opening and closing the file take turns
+        self._door_of: asyncio.AbstractEventLoop | None = None  # a lock serves one event loop
         self._closing: asyncio.Task[None] | None = None  # after a task that stopped the worker and went on
 
     @property
@@ -81,8 +82,8 @@ class DurableBackend(LocalBackend):
 
     async def start(self) -> None:
         """Own the file, take up what is left in it, and begin to run tasks on the running event loop."""
-        if not self._journal.is_open:
-            self._door = self._door if self._door.locked() else asyncio.Lock()  # it may be another loop now
+        if self._door_of is not asyncio.get_running_loop():
+            self._door_of, self._door = asyncio.get_running_loop(), asyncio.Lock()
         async with self._door:
             if not self._journal.is_open:
                 await self._take_up()
