@@ -150,7 +150,7 @@ class AsyncCache(Entries):
         """
         try:
             if key_fn is None:
-                return default_key(func, args, kwargs or {})
+                return default_key(func, args, kwargs)
             key: object = key_fn(context_of(func_name_of(func), args, kwargs or {}, entry_id, metadata))
         except Exception as error:  # noqa: BLE001 - code of the user's, and its call is to run all the same
             self._bypass(func, key_fn, error)

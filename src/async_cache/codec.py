@@ -101,10 +101,15 @@ class Codec:
 
     def is_immutable(self, value: object) -> bool:
         """Whether *value* is a scalar that can be handed to several callers as it is."""
-        kind = type(value)
-        if kind is datetime or kind is time:
-            return type(value.tzinfo) in _ZONES  # type: ignore[attr-defined]
-        return kind in _IMMUTABLE or issubclass(kind, Enum)
+        return is_constant(value) or isinstance(value, Enum)
+
+
+def is_constant(value: Any) -> bool:
+    """Whether *value* is a scalar of Python's own that nobody can change, nor what it means."""
+    kind = type(value)
+    if kind is datetime or kind is time:
+        return type(value.tzinfo) in _ZONES
+    return kind in _IMMUTABLE
 
 
 def _marker_or_data(code: int, data: bytes) -> ExtType:

@@ -91,10 +91,14 @@ class Entries:
         """Do what :meth:`lookup` does, without waiting. Only where :attr:`is_local`."""
         memory = self._none_here() if self._memory is None else self._memory
         found = memory.get_now(key)
-        if entry_id is not None and found[0]:
-            memory.ids.link(entry_id, key, alias)
-        self._tally.hits += found[0]
-        self._tally.misses += (not found[0]) - again  # who asks again was counted as a miss before
+        if found[0]:
+            self._tally.hits += 1
+            if again:  # and was counted as a miss before
+                self._tally.misses -= 1
+            if entry_id is not None:
+                memory.ids.link(entry_id, key, alias)
+        elif not again:
+            self._tally.misses += 1
         return found
 
     def snapshot(self, value: object) -> Snapshot | None:

@@ -21,7 +21,7 @@ from hashlib import blake2b
 from types import FunctionType, MethodType
 from typing import Any, Final
 from uuid import UUID
-from weakref import WeakKeyDictionary
+from weakref import finalize
 
 from .canonical import canonical_call, canonical_form
 from .exceptions import InvalidCacheKeyError, UncacheableError, UnencodableError
@@ -36,13 +36,13 @@ DEFAULT_PREFIX: Final = "%call:"
 _MOST_BYTES: Final = 512
 _LONGEST_IDENTITY: Final = 256
 _UNFIT: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-_PLAIN: Final = frozenset({int, bool, str, type(None)})  # not float: 0.0 equals -0.0
+_PLAIN: Final = frozenset({int, str, type(None)})  # not float: 0.0 equals -0.0
 _SHORT: Final = 100
 _MISSING: Final = object()
 _MARKED: Final = frozenset({bool, float, Decimal, UUID, date})  # a datetime's text does not tell its zone
 
 
-def default_key(func: Callable[..., Any] | str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
+def default_key(func: Callable[..., Any] | str, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None = None) -> str:
     """Return the key of a call: equal calls of one function have the same, others never.
 
     Args:
@@ -53,14 +53,14 @@ def default_key(func: Callable[..., Any] | str, args: tuple[Any, ...], kwargs: M
     Raises:
         UncacheableError: The function or an argument has nothing safe to go by.
     """
-    head = (_heads.get(func) if type(func) is FunctionType else None) or _head_of(func)
-    if not kwargs and _are_small(args):
-        return _key_of_small(head, *args)
-    return head + _digest(canonical_call, args, kwargs)
+    head = _heads.get(id(func)) or _head_of(func)
+    if not kwargs and (kinds := _kinds_of_small(args)) is not None:
+        return _key_of_small(head, args, kinds)
+    return head + _digest(canonical_call, args, kwargs or {})
 
 
-_heads: Final[WeakKeyDictionary[Callable[..., Any], str]] = WeakKeyDictionary()
-"""By plain function, which never changes its identity: how its keys begin."""
+_heads: Final[dict[int, str]] = {}
+"""By the ``id()`` of plain functions that live, which never change their identity: how their keys begin."""
 
 
 def _head_of(func: Callable[..., Any] | str) -> str:
@@ -69,21 +69,28 @@ def _head_of(func: Callable[..., Any] | str) -> str:
         identity = "#" + _digest(canonical_form, identity)
     head = f"{DEFAULT_PREFIX}{identity}:"
     if type(func) is FunctionType:
-        _heads[func] = head
+        _heads[id(func)] = head
+        finalize(func, _heads.pop, id(func), None).atexit = False
     return head
 
 
-def _are_small(args: tuple[Any, ...]) -> bool:
-    """Whether all of *args* are such that those of one type are equal exactly if they are the same, and small."""
+def _kinds_of_small(args: tuple[Any, ...]) -> tuple[type, ...] | None:
+    """Return what tells *args* from others that equal them: their types if there is a bool, else nothing.
+
+    None unless all are small, and those of one type equal exactly if they are the same.
+    """
+    bools = False
     for arg in args:
         kind = type(arg)
-        if kind not in _PLAIN or (kind is str and len(arg) > _SHORT):
-            return False
-    return True
+        if kind is bool:
+            bools = True
+        elif kind not in _PLAIN or (kind is str and len(arg) > _SHORT):
+            return None
+    return tuple(map(type, args)) if bools else ()
 
 
-@lru_cache(maxsize=1024, typed=True)
-def _key_of_small(head: str, *args: Any) -> str:
+@lru_cache(maxsize=1024)
+def _key_of_small(head: str, args: tuple[Any, ...], kinds: tuple[type, ...]) -> str:  # noqa: ARG001 - tells calls apart
     return head + _digest(canonical_call, args, {})
 
 

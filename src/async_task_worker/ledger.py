@@ -235,8 +235,7 @@ class Ledger:
     def get(self, task_id: str) -> TaskRecord | None:
         """Return the record of this id, or None."""
         record = self._records.get(task_id)
-        if record is not None and record.finished:
-            self._forget_expired()
+        if record is not None and record.finished and self._forget_expired():
             return self._records.get(task_id)
         return record
 
@@ -307,12 +306,17 @@ class Ledger:
             self._forget_expired()
             self._sweep_above = min(self._max_history, max(_SWEEP_LEAST, 2 * len(finished)))
 
-    def _forget_expired(self) -> None:
-        if self._retention is None:
-            return
-        finished, latest = self._finished, self._monotonic() - self._retention
+    def _forget_expired(self) -> bool:
+        """Forget what is too old; return whether anything was."""
+        finished = self._finished
+        if self._retention is None or not finished:
+            return False
+        latest = self._monotonic() - self._retention
+        if finished[0].ended > latest:  # the usual case
+            return False
         while finished and finished[0].ended <= latest:
             self._forget(finished.popleft())
+        return True
 
     def _forget(self, record: TaskRecord) -> None:
         del self._records[record.id]

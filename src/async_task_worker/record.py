@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from .arguments import copied
 from .registry import TaskCallable, TaskFunction
-from .status import COMPLETED, FAILED, NEXT, PENDING, ErrorDetail, TaskInfo, TaskInfoDraft, TaskStatus, error_text
+from .status import COMPLETED, FAILED, PENDING, RUNNING, ErrorDetail, TaskInfo, TaskInfoDraft, TaskStatus, error_text
 from .ticket import Ticket
 
 NO_CONTEXT: Final = Context()
@@ -94,8 +94,9 @@ class TaskRecord:
 
     @property
     def finished(self) -> bool:
-        """Whether the task has ended, in whichever way."""
-        return not NEXT[self.status]
+        """Whether the task has ended, in whichever way: asked too often to look into NEXT each time."""
+        status = self.status
+        return status is not PENDING and status is not RUNNING
 
     def info(self) -> TaskInfo:
         """Return the snapshot of this moment."""

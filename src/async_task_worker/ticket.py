@@ -70,7 +70,6 @@ class Ticket:
     """
 
     __slots__ = (
-        "_asked",
         "_custom",
         "_entry_id",
         "_taken",
@@ -90,22 +89,21 @@ class Ticket:
         self.access = access
         self.key = key
         self.rider: Rider | None = None
-        self.from_cache = False
-        self.private = False
+        self.from_cache = self.private = False
         self.snapshot: Snapshot | None = None
         self._ttl = ttl
         self._entry_id = entry_id
         self._task_id = task_id
         self._custom = custom
-        self._asked = False
-        self._taken = 0.0
+        self._taken: float | None = None  # seconds it took to ask for it, once that is done
 
     def look_now(self) -> tuple[bool, Any]:
         """Return ``(True, result)`` if it is known in this process, else ``(False, None)``."""
         if not self.access.local:
             return False, None
-        found = self.access.cache.lookup_now(self.key, entry_id=self._entry_id, alias=self._task_id, again=self._asked)
-        self._asked = True
+        again = self._taken is not None
+        found = self.access.cache.lookup_now(self.key, entry_id=self._entry_id, alias=self._task_id, again=again)
+        self._taken = 0.0
         self.from_cache = found[0]
         return found
 
@@ -120,10 +118,9 @@ class Ticket:
             entry_id=self._entry_id,
             alias=self._task_id,
             ttl=self._ttl,
-            again=self._asked,
+            again=self._taken is not None,
             timeout=access.timeout,
         )
-        self._asked = True
         self._taken = loop.time() - begun
         self.from_cache = found[0]
         return found
@@ -148,7 +145,7 @@ class Ticket:
             access.work.add(storing)
             storing.add_done_callback(access.work.discard)
             with suppress(asyncio.CancelledError):
-                await asyncio.wait([storing], timeout=max(access.timeout - self._taken, 0.0))
+                await asyncio.wait([storing], timeout=max(access.timeout - (self._taken or 0.0), 0.0))
 
     def board(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> None:
         """Begin to run: what the task adds from here on never waits for it.

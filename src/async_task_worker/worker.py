@@ -648,7 +648,7 @@ class AsyncTaskWorker:
                 future.cancel()
 
     def _future_for(self, record: TaskRecord) -> TaskFuture:
-        if not record.finished:
+        if record.status is not COMPLETED and not record.finished:
             self._require_home()
         return self._futures.future_for(record)
 

@@ -70,7 +70,7 @@ HOUSE: Final = House(
         ("async_cache.adapters.base", "async_cache.adapters.redis_client", "async_cache.adapters.serializers"),
         ("async_cache.adapters.guard",),
         # its keys and typed values
-        ("async_cache.keys", "async_cache.snapshot"),
+        ("async_cache.copiers", "async_cache.keys", "async_cache.snapshot"),
         ("async_cache.codec",),
         ("async_cache.canonical",),
         ("async_cache.instances",),

@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from operator import call
 from typing import Any, Final
 
 from ..codec import Codec
+from ..copiers import copier_of
 from ..exceptions import CorruptError
 from ..limits import FOR_EVER, checked_limit, lifetime
 from ..snapshot import Snapshot, snapshot_of
@@ -23,8 +25,17 @@ DELETED: Final = "deleted"
 Gone = Callable[[str, str], None]
 
 
-Entry = tuple[float, Any, Callable[[Any], Any] | None, int]
-"""When it is past its time to live, in monotonic time; then what a snapshot has. A bare tuple: one is made per set."""
+Entry = tuple[float, Any, Callable[[Any], Any] | None, int, bool]
+"""When it is past its time to live, in monotonic time; what a snapshot has; whether it has been asked for.
+
+A bare tuple: one is made per set.
+"""
+
+COPIED: Final = 2**20
+"""Bytes, encoded, of values that are not decoded at each hit but copied, at a quarter of the time.
+
+A value to be copied takes five times the memory, so there is a limit, and none is copied where *max_bytes* counts.
+"""
 
 
 class MemoryCacheAdapter(Store):
@@ -61,6 +72,7 @@ class MemoryCacheAdapter(Store):
         self.max_bytes = checked_limit("max_bytes", max_bytes)
         self._entries: OrderedDict[str, Entry] = OrderedDict()
         self._bytes = 0
+        self._room_for_copied = COPIED if self.max_bytes is None else 0
         self._clock = clock
         self._codec = Codec()
         self._on_gone = on_gone
@@ -72,7 +84,7 @@ class MemoryCacheAdapter(Store):
 
     @property
     def bytes(self) -> int:
-        """Bytes the values of the entries take as they are stored."""
+        """Bytes the values of the entries take, encoded."""
         return self._bytes
 
     def snapshot(self, value: object) -> Snapshot:
@@ -84,7 +96,7 @@ class MemoryCacheAdapter(Store):
         entry = self._entries.get(key)
         if entry is None:
             return MISS
-        deadline, payload, restore, _ = entry
+        deadline, payload, restore, _, asked = entry
         if deadline <= self._clock():
             self._drop(key, EXPIRED)
             return MISS
@@ -92,7 +104,7 @@ class MemoryCacheAdapter(Store):
         if restore is None:
             return True, payload
         try:
-            return True, restore(payload)
+            return True, restore(payload) if asked else self._first_copy(key, entry)
         except CorruptError:  # its class has changed or gone since
             self.tally.faults["corrupt"] += 1
             self._drop(key, DELETED)
@@ -116,9 +128,10 @@ class MemoryCacheAdapter(Store):
         if self.max_size == 0 or (self.max_bytes is not None and size > self.max_bytes):
             self.delete_now(key)  # what it was to replace is out of date
             return False
-        replaced = self._entries.pop(key, None)
-        self._entries[key] = self._clock() + seconds, payload, restore, size
-        self._bytes += size if replaced is None else size - replaced[3]
+        if (replaced := self._entries.pop(key, None)) is not None:
+            self._take_off(replaced)
+        self._entries[key] = self._clock() + seconds, payload, restore, size, False
+        self._bytes += size
         if entry_id is not None:
             self.ids.link(entry_id, key, alias)
         self._make_room()
@@ -160,9 +173,10 @@ class MemoryCacheAdapter(Store):
     async def clear(self) -> None:
         """Drop every entry."""
         keys = list(self._entries) if self._on_gone is not None else []
+        for entry in self._entries.values():
+            self._take_off(entry)
         self._entries.clear()
         self.ids.clear()
-        self._bytes = 0
         if self._on_gone is not None:
             for key in keys:
                 self._on_gone(key, DELETED)
@@ -173,6 +187,20 @@ class MemoryCacheAdapter(Store):
         for key in [key for key, (deadline, *_) in self._entries.items() if deadline <= now]:
             self._drop(key, EXPIRED)
 
+    def _first_copy(self, key: str, entry: Entry) -> Any:
+        """Restore the value for the first who asks. From then on it is copied, if it can be and there is room."""
+        deadline, payload, restore, size, _ = entry
+        value = payload if restore is None else restore(payload)
+        if self._entries.get(key) is not entry:  # code of the value's own classes has run
+            return value
+        copier = copier_of(value) if size <= self._room_for_copied else None
+        if copier is None:
+            self._entries[key] = deadline, payload, restore, size, True
+            return value
+        self._room_for_copied -= size
+        self._entries[key] = deadline, copier, call, size, True
+        return copier()
+
     def _make_room(self) -> None:
         if self.max_size is not None and len(self._entries) > self.max_size:
             self._drop(next(iter(self._entries)), EVICTED)
@@ -180,9 +208,15 @@ class MemoryCacheAdapter(Store):
             while self._bytes > self.max_bytes:
                 self._drop(next(iter(self._entries)), EVICTED)
 
-    def _drop(self, key: str, why: str) -> None:
-        *_, size = self._entries.pop(key)
+    def _take_off(self, entry: Entry) -> None:
+        """Take an entry that is gone off what the others take."""
+        _, _, restore, size, _ = entry
         self._bytes -= size
+        if restore is call:
+            self._room_for_copied += size
+
+    def _drop(self, key: str, why: str) -> None:
+        self._take_off(self._entries.pop(key))
         self.ids.forget_key(key)
         if why is EVICTED:
             self.tally.evictions += 1
