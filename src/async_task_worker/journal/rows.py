@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, Final
 
 from ..record import TaskRecord
@@ -27,22 +28,28 @@ FINISHED: Final = [code for status, code in CODES.items() if not NEXT[status]]
 Row = tuple[Any, ...]
 
 
-ADDED: Final = (
-    *("seq", "id", "name", "status", "priority", "phase", "changes", "timeout"),
-    *("created_at", "once", "arguments", "metadata"),
-)
+ADDED: Final = ("seq", "id", "name", "created_at", "arguments", "priority", "timeout", "once", "metadata")
+"""Of a new task. Rows are as long as they need to be: what is left out is as the table has it, and costs nothing."""
+
 MOVED: Final = ("id", "status", "phase", "attempt", "changes", "progress", "started_at")
+DONE: Final = ("id", "attempt", "changes", "progress", "started_at", "ended_at", "result")
+"""Of a task that ran and completed: without the result if that is None."""
 ENDED: Final = (*MOVED, "ended_at", "result", "error", "detail", "from_cache")
+"""Of one that ended otherwise."""
 
 
 def added_row(record: TaskRecord, seq: int, once: bool) -> Row:
-    """Return a new task as a row; NotStorableError if some part of it cannot be one."""
-    arguments = encoded_call(record.args, record.kwargs) if record.args or record.kwargs else None
-    metadata = encoded_metadata(record.metadata) if record.metadata else None
-    return (
-        *(seq, record.id, record.function.name, 0, record.priority, None, 0, record.timeout),
-        *(record.created + record.epoch, once, arguments, metadata),
-    )
+    """Return a new task as a row, as many of :data:`ADDED` as it needs.
+
+    Raises:
+        NotStorableError: Some part of the task cannot be written.
+    """
+    args, kwargs = record.args, record.kwargs
+    bare = (seq, record.id, record.function.name, record.created + record.epoch)
+    if record.priority or once or record.metadata or record.timeout is not None:
+        options = (record.priority, record.timeout, once, encoded_metadata(record.metadata))
+        return (*bare, encoded_call(args, kwargs), *options)
+    return (*bare, encoded_call(args, kwargs)) if args or kwargs else bare
 
 
 def moved_row(record: TaskRecord) -> Row:
@@ -54,13 +61,19 @@ def moved_row(record: TaskRecord) -> Row:
 
 
 def ended_row(record: TaskRecord) -> Row:
-    """Return what can change about a task, its end included."""
+    """Return what can change about a task, its end included: of :data:`DONE` if that is all, or of :data:`ENDED`."""
     result: bytes | None = None
     error: str | None = None
     detail: bytes | None = None
     from_cache = record.ticket is not None and record.ticket.from_cache
     if record.status is COMPLETED:
-        result, detail = encoded_result(record.result)
+        if record.result is not None:
+            result, detail = encoded_result(record.result)
+        if detail is None and record.attempt and not from_cache:
+            epoch = record.epoch
+            started, ended = record.started + epoch, record.ended + epoch
+            done = (record.id, record.attempt, record.changes, record.progress, started, ended)
+            return done if result is None else (*done, result)
     elif record.status is FAILED:
         error, detail = encoded_error(record)
     return (*moved_row(record), record.ended + record.epoch, result, error, detail, from_cache)
@@ -103,28 +116,46 @@ def _fact(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-PIECES: Final = (512, 64, 8, 1)
-"""How many rows one statement takes: few sizes, so that each is prepared once."""
+PIECES: Final = (1, 4, 16, 64, 128, 256, 512)
+"""How many rows one statement takes. Each size is prepared once, and what is left of it filled up.
 
-Write = Callable[[int], str]
+One statement for many rows, because after each the thread may have to wait for its turn to run.
+"""
 
-
-def insertion(count: int) -> str:
-    """Return the statement that adds so many rows, but for those whose id is taken."""
-    places = ",".join([f"({','.join('?' * len(ADDED))})"] * count)
-    return f"INSERT INTO task ({','.join(ADDED)}) VALUES {places} ON CONFLICT DO NOTHING"  # noqa: S608 - names of ours
+Statement = Callable[[int], str]
 
 
-def update(columns: tuple[str, ...]) -> Write:
-    """Return what makes the statement that writes these columns of so many rows, found by the first one."""
+@cache
+def insertion(width: int) -> Statement:
+    """Return what makes the statement that adds rows of so many columns, but for those whose id is taken."""
+    names = ",".join(ADDED[:width])
+
+    @cache
+    def statement(count: int) -> str:
+        return f"INSERT INTO task ({names}) VALUES {_places(width, count)} ON CONFLICT DO NOTHING"  # noqa: S608 - names of ours
+
+    return statement
+
+
+def update(columns: tuple[str, ...], constants: str = "") -> Statement:
+    """Return what makes the statement that writes these columns of rows, found by the first one.
+
+    Args:
+        columns: Their names.
+        constants: What is written of each, too.
+    """
     key, *changed = columns
     new = ",".join(f"{column} = new.{column}" for column in changed)
 
+    @cache
     def statement(count: int) -> str:
-        places = ",".join([f"({','.join('?' * len(columns))})"] * count)
         return (
-            f"WITH new ({','.join(columns)}) AS (VALUES {places}) "  # noqa: S608 - names of ours
-            f"UPDATE task SET {new} FROM new WHERE task.{key} = new.{key}"
+            f"WITH new ({','.join(columns)}) AS (VALUES {_places(len(columns), count)}) "  # noqa: S608 - names of ours
+            f"UPDATE task SET {constants}{new} FROM new WHERE task.{key} = new.{key}"
         )
 
     return statement
+
+
+def _places(width: int, count: int) -> str:
+    return ",".join([f"({','.join('?' * width)})"] * count)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import weakref
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -13,18 +14,24 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..exceptions import JournalError
+from ..status import COMPLETED
 from . import cached
 from .base import Batch, Committed, Opened
 from .connection import Connect, connect, explained, opened
 from .place import Place
 from .recovery import recover
-from .rows import ENDED, MOVED, PIECES, Row, Write, insertion, update
+from .rows import CODES, DONE, ENDED, MOVED, PIECES, Row, Statement, insertion, update
 
 _PURGED_AT_ONCE: Final = 500
 """Rows that one commit deletes at most, so that nobody waits for a large clearing."""
 
-_update_moved: Final = update(MOVED)
-_update_ended: Final = update(ENDED)
+_write_moved: Final = update(MOVED)
+_completed: Final = f"status = {CODES[COMPLETED]}, phase = NULL, "
+_write_ended: Final[dict[int, Statement]] = {
+    len(DONE) - 1: update(DONE[:-1], _completed),
+    len(DONE): update(DONE, _completed),
+    len(ENDED): update(ENDED),
+}
 _open: Final[weakref.WeakSet[Store]] = weakref.WeakSet()
 
 
@@ -75,8 +82,9 @@ class Store:
             for seqs in _pieces(batch.withdrawn):
                 self._run(f"DELETE FROM task WHERE seq IN ({','.join('?' * len(seqs))})", seqs)  # noqa: S608
             taken = self._add(batch)
-            self._write(_update_moved, batch.moved)
-            self._write(_update_ended, batch.ended)
+            self._write(_write_moved, batch.moved)
+            for width, rows in _by_width(batch.ended):
+                self._write(_write_ended[width], rows)
             purged = self._purge(batch)
             if batch.cached is not None:
                 cached.write(self._connection, batch.cached)
@@ -119,7 +127,7 @@ class Store:
             self._connection = None
 
     def _add(self, batch: Batch) -> set[int]:
-        added = sum(self._run(insertion(len(rows)), _flat(rows)) for rows in _pieces(batch.added))
+        added = sum(self._write(insertion(width), rows) for width, rows in _by_width(batch.added))
         if added == len(batch.added):
             return set()
         return {row[0] for row in batch.added if not self._has(row[0]) and not self._replace(row, batch)}
@@ -134,7 +142,7 @@ class Store:
             [row[1], batch.forgotten_from, batch.expired],
         )
         self._finished -= gone
-        return bool(gone) and self._run(insertion(1), row) > 0
+        return bool(gone) and self._run(insertion(len(row))(1), row) > 0
 
     def _purge(self, batch: Batch) -> int:
         excess = 0 if batch.keep is None else self._finished + len(batch.ended) - batch.keep
@@ -149,9 +157,8 @@ class Store:
         oldest = f"SELECT seq FROM task WHERE {condition} ORDER BY ended_at LIMIT {limit}"  # noqa: S608
         return self._run(f"DELETE FROM task WHERE seq IN ({oldest})", values)  # noqa: S608 - conditions of ours
 
-    def _write(self, statement: Write, rows: Sequence[Row]) -> None:
-        for piece in _pieces(rows):
-            self._run(statement(len(piece)), _flat(piece))
+    def _write(self, statement: Statement, rows: Sequence[Row]) -> int:
+        return sum(self._run(statement(len(piece)), _flat(piece)) for piece in _pieces(rows))
 
     def _run(self, statement: str, values: Sequence[Any]) -> int:
         """Execute a statement that changes something and return how many rows it changed."""
@@ -181,12 +188,21 @@ class Store:
 
 
 def _pieces(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    """Cut the rows into pieces of the few sizes there are statements for."""
-    start, size = 0, 0
-    for size in PIECES:
-        while len(rows) - start >= size:
-            yield rows[start : start + size]
-            start += size
+    """Cut the rows into pieces of the few sizes there are statements for.
+
+    What is left is filled up with one of them: to add or to change the same once more comes to nothing.
+    """
+    for start in range(0, len(rows), PIECES[-1]):
+        piece = rows[start : start + PIECES[-1]]
+        missing = PIECES[bisect_left(PIECES, len(piece))] - len(piece)
+        yield [*piece, *[piece[-1]] * missing] if missing else piece
+
+
+def _by_width(rows: Sequence[Row]) -> Iterator[tuple[int, Sequence[Row]]]:
+    """Part the rows by how long they are. Most often all are the same."""
+    widths = set(map(len, rows))
+    for width in widths:
+        yield width, rows if len(widths) == 1 else [row for row in rows if len(row) == width]
 
 
 def _flat(rows: Sequence[Row]) -> list[Any]:
