@@ -56,7 +56,7 @@ class EventBus:
 
     def __init__(self, wall: Callable[[], float]) -> None:
         self._wall = wall
-        self._taps: list[Tap] = []
+        self._taps: tuple[Tap, ...] = ()  # replaced, never changed: it may be in use
         self._listeners: list[tuple[Listener, Context]] = []
         self._streams: list[weakref.ref[EventStream]] = []  # one that is dropped is gone
         self._undelivered: deque[TaskEvent] = deque()
@@ -69,11 +69,12 @@ class EventBus:
 
     def tap(self, tap: Tap) -> Callable[[], None]:
         """Call ``tap(type, record)`` at every change, before any listener. For this package only."""
-        self._taps.append(tap)
+        self._taps = (*self._taps, tap)
         self._look_around()
 
         def stop() -> None:
-            self._taps.remove(tap)
+            place = self._taps.index(tap)
+            self._taps = (*self._taps[:place], *self._taps[place + 1 :])
             self._look_around()
 
         return stop
@@ -118,7 +119,7 @@ class EventBus:
 
     def publish(self, kind: str, record: TaskRecord) -> None:
         """Tell everybody. An event caused by a listener is delivered after the one it listens to."""
-        for tap in tuple(self._taps):
+        for tap in self._taps:
             tap(kind, record)
         if not self._listeners and not self._streams:
             return

@@ -285,4 +285,5 @@ function_of = _REGISTRY.function_of
 exposed_function = _REGISTRY.exposed
 is_idempotent = _REGISTRY.is_idempotent
 watch_registrations = _REGISTRY.watch
+registered_function = _REGISTRY.get
 known_functions: Final = _REGISTRY.known

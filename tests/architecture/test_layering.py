@@ -40,11 +40,13 @@ HOUSE: Final = House(
         ("async_task_worker.cache", "async_task_worker.journal.sqlite"),
         (
             "async_task_worker.journal.results",
+            "async_task_worker.journal.telling",
             "async_task_worker.journal.store",
             "async_task_worker.journal.waking",
             "async_task_worker.journal.window",
         ),
         (
+            "async_task_worker.journal.backlog",
             "async_task_worker.journal.history",
             "async_task_worker.journal.outgoing",
             "async_task_worker.journal.recovery",

@@ -73,7 +73,7 @@ async def test_what_could_not_be_written_when_a_task_ended_is_written_later(fold
         disk.heal()
         await asyncio.sleep(3)
         assert (await worker.search_tasks(TaskStatus.COMPLETED)).tasks[0].id == task_id
-        assert worker._backend._journal._noted == {}  # type: ignore[attr-defined]
+        assert not worker._backend._journal._backlog  # type: ignore[attr-defined]
     disk.unregister()
 
 

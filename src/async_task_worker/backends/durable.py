@@ -12,21 +12,23 @@ from typing import Any, Final
 
 from uuid_utils import uuid7
 
+from ..events import CREATED
 from ..exceptions import DuplicateTaskError, NotRegisteredError, WorkerNotRunningError
 from ..executor import current_record
 from ..journal.connection import Connect, connect
 from ..journal.place import Place, place_of
 from ..journal.sqlite import SqliteJournal
 from ..journal.waking import Waking
-from ..outcome import GIVEN_BACK, completed
+from ..outcome import GIVEN_BACK, Outcome, completed
 from ..pool import WorkerPool
 from ..queue import TaskQueue
 from ..record import TaskRecord
-from ..registry import PROGRESS_PARAMETER, TaskFunction, get_task_function, watch_registrations
+from ..registry import PROGRESS_PARAMETER, TaskFunction, get_task_function, registered_function, watch_registrations
 from ..request import requested
 from ..room import Room
 from ..search import TaskPage, TaskQuery
 from ..status import PENDING, RUNNING, TaskInfo
+from ..ticket import Ticket
 from .base import Requested, Runtime
 from .coalescing import Coalescing
 from .local import LocalBackend
@@ -106,13 +108,16 @@ class DurableBackend(LocalBackend):
 
     def submit(self, record: TaskRecord) -> Awaitable[None] | None:
         """Write the task down and queue it; what is left to await is that it is durable."""
-        if get_task_function(record.function.name) != record.func:
+        registered = registered_function(record.function.name)
+        if registered is not record.func and registered != record.func:
             raise NotRegisteredError(f"{record.function.name} is not registered")
-        self._refuse_duplicate(record)
+        if record.id in self._arriving:
+            self._refuse_duplicate(record)
+        self._ledger.refuse_duplicate(record.id)
         if (ticket := record.ticket) is not None:
             hit, result = ticket.look_now()
             if hit:
-                return self._add_known(record, result)
+                return self._add(record, completed(result))
             if self._coalescing.is_under_way(ticket):  # who follows takes no room
                 return self._add(record)
         return self._add(record) if self._room is None else self._add_into(self._room, record)
@@ -167,27 +172,11 @@ class DurableBackend(LocalBackend):
             room.look_again()
             raise
 
-    async def _add(self, record: TaskRecord) -> None:
-        await self._write_down(record)
-        if (ticket := record.ticket) is not None:
-            if self._coalescing.is_under_way(ticket) and self._coalescing.follow(record, ticket):
-                if self._room is not None:
-                    self._room.look_again()
-                return
-            self._coalescing.lead(record, ticket)
-        self._ledger.enlist(record)
-        self._queue.put(record)
-        self._pool.wake()
+    async def _add(self, record: TaskRecord, known: Outcome | None = None) -> None:
+        """Write a new task down; when that is durable, queue it, or end it as it is *known* to end.
 
-    async def _add_known(self, record: TaskRecord, result: object) -> None:
-        """Write down a task whose result is known already, and that it has ended."""
-        await self._write_down(record)
-        self._ledger.enlist(record)
-        if self._pool.is_open:  # else its end would not be written any more
-            self._ledger.settle(record, completed(result))
-
-    async def _write_down(self, record: TaskRecord) -> None:
-        """Return when a new task is durable. If its caller is called off, it is taken out again."""
+        If its caller is called off, it is taken out again.
+        """
         self._ledger.stamp(record)
         seq, durable = self._journal.append(record)
         self._arriving.add(record.id)
@@ -199,16 +188,37 @@ class DurableBackend(LocalBackend):
             raise
         finally:
             self._arriving.discard(record.id)
+        if known is not None:
+            self._end_as_known(record, known)
+        elif record.ticket is None or not self._joins(record, record.ticket):
+            self._ledger.enlist(record)
+            self._queue.put(record)
+            if self._pool.hungry:
+                self._pool.wake()
+
+    def _end_as_known(self, record: TaskRecord, outcome: Outcome) -> None:
+        self._ledger.enlist(record)
+        if self._pool.is_open:  # else its end would not be written any more
+            self._ledger.settle(record, outcome)
+
+    def _joins(self, record: TaskRecord, ticket: Ticket) -> bool:
+        """Whether a new task waits for another that does the same; if not, others may wait for it."""
+        if self._coalescing.is_under_way(ticket) and self._coalescing.follow(record, ticket):
+            if self._room is not None:
+                self._room.look_again()
+            return True
+        self._coalescing.lead(record, ticket)
+        return False
 
     def _refuse_duplicate(self, record: TaskRecord) -> None:
         if record.id in self._arriving:
             raise DuplicateTaskError(repr(record.id), task_id=record.id)
         self._ledger.refuse_duplicate(record.id)
 
-    def _note(self, _kind: str, record: TaskRecord) -> None:
-        if record.attempt or record.finished:
+    def _note(self, kind: str, record: TaskRecord) -> None:
+        if kind is not CREATED:
             self._journal.note(record)
-            if self.lingers and record.status is not RUNNING:
+            if not self._pool.is_open and self.lingers and record.status is not RUNNING:
                 self._closing = asyncio.ensure_future(self._close_if_idle())
 
     async def _take_up(self) -> None:

@@ -15,15 +15,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from ..clock import Clock
-from ..exceptions import DuplicateTaskError, ForkedWorkerError, JournalError
+from ..exceptions import ForkedWorkerError, JournalError
 from ..loops import still_awaited
 from ..record import TaskRecord
 from ..registry import is_idempotent
 from ..search import TaskPage, TaskQuery
 from ..status import NEXT, TaskInfo
+from .backlog import Backlog, Group
 from .base import Batch, Committed, Opened
 from .cached import CacheChanges, read_rows
 from .connection import Connect, connect
@@ -34,6 +35,7 @@ from .recovery import read_unfinished
 from .results import SqliteCacheAdapter
 from .rows import Row, added_row, ended_row, moved_row
 from .store import Store
+from .telling import Telling
 from .window import ArgumentWindow
 
 logger = logging.getLogger(__name__)
@@ -51,17 +53,10 @@ _CHUNK: Final = 10_000
 """Unfinished tasks read at a time when the file is opened."""
 
 
-Arrival = tuple[TaskRecord, Row, "asyncio.Future[None]"]
+_forks = 0
+"""How often this process is a fork of another that had this module."""
 
-
-class _Group(NamedTuple):
-    """What one commit is about: it is taken back, or told to those who wait for it."""
-
-    added: list[Arrival]
-    noted: tuple[TaskRecord, ...]
-    waiting: list[asyncio.Future[None]]
-    withdrawn: list[int]
-    cached: tuple[CacheChanges, list[Entry]] | None
+Cached = tuple[CacheChanges, list[Entry]]
 
 
 class SqliteJournal:
@@ -90,13 +85,11 @@ class SqliteJournal:
         self._window = ArgumentWindow(self.read)
         self._thread: ThreadPoolExecutor | None = None
         self._loop: asyncio.AbstractEventLoop
-        self._pid = 0
+        self._forks = _forks
         self._next_seq = self._first_seq = 1
-        self._added: list[Arrival] = []
-        self._noted: dict[str, TaskRecord] = {}
-        self._withdrawn: list[int] = []
-        self._waiting: list[asyncio.Future[None]] = []
-        self._writing: asyncio.Future[Committed] | None = None
+        self._backlog = Backlog()
+        self._telling = Telling(self.withdraw)
+        self._writing: Group | None = None  # one at a time
         self._scheduled = False
         self._timer: asyncio.TimerHandle | None = None  # for notes that nobody waits for
         self._cache: SqliteCacheAdapter | None = None
@@ -109,12 +102,12 @@ class SqliteJournal:
     @property
     def is_open(self) -> bool:
         """Whether the file is open, by this process and on a living loop."""
-        return self._thread is not None and self._pid == os.getpid() and not self._loop.is_closed()
+        return self._thread is not None and self._forks == _forks and not self._loop.is_closed()
 
     async def open(self) -> Opened:
         """Become the owner of the file; what ran when its last owner died is pending again."""
         self._leave()
-        self._loop, self._pid = asyncio.get_running_loop(), os.getpid()
+        self._loop, self._forks = asyncio.get_running_loop(), _forks
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="async_task_worker.journal")
         try:
             found: Opened = await self._call(self._store.open, self._wall())
@@ -145,33 +138,36 @@ class SqliteJournal:
             NotStorableError: Some part of it cannot be written down. That its id is taken is
                 told by the future.
         """
-        self._require_own_process()
+        if self._thread is None or self._forks != _forks:
+            self._require_own_process()
         seq = self._next_seq
         row = added_row(record, seq, not is_idempotent(record.function.name))
-        self._next_seq += 1
-        future = self._loop.create_future()
-        self._added.append((record, row, future))
-        self._schedule()
-        return seq, future
+        self._next_seq = seq + 1
+        durable: asyncio.Future[None] = asyncio.Future(loop=self._loop)
+        self._backlog.added.append((record, row, durable))
+        if not self._scheduled:
+            self._schedule()
+        return seq, durable
 
     def withdraw(self, seq: int) -> None:
         """Take out soon a task that was added, but never acknowledged to anybody."""
-        self._withdrawn.append(seq)
+        self._backlog.withdraw(seq)
         self.write_soon()
 
     def note(self, record: TaskRecord) -> None:
         """Write down soon how the task is now. Notes of one task are merged."""
-        self._noted[record.id] = record
-        self.write_soon()
+        self._backlog.noted[record.id] = record
+        if self._timer is None and self._writing is None:
+            self.write_soon()
 
     async def flush(self) -> None:
         """Return when everything noted so far is durable."""
         self._require_own_process()
         cached = self._cache is not None and self._cache.pending
-        if not (self._writing or self._noted or self._added or self._withdrawn or cached):
+        if not (self._writing or self._backlog or cached):
             return
         durable = self._loop.create_future()
-        self._waiting.append(durable)
+        self._backlog.wait(durable)
         self._schedule()
         await durable
 
@@ -214,6 +210,7 @@ class SqliteJournal:
         except JournalError:
             logger.exception("The last notes could not be written; tasks that ended just now will run again")
         await self._write_cached()
+        self._telling.finish()
         try:
             await self._call(partial(self._store.close, clean=True))
         finally:
@@ -229,16 +226,15 @@ class SqliteJournal:
     def _leave(self) -> None:
         """Forget everything about an earlier time this was open."""
         thread, self._thread = self._thread, None
-        if thread is not None and self._pid == os.getpid():
+        if thread is not None and self._forks == _forks:
             thread.submit(self._store.close, clean=False)  # unless it is closed already
             thread.shutdown()
         if self._timer is not None:
             self._timer.cancel()
-        for _, _, future in self._added:
+        for future in self._backlog.forget():
             if still_awaited(future):
                 future.cancel()
-        self._added, self._waiting, self._withdrawn = [], [], []
-        self._noted = {}
+        self._telling.forget()
         self._writing, self._timer, self._scheduled = None, None, False
         self._window.forget()
         if self._cache is not None:
@@ -255,24 +251,23 @@ class SqliteJournal:
             self._loop.call_soon(self._write)
 
     def _write(self) -> None:
-        """Hand everything there is to the thread, unless it is at work: then its end does so."""
-        if self._writing is not None or self._thread is None or self._pid != os.getpid():
+        """Hand the thread as much as one commit takes, unless it is at work: then its end does so."""
+        if self._writing is not None or self._thread is None or self._forks != _forks:
             return
         self._scheduled = False
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        added = [arrival for arrival in self._added if not arrival[2].cancelled()]
         cached = None if self._cache is None else self._cache.take()
-        group = _Group(added, tuple(self._noted.values()), self._waiting, self._withdrawn, cached)
-        if not any(group):
+        group = self._backlog.take()
+        if not (cached or any(group)):
             return
-        self._added, self._noted, self._waiting, self._withdrawn = [], {}, [], []
-        self._writing = self._loop.run_in_executor(self._thread, self._store.commit, self._batch(group))
-        self._writing.add_done_callback(partial(self._written, group))
+        self._writing = group
         self._scheduled = True  # until it is done
+        commit = self._loop.run_in_executor(self._thread, self._store.commit, self._batch(group, cached))
+        commit.add_done_callback(partial(self._written, group, cached))
 
-    def _batch(self, group: _Group) -> Batch:
+    def _batch(self, group: Group, cached: Cached | None) -> Batch:
         return Batch(
             added=[row for _, row, _ in group.added],
             moved=[moved_row(record) for record in group.noted if NEXT[record.status]],
@@ -281,47 +276,38 @@ class SqliteJournal:
             expired=None if self._retention is None else self._wall() - self._retention,
             keep=self._max_history,
             forgotten_from=self._first_seq,
-            cached=None if group.cached is None else group.cached[0],
+            cached=None if cached is None else cached[0],
         )
 
-    def _written(self, group: _Group, writing: asyncio.Future[Committed]) -> None:
+    def _written(self, group: Group, cached: Cached | None, commit: asyncio.Future[Committed]) -> None:
         """Begin with the next group, then tell the callers of this one."""
+        if self._writing is not group:
+            return  # the file was closed meanwhile
         self._writing, self._scheduled = None, False
-        error = writing.exception()
-        if self._cache is not None and group.cached is not None:
-            self._cache.written(*group.cached, error if error is not None else writing.result().uncached)
-        self._withdrawn += [row[0] for _, row, future in group.added if future.cancelled()]
+        error = commit.exception()
+        if self._cache is not None and cached is not None:
+            self._cache.written(*cached, error if error is not None else commit.result().uncached)
+        for _, row, durable in group.added:
+            if durable.cancelled():  # taken out before the next group is written: its id is free
+                self._backlog.withdraw(row[0])
         if error is not None:
-            self._take_back(group)
-        elif self._noted or self._withdrawn or (self._cache is not None and self._cache.waits):
-            self._timer = self._loop.call_later(_NOTES_WAIT, self._write)
-        if self._added or self._waiting:
+            self._backlog.take_back(group)
+        self._go_on(error)
+        self._telling.tell(self._loop, group, error, set() if error is not None else commit.result().taken)
+
+    def _go_on(self, error: BaseException | None) -> None:
+        """Write what somebody waits for; leave the rest some time for company, and more of it after a failure."""
+        if self._backlog.is_awaited or (error is None and self._backlog.is_long):
             self._write()
-        self._tell(group, error, set() if error is not None else writing.result().taken)
-
-    def _tell(self, group: _Group, error: BaseException | None, taken: set[int]) -> None:
-        for record, (seq, *_), future in group.added:
-            if not still_awaited(future):
-                continue
-            if seq in taken:
-                future.set_exception(DuplicateTaskError(repr(record.id), task_id=record.id))
-            else:
-                _tell(future, error)
-        for future in group.waiting:
-            if still_awaited(future):
-                _tell(future, error)
-
-    def _take_back(self, group: _Group) -> None:
-        """Keep for the next group what nobody is told the failure of."""
-        for record in group.noted:
-            self._noted.setdefault(record.id, record)
-        self._withdrawn[:0] = group.withdrawn
-        self._timer = self._loop.call_later(_RETRY, self._write)
+        elif error is not None:
+            self._timer = self._loop.call_later(_RETRY, self._write)
+        elif self._backlog or (self._cache is not None and self._cache.waits):
+            self._timer = self._loop.call_later(_NOTES_WAIT, self._write)
 
     def _require_own_process(self) -> None:
         if self._thread is None:
             raise JournalError("It is not open")
-        if self._pid != os.getpid():
+        if self._forks != _forks:
             raise ForkedWorkerError
 
     async def _call(self, function: Callable[..., Any], *args: Any) -> Any:
@@ -329,8 +315,10 @@ class SqliteJournal:
         return await self._loop.run_in_executor(self._thread, function, *args)
 
 
-def _tell(future: asyncio.Future[None], error: BaseException | None) -> None:
-    if error is None:
-        future.set_result(None)
-    else:
-        future.set_exception(error)
+def _count_fork() -> None:
+    global _forks  # noqa: PLW0603 - it is about the process
+    _forks += 1
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_count_fork)
