@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 from itertools import islice
 from math import inf
@@ -108,12 +108,15 @@ class Ledger:
         if self._events.watched:
             self._events.publish(CREATED, record)
 
-    def restore(self, records: Iterable[TaskRecord]) -> list[TaskRecord]:
+    def restore(self, records: dict[str, TaskRecord]) -> list[TaskRecord]:
         """Know these unfinished tasks and no others, each in its place; return those known to have ended.
 
         Somebody else kept them meanwhile, and may have ended what is not among them.
         """
-        found = {record.id: record for record in records}
+        if not self._records:
+            self._records = records
+            return []
+        found = dict(records)
         known: dict[str, TaskRecord] = {}
         ended = []
         for task_id, record in self._records.items():

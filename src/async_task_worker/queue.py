@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from .arguments import HIGHEST_PRIORITY
 from .record import TaskRecord
@@ -48,6 +49,19 @@ class TaskQueue:
             self._overtake(record)
         else:
             self._put_aside(record)
+
+    def fill(self, records: Sequence[TaskRecord]) -> None:
+        """Add pending tasks that come in the order of their turns: a million of one priority take no time."""
+        if not records:
+            return
+        self.put(records[0])
+        if not records[0].priority == records[-1].priority == self._best:
+            for record in islice(records, 1, None):
+                self.put(record)
+            return
+        for record in records:
+            record.slot = self
+        self._lane.extend(islice(records, 1, None))
 
     def pop(self) -> TaskRecord | None:
         """Take out the task whose turn it is, or return None."""

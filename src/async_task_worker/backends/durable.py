@@ -18,7 +18,7 @@ from ..executor import current_record
 from ..journal.connection import Connect, connect
 from ..journal.place import Place, place_of
 from ..journal.sqlite import SqliteJournal
-from ..journal.waking import Waking
+from ..journal.waking import Waking, without_collections
 from ..outcome import GIVEN_BACK, Outcome, completed
 from ..pool import WorkerPool
 from ..queue import TaskQueue
@@ -230,18 +230,28 @@ class DurableBackend(LocalBackend):
         found = await self._journal.open()
         try:
             self._cautious = found.died
-            waking = Waking(self._resume, self._ledger.epoch, direct=not found.died)
-            async for rows in self._journal.unfinished():
-                waking.take(rows)
+            with without_collections():
+                self._queue_up(await self._read_unfinished(direct=not found.died))
         except BaseException:
             await self._journal.close()
             raise
-        for record in self._ledger.restore(waking.by_arrival()):
+
+    async def _read_unfinished(self, *, direct: bool) -> list[TaskRecord]:
+        """Make what is left in the file known to the ledger; return it in the order of its turns."""
+        waking = Waking(self._resume, self._ledger.epoch, direct=direct)
+        async for some in self._journal.unfinished():
+            waking.take(some)
+        ended = self._ledger.restore(waking.by_arrival())
+        for record in ended:
             self._journal.note(record)  # its end could not be written at the time
-        for record in waking.records:
-            if record.func is not None and self._ledger.owns(record):
-                self._queue.put(record)
-        self._report_unregistered([record for record in waking.records if record.func is None])
+        return [record for record in waking.records.values() if not ended or self._ledger.owns(record)]
+
+    def _queue_up(self, records: list[TaskRecord]) -> None:
+        unregistered = [record for record in records if record.func is None]
+        if unregistered:
+            records = [record for record in records if record.func is not None]
+        self._queue.fill(records)
+        self._report_unregistered(unregistered)
 
     async def _resume(self, **progress: Any) -> Any:
         """Run a task from an earlier life of the worker: find its arguments and its function."""

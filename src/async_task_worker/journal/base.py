@@ -31,6 +31,19 @@ class Opened(NamedTuple):
     died: bool
 
 
+class Unfinished(NamedTuple):
+    """Some of the tasks that are pending.
+
+    Attributes:
+        rows: What there is to know of each in the order of their turns: number, id, type, priority,
+            when it was added, whether it has arguments, whether there is more.
+        more: That, by number: phase, attempt, changes, progress, timeout, metadata, its last start.
+    """
+
+    rows: list[Row]
+    more: dict[int, Row]
+
+
 @dataclass(slots=True)
 class Batch:
     """What is written in one transaction.
@@ -75,8 +88,8 @@ class Journal(Protocol):
         """Become the owner of what is written; running tasks of an owner that died are pending again."""
         ...
 
-    def unfinished(self) -> AsyncIterator[list[Row]]:
-        """Iterate, in parts, over the rows of what is pending, in the order of its turns."""
+    def unfinished(self) -> AsyncIterator[Unfinished]:
+        """Iterate, in parts, over what is pending, in the order of its turns."""
         ...
 
     def append(self, record: TaskRecord) -> tuple[int, asyncio.Future[None]]:

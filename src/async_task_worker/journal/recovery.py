@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from itertools import chain
 from typing import Any, Final
 
 from ..arguments import LOWEST_PRIORITY
 from ..record import TaskRecord
-from .base import Opened
+from .base import Opened, Unfinished
 from .rows import Row
 
 _END_FAILED: Final = """
@@ -27,9 +28,13 @@ _AGAIN: Final = """
 """
 
 _UNFINISHED: Final = (
-    "seq, id, name, priority, phase, attempt, changes, progress, timeout, created_at, metadata,"
-    " arguments IS NOT NULL, started_at"
+    "seq, id, name, priority, created_at, arguments IS NOT NULL,"
+    " attempt OR changes OR phase IS NOT NULL OR timeout IS NOT NULL OR metadata IS NOT NULL"
 )
+_MORE: Final = """
+    SELECT seq, phase, attempt, changes, progress, timeout, metadata, started_at FROM task
+    WHERE seq IN (SELECT value FROM json_each(?))
+"""
 _BEFORE_ALL: Final = LOWEST_PRIORITY, 0
 WINDOW: Final = 500
 """How many tasks' arguments are read ahead."""
@@ -47,9 +52,15 @@ def recover(connection: Any, max_recoveries: int, now: float) -> Opened:
     return Opened(last_seq=last, finished=finished, died=in_use is not None)
 
 
-def read_unfinished(connection: Any, after: tuple[int, int] | None, limit: int) -> list[Row]:
-    """Return the next tasks in the order of their turns, after the one of that priority and number."""
-    return _next_in_turn(connection, _UNFINISHED, *(after or _BEFORE_ALL), limit)
+def read_unfinished(connection: Any, after: tuple[int, int] | None, limit: int) -> Unfinished:
+    """Return the next tasks in the order of their turns, after the one of that priority and number.
+
+    Of most there is little to know, and every value read of a million costs time.
+    """
+    rows = _next_in_turn(connection, _UNFINISHED, *(after or _BEFORE_ALL), limit)
+    longer = [row[0] for row in rows if row[6]]
+    more = connection.execute(_MORE, [json.dumps(longer)]).fetchall() if longer else ()
+    return Unfinished(rows, {row[0]: row[1:] for row in more})
 
 
 def read_arguments(connection: Any, record: TaskRecord) -> list[Row]:

@@ -25,7 +25,7 @@ from ..registry import is_idempotent
 from ..search import TaskPage, TaskQuery
 from ..status import NEXT, TaskInfo
 from .backlog import Backlog, Group
-from .base import Batch, Committed, Opened
+from .base import Batch, Committed, Opened, Unfinished
 from .cached import CacheChanges, read_rows
 from .connection import Connect, connect
 from .history import find, search
@@ -33,7 +33,7 @@ from .outgoing import Entry
 from .place import Place
 from .recovery import read_unfinished
 from .results import SqliteCacheAdapter
-from .rows import Row, added_row, ended_row, moved_row
+from .rows import added_row, ended_row, moved_row
 from .store import Store
 from .telling import Telling
 from .window import ArgumentWindow
@@ -49,7 +49,7 @@ _RETRY: Final = 1.0
 _PARTING: Final = 0.25
 """Seconds that closing the file may take for cached results which are not in it yet."""
 
-_CHUNK: Final = 10_000
+_CHUNK: Final = 2_000
 """Unfinished tasks read at a time when the file is opened."""
 
 
@@ -122,12 +122,13 @@ class SqliteJournal:
                 self._cache.condemn(error)
         return found
 
-    async def unfinished(self) -> AsyncIterator[list[Row]]:
+    async def unfinished(self) -> AsyncIterator[Unfinished]:
         """Iterate, in parts, over what is pending, in the order of its turns. Only right after opening."""
         last: tuple[int, int] | None = None
-        while rows := await self.read(partial(read_unfinished, after=last, limit=_CHUNK)):
-            last = rows[-1][3], rows[-1][0]
-            yield rows
+        found: Unfinished
+        while (found := await self.read(partial(read_unfinished, after=last, limit=_CHUNK))).rows:
+            last = found.rows[-1][3], found.rows[-1][0]
+            yield found
 
     def append(self, record: TaskRecord) -> tuple[int, asyncio.Future[None]]:
         """Write down a new task; return its number, and a future that is done when it is durable.

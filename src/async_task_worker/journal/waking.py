@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gc
 from array import array
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from math import inf
 from operator import lt
@@ -13,13 +14,25 @@ from typing import Any, Final
 from ..record import NO_CONTEXT, TaskRecord
 from ..registry import TaskFunction, get_task_function
 from ..status import PENDING
+from .base import Unfinished
 from .payload import decoded_metadata
-from .rows import Row
 
 _ABSENT: Final[Callable[..., Any]] = lambda *_args, **_kwargs: None  # noqa: E731
 
 _AT_ONCE: Final = 0.0001
 """Seconds within which tasks count as added at the same moment."""
+
+
+@contextmanager
+def without_collections() -> Iterator[None]:
+    """Keep the interpreter from looking for garbage while records are made: that would take as long again."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 class Waking:
@@ -31,7 +44,7 @@ class Waking:
         direct: Whether a task without arguments may be called without *run*.
 
     Attributes:
-        records: Those made; their ``func`` is None if their type is not registered.
+        records: Those made, by id, in the order of their turns; their ``func`` is None if their type is not registered.
     """
 
     def __init__(self, run: Callable[..., Coroutine[Any, Any, Any]], epoch: float, *, direct: bool) -> None:
@@ -40,59 +53,64 @@ class Waking:
         self._direct = direct
         self._last = -inf
         self._seqs = array("q")
-        self.records: list[TaskRecord] = []
+        self.records: dict[str, TaskRecord] = {}
         self._functions: dict[str, tuple[TaskFunction, Callable[..., Any] | None]] = {}
 
-    def take(self, rows: list[Row]) -> None:
-        """Make records of unfinished tasks. Looking for garbage meanwhile would take as long again."""
-        collects = gc.isenabled()
-        gc.disable()
-        try:
-            self.records += [self._record_of(row) for row in rows]
-            self._seqs.extend([row[0] for row in rows])
-        finally:
-            if collects:
-                gc.enable()
+    def take(self, found: Unfinished) -> None:
+        """Make records of unfinished tasks. All in one loop: there can be a million of them."""
+        functions, direct, run, epoch, last = self._functions, self._direct, self._run, self._epoch, self._last
+        new, context, pending, records = TaskRecord.__new__, NO_CONTEXT, PENDING, self.records
+        for seq, task_id, name, priority, created, called, longer in found.rows:
+            function, func = functions[name] if name in functions else self._look_up(name)
+            record = new(TaskRecord)
+            record.id = task_id
+            record.function = function
+            record.func = func if func is None or (direct and not called) else run
+            record.args = ()
+            record.kwargs = record.timeout = record.metadata = record.phase = record.ticket = record.slot = None
+            record.priority = priority
+            record.context = context
+            record.status = pending
+            record.progress = 0.0
+            record.attempt = record.changes = 0
+            record.epoch = epoch
+            if not 0 <= created - epoch - last < _AT_ONCE:
+                last = created - epoch
+            record.created = last  # one object for tasks added at the same moment
+            records[task_id] = record
+            if longer:
+                self._complete(record, *found.more[seq])
+        self._last = last
+        self._seqs.extend([row[0] for row in found.rows])
 
-    def by_arrival(self) -> list[TaskRecord]:
-        """Return the records in the order in which the tasks were added."""
-        seqs, records = self._seqs, self.records
+    def by_arrival(self) -> dict[str, TaskRecord]:
+        """Return the records by id, in the order in which the tasks were added. To be asked once."""
+        seqs, self._seqs = self._seqs, array("q")
         if all(map(lt, seqs, islice(seqs, 1, None))):
-            return records
-        return [records[place] for place in sorted(range(len(seqs)), key=seqs.__getitem__)]
+            return self.records
+        listed = list(self.records.items())
+        return dict([listed[place] for place in sorted(range(len(seqs)), key=seqs.__getitem__)])
 
-    def _record_of(self, row: Row) -> TaskRecord:
-        _, task_id, name, priority, phase, attempt, changes, progress, timeout, created, metadata, called, started = row
-        function, func = self._functions.get(name) or self._look_up(name)
-        record = TaskRecord.__new__(TaskRecord)
-        record.id = task_id
-        record.function = function
-        record.func = func if func is None or (self._direct and not called) else self._run
-        record.args = ()
-        record.kwargs = None
-        record.priority = priority
-        record.timeout = timeout
-        record.metadata = None if metadata is None else decoded_metadata(metadata)
-        record.context = NO_CONTEXT
-        record.status = PENDING
+    def _complete(
+        self,
+        record: TaskRecord,
+        phase: str | None,
+        attempt: int,
+        changes: int,
+        progress: float,
+        timeout: float | None,
+        metadata: bytes | None,
+        started: float | None,
+    ) -> None:
+        """Add what is not so of most tasks."""
         record.phase = phase
-        record.created = self._moment(created)
-        record.epoch = self._epoch
-        record.ticket = None
-        record.slot = None
-        record.progress = progress or 0.0
         record.attempt = attempt
-        if attempt:
-            record.started = started - self._epoch
         record.changes = changes
-        return record
-
-    def _moment(self, created: float) -> float:
-        """Return the monotonic time, the same object for tasks added at once: there can be a million of them."""
-        moment = created - self._epoch
-        if not 0 <= moment - self._last < _AT_ONCE:
-            self._last = moment
-        return self._last
+        record.progress = progress or 0.0
+        record.timeout = timeout
+        record.metadata = decoded_metadata(metadata)
+        if started is not None:
+            record.started = started - self._epoch
 
     def _look_up(self, name: str) -> tuple[TaskFunction, Callable[..., Any] | None]:
         func = get_task_function(name)
