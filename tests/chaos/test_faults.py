@@ -77,6 +77,31 @@ async def test_what_could_not_be_written_when_a_task_ended_is_written_later(fold
     disk.unregister()
 
 
+async def test_what_waits_for_a_disk_that_fails_for_long_is_never_more_than_the_tasks_there_were(folder: Path) -> None:
+    disk = Disk()
+    worker = AsyncTaskWorker(max_workers=5, backend=DurableBackend(Place(folder / "tasks.db"), disk.connect))
+    async with worker:
+        known = [await worker.add_task(sleep_for, 60, number) for number in range(20)]
+        disk.break_down(Fault("write", 1, ERRORS["disk full"], times=1_000_000))
+        refused: set[type] = set()
+        for _ in range(50):
+            calls = (worker.add_task(echo, 1) for _ in range(10))
+            refused |= {type(error) for error in await asyncio.gather(*calls, return_exceptions=True)}
+            await asyncio.sleep(10)
+        results = await worker.wait_for_tasks(known)
+        await asyncio.sleep(0.5)  # between two attempts
+        backlog = worker._backend._journal._backlog  # type: ignore[attr-defined]
+        waited, awaited = list(backlog.noted), backlog.is_awaited
+        disk.heal()
+        await asyncio.sleep(3)
+        assert (results, refused) == (list(range(20)), {JournalError})
+        assert sorted(waited) == sorted(known)
+        assert not awaited
+        assert not backlog
+    disk.unregister()
+    assert {row.status for row in aftermath.read(folder / "tasks.db").values()} == {FINAL}
+
+
 @pytest.mark.parametrize("error", ERRORS)
 async def test_a_cache_on_a_disk_with_faults_gives_no_wrong_result_and_fails_no_task(folder: Path, error: str) -> None:
     disk, counted = Disk(), 0

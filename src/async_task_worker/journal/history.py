@@ -16,6 +16,9 @@ _PLACE: Final = struct.Struct(">dq")
 _MOST_READ: Final = 2_000
 """Rows one page reads the texts of: everything else waits meanwhile."""
 
+_FEW: Final = 500
+"""Tasks of one type that are looked at sooner than those of a status."""
+
 _LEAST_FINISHED: Final = min(FINISHED)
 _COLUMNS: Final = ",".join(SHOWN)
 _SEQ, _CREATED = SHOWN.index("seq"), SHOWN.index("created_at")
@@ -33,7 +36,7 @@ def search(connection: Any, query: TaskQuery) -> TaskPage:
     Raises:
         ValueError: The cursor is none of ours.
     """
-    conditions, values = _conditions(query)
+    conditions, values = _conditions(query, few=_are_few(connection, query.task_type))
     limit = query.limit if query.text is None else _MOST_READ
     rows = connection.execute(
         f"SELECT {_COLUMNS} FROM task WHERE {' AND '.join(conditions)}"  # noqa: S608 - the values are bound
@@ -49,7 +52,13 @@ def search(connection: Any, query: TaskQuery) -> TaskPage:
     return TaskPage(page, _cursor_at(*last) if more else None)
 
 
-def _conditions(query: TaskQuery) -> tuple[list[str], list[Any]]:
+def _are_few(connection: Any, task_type: str | None) -> bool:
+    """Whether there are few tasks of this type."""
+    beyond = connection.execute("SELECT 1 FROM task WHERE name = ? LIMIT 1 OFFSET ?", [task_type, _FEW]).fetchone()
+    return beyond is None
+
+
+def _conditions(query: TaskQuery, *, few: bool) -> tuple[list[str], list[Any]]:
     asked: list[tuple[str, list[Any]]] = [("1", [])]
     codes = sorted(CODES[status] for status in query.statuses or ())
     if query.statuses is not None:
@@ -57,7 +66,8 @@ def _conditions(query: TaskQuery) -> tuple[list[str], list[Any]]:
         if codes and codes[0] >= _LEAST_FINISHED:
             asked.append((f"status >= {_LEAST_FINISHED}", []))  # to the letter what its partial index says
     if query.task_type is not None:
-        rare = bool(codes) and codes[0] > CODES[COMPLETED]  # few fail: their index is the shorter way
+        # Few tasks fail: their index is the shorter way, unless there are few of the type.
+        rare = bool(codes) and codes[0] > CODES[COMPLETED] and not few
         asked.append(("+name = ?" if rare else "name = ?", [query.task_type]))
     if query.before is not None:
         asked.append(("created_at < ?", [query.before]))

@@ -1,0 +1,133 @@
+"""What waits for a commit is taken in parts that never hold up the loop, and callers are told in such parts, too."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from async_task_worker import DuplicateTaskError, JournalError
+from async_task_worker.journal import backlog, telling
+from async_task_worker.journal.backlog import Arrival, Backlog, Group
+from async_task_worker.journal.telling import Telling
+from tests.unit.records import asked_for
+
+
+def arrivals(count: int) -> list[Arrival]:
+    loop = asyncio.get_running_loop()
+    return [(asked_for(task_id=str(number)), (number,), loop.create_future()) for number in range(count)]
+
+
+def group_of(added: list[Arrival], waiting: list[asyncio.Future[None]] | None = None) -> Group:
+    return Group(added, [], [], waiting or [])
+
+
+class Told:
+    """Who was told what, and which tasks were taken out again."""
+
+    def __init__(self) -> None:
+        self.withdrawn: list[int] = []
+        self.telling = Telling(self.withdrawn.append)
+
+    def tell(self, group: Group, error: Exception | None = None, taken: frozenset[int] = frozenset()) -> None:
+        self.telling.tell(asyncio.get_running_loop(), group, error, taken)
+
+
+@pytest.fixture
+def told() -> Told:
+    return Told()
+
+
+async def test_a_commit_takes_the_oldest_and_no_more_than_the_loop_makes_rows_of_in_a_moment() -> None:
+    waits = Backlog()
+    added = arrivals(backlog.AT_ONCE + 3)
+    waits.added.extend(added)
+    assert waits.take().added == added[: backlog.AT_ONCE]
+    assert waits.take().added == added[backlog.AT_ONCE :]
+    assert not waits
+
+
+async def test_notes_of_one_task_are_one_and_only_so_many_are_taken() -> None:
+    waits = Backlog()
+    records = [asked_for(task_id=str(number)) for number in range(backlog.AT_ONCE + 1)]
+    for record in [*records, *records]:
+        waits.noted[record.id] = record
+    assert waits.is_long
+    assert waits.take().noted == records[:-1]
+    assert waits.take().noted == records[-1:]
+
+
+async def test_who_waits_is_told_with_the_last_of_what_was_there() -> None:
+    waits = Backlog()
+    waits.added.extend(arrivals(2 * backlog.AT_ONCE))
+    future = asyncio.get_running_loop().create_future()
+    waits.wait(future)
+    waits.added.extend(arrivals(backlog.AT_ONCE))
+    assert [waits.take().waiting for _ in range(3)] == [[], [future], []]
+
+
+async def test_one_who_is_called_off_before_the_commit_is_left_out_of_it() -> None:
+    waits = Backlog()
+    added = arrivals(2)
+    waits.added.extend(added)
+    added[0][2].cancel()
+    assert waits.take().added == added[1:]
+
+
+async def test_what_could_not_be_written_is_part_of_the_next_commit_as_it_is_then() -> None:
+    waits = Backlog()
+    record = asked_for(task_id="noted")
+    waits.noted["noted"] = record
+    waits.withdraw(7)
+    failed = waits.take()
+    waits.withdraw(8)
+    waits.take_back(failed)
+    group = waits.take()
+    assert (group.noted, group.withdrawn) == ([record], [7, 8])
+
+
+async def test_a_crowd_is_told_some_in_each_turn_of_the_loop(told: Told) -> None:
+    added = arrivals(2 * telling.AT_ONCE + 1)
+    told.tell(group_of(added))
+    done = []
+    for _ in range(3):
+        done.append(sum(durable.done() for _, _, durable in added))
+        await asyncio.sleep(0)
+    assert done == [telling.AT_ONCE, 2 * telling.AT_ONCE, 2 * telling.AT_ONCE + 1]
+
+
+async def test_those_of_an_earlier_commit_are_told_first(told: Told) -> None:
+    first, second = arrivals(2 * telling.AT_ONCE), arrivals(1)
+    order: list[str] = []
+    first[-1][2].add_done_callback(lambda _: order.append("first"))
+    second[0][2].add_done_callback(lambda _: order.append("second"))
+    told.tell(group_of(first))
+    told.tell(group_of(second))
+    await asyncio.wait([second[0][2]])
+    assert order == ["first", "second"]
+
+
+async def test_all_the_rest_is_told_at_once_when_the_file_is_closed(told: Told) -> None:
+    added = arrivals(3 * telling.AT_ONCE)
+    waiting: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    told.tell(group_of(added, [waiting]))
+    told.telling.finish()
+    assert all(durable.done() for _, _, durable in added)
+    assert waiting.done()
+
+
+async def test_a_failure_and_a_taken_id_are_told_to_whom_they_concern(told: Told) -> None:
+    failed, taken = arrivals(2), arrivals(2)
+    told.tell(group_of(failed), error=JournalError("disk full"))
+    told.tell(group_of(taken), taken=frozenset({1}))
+    assert [type(durable.exception()) for _, _, durable in failed] == [JournalError] * 2
+    assert taken[0][2].result() is None
+    assert type(taken[1][2].exception()) is DuplicateTaskError
+
+
+async def test_one_who_is_called_off_during_the_commit_has_the_task_taken_out(told: Told) -> None:
+    added = arrivals(2)
+    added[1][2].cancel()
+    told.tell(group_of(added))
+    assert told.withdrawn == [1]
