@@ -265,7 +265,7 @@ class AsyncTaskWorker:
 
     def _left_running(self) -> bool:
         """Whether a task goes on that called stop() itself; the next stop() is for it."""
-        left = self._ledger.unfinished() > 0 or self._backend.lingers
+        left = self._ledger.counts()[RUNNING] > 0 or self._backend.lingers
         return left and self._home is not None and not self._home.is_closed()
 
     async def __aenter__(self) -> Self:

@@ -106,15 +106,6 @@ async def add_children(ids: list[str], priority: int) -> None:
         await workers[-1].add_task(tasks.echo, child, task_id=child, priority=priority)
 
 
-meetings: list[asyncio.Barrier] = []
-"""Where the tasks of the current run meet that show all slots at work."""
-
-
-@task("meet")
-async def meet() -> None:
-    await meetings[-1].wait()
-
-
 BAD_CALLS: list[tuple[type[Exception], dict[str, Any]]] = [
     (TypeError, {"func": None}),
     (TypeError, {"func": len}),
@@ -447,10 +438,10 @@ class WorkerMachine(RuleBasedStateMachine):
             await self.worker.start()
             await self.worker.drain()
             await asyncio.sleep(100)
-            meetings.append(asyncio.Barrier(self.slots))
+            tasks.call_a_meeting(of=self.slots)
             together = []
             for _ in range(self.slots):
-                together.append(await self.worker.add_task(meet))
+                together.append(await self.worker.add_task(tasks.meet))
                 await asyncio.sleep(0.1)
             await self.worker.wait_for_tasks(together, timeout=1)
             await self.worker.stop(0)

@@ -23,7 +23,6 @@ from async_task_worker import (
     TaskInfo,
     TaskStatus,
     WorkerNotRunningError,
-    task,
 )
 from async_task_worker.clock import Clock
 from tests.properties.lengths import long_or_short
@@ -75,15 +74,6 @@ def _quiet() -> Iterator[None]:
     logger.setLevel(logging.CRITICAL + 1)
     yield
     logger.setLevel(logging.NOTSET)
-
-
-@task("meet")
-async def meet() -> None:
-    """Wait for the others of this test."""
-    await meetings[-1].wait()
-
-
-meetings: list[asyncio.Barrier] = []
 
 
 def new_worker(slots: int, **options: Any) -> AsyncTaskWorker:
@@ -254,10 +244,10 @@ async def all_slots_alive(worker: AsyncTaskWorker) -> None:
     """Have as many tasks meet as there are slots, whatever happened in those before."""
 
     await worker.drain(timeout=1000)
-    meetings.append(asyncio.Barrier(worker.max_workers))
+    tasks.call_a_meeting(of=worker.max_workers)
     ids = []
     for _ in range(worker.max_workers):
-        ids.append(await worker.add_task(meet))
+        ids.append(await worker.add_task(tasks.meet))
         await asyncio.sleep(0.1)
     await worker.wait_for_tasks(ids, timeout=10)
 

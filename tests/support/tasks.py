@@ -59,8 +59,9 @@ def open_all_gates() -> None:
 
 
 def forget_everything() -> None:
-    """Begin a new test: no gates, no notes."""
+    """Begin a new test: no gates, no meetings, no notes."""
     _gates.clear()
+    _meetings.clear()
     notes.clear()
 
 
@@ -96,6 +97,20 @@ async def wait_at(gate: str, value: JsonValue = None) -> JsonValue:
     """Wait until the gate is opened, then return the value."""
     await _gates[gate].wait()
     return value
+
+
+def call_a_meeting(of: int) -> None:
+    """Let so many tasks of :func:`meet` wait for one another from now on."""
+    _meetings.append(asyncio.Barrier(of))
+
+
+_meetings: list[asyncio.Barrier] = []
+
+
+@task("meet")
+async def meet() -> None:
+    """Wait until all of the latest meeting are there."""
+    await _meetings[-1].wait()
 
 
 @task("note")

@@ -425,6 +425,19 @@ async def test_tasks_in_memory_have_no_backup(folder: Path) -> None:
         await worker.backup(folder / "copy.db")
 
 
+async def test_who_asks_for_a_future_between_a_stop_and_the_next_start_gets_the_result(opened: Open) -> None:
+    worker = await opened(max_workers=1)
+    await worker.add_task(wait_at, "gate")
+    task_id = await worker.add_task(echo, "later")
+    await worker.stop(0)
+    future = worker.get_task_future(task_id)
+    await worker.stop(0)
+    assert not future.done()
+    open_gate("gate")
+    await worker.start()
+    assert await future == "later"
+
+
 @pytest.mark.parametrize("turns", range(1, 12))
 async def test_a_task_whose_caller_leaves_while_the_worker_stops_does_not_stay_in_the_file(
     opened: Open, turns: int

@@ -282,18 +282,17 @@ class SqliteJournal:
 
     def _written(self, group: Group, cached: Cached | None, commit: asyncio.Future[Committed]) -> None:
         """Begin with the next group, then tell the callers of this one."""
-        if self._writing is not group:
-            return  # the file was closed meanwhile
-        self._writing, self._scheduled = None, False
         error = commit.exception()
-        if self._cache is not None and cached is not None:
-            self._cache.written(*cached, error if error is not None else commit.result().uncached)
-        for _, row, durable in group.added:
-            if durable.cancelled():  # taken out before the next group is written: its id is free
-                self._backlog.withdraw(row[0])
-        if error is not None:
-            self._backlog.take_back(group)
-        self._go_on(error)
+        if self._writing is group:  # else the file was closed meanwhile
+            self._writing, self._scheduled = None, False
+            if self._cache is not None and cached is not None:
+                self._cache.written(*cached, error if error is not None else commit.result().uncached)
+            for _, row, durable in group.added:
+                if durable.cancelled():  # taken out before the next group is written: its id is free
+                    self._backlog.withdraw(row[0])
+            if error is not None:
+                self._backlog.take_back(group)
+            self._go_on(error)
         self._telling.tell(self._loop, group, error, set() if error is not None else commit.result().taken)
 
     def _go_on(self, error: BaseException | None) -> None:
