@@ -454,6 +454,26 @@ async def test_a_task_whose_caller_leaves_while_the_worker_stops_does_not_stay_i
     assert (await worker.fetch_task_info("left") is None) is called_off
 
 
+@pytest.mark.parametrize("turns", range(1, 16))
+@pytest.mark.parametrize("task_id", ["running", "waiting"])
+async def test_a_cancel_while_the_worker_stops_is_in_the_file_or_did_not_happen(
+    opened: Open, path: Path, task_id: str, turns: int
+) -> None:
+    worker = await opened(max_workers=1)
+    await worker.add_task(wait_at, "gate", task_id="running")
+    await worker.add_task(echo, 1, task_id="waiting")
+    stop = asyncio.create_task(worker.stop(timeout=0))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    try:
+        cancelled = await worker.cancel_task(task_id)
+    except WorkerNotRunningError:
+        cancelled = False
+    await stop
+    assert (await info_of(worker, task_id)).status == ("cancelled" if cancelled else "pending")
+    assert in_file(path, "SELECT status FROM task WHERE id = ?", task_id) == [(4 if cancelled else 0,)]
+
+
 async def test_who_waits_when_the_worker_stops_is_told_that_the_task_is_safe(opened: Open) -> None:
     worker = await opened()
     task_id = await worker.add_task(sleep_for, 3600)

@@ -54,6 +54,7 @@ class DurableBackend(LocalBackend):
         self._place = place
         self._connector = connector
         self._arriving: set[str] = set()  # ids of tasks added but not durable yet
+        self._cancelling: set[object] = set()  # calls of cancel() that are under way
         self._cautious = False
         self._stopping = 0  # calls of stop() that wait for running tasks
         self._unregistered: dict[str, list[TaskRecord]] = {}
@@ -126,12 +127,17 @@ class DurableBackend(LocalBackend):
         """End a pending task at once, or tell a running one to stop; return when that is durable."""
         if not self._journal.is_open:
             raise WorkerNotRunningError("What is in the file can be cancelled while it is open")
-        cancelled = await super().cancel(task_id)
-        record = self._ledger.get(task_id)
-        if record is not None and record.status is PENDING:  # given back by a stop that came first
+        call = object()
+        self._cancelling.add(call)  # until this one is written, the file stays open
+        try:
             cancelled = await super().cancel(task_id)
-        if cancelled:
-            await self._journal.flush()
+            record = self._ledger.get(task_id)
+            if record is not None and record.status is PENDING:  # given back by a stop that came first
+                cancelled = await super().cancel(task_id)
+            if cancelled:
+                await self._journal.flush()
+        finally:
+            self._cancelling.discard(call)
         return cancelled
 
     async def fetch(self, task_id: str) -> TaskInfo | None:
@@ -226,6 +232,7 @@ class DurableBackend(LocalBackend):
         self._coalescing.let_go()  # of what a closed loop left behind
         self._queue.clear()
         self._arriving.clear()
+        self._cancelling.clear()
         self._forget_unregistered()
         found = await self._journal.open()
         try:
@@ -308,8 +315,8 @@ class DurableBackend(LocalBackend):
                 await self._journal.close()
 
     async def _see_callers_off(self) -> None:
-        """Wait until all who added a task have heard of it: one who was called off takes it back."""
-        while self._arriving:
+        """Wait until all who add or cancel a task have heard of it: one who was called off takes a task back."""
+        while self._arriving or self._cancelling:
             await self._journal.catch_up()
             await asyncio.sleep(0)
 

@@ -91,6 +91,7 @@ class SqliteJournal:
         self._telling = Telling(self.withdraw)
         self._writing: Group | None = None  # one at a time
         self._scheduled = False
+        self._closing = False
         self._timer: asyncio.TimerHandle | None = None  # for notes that nobody waits for
         self._cache: SqliteCacheAdapter | None = None
 
@@ -101,8 +102,9 @@ class SqliteJournal:
 
     @property
     def is_open(self) -> bool:
-        """Whether the file is open, by this process and on a living loop."""
-        return self._thread is not None and self._forks == _forks and not self._loop.is_closed()
+        """Whether the file is open, by this process and on a living loop, and not about to be closed."""
+        is_open = self._thread is not None and self._forks == _forks and not self._loop.is_closed()
+        return is_open and not self._closing
 
     async def open(self) -> Opened:
         """Become the owner of the file; what ran when its last owner died is pending again."""
@@ -206,6 +208,7 @@ class SqliteJournal:
         """
         if self._thread is None:
             return
+        self._closing = True
         try:
             await self.flush()
         except JournalError:
@@ -236,7 +239,7 @@ class SqliteJournal:
             if still_awaited(future):
                 future.cancel()
         self._telling.forget()
-        self._writing, self._timer, self._scheduled = None, None, False
+        self._writing, self._timer, self._scheduled, self._closing = None, None, False, False
         self._window.forget()
         if self._cache is not None:
             self._cache.forget()
