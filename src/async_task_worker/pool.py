@@ -102,7 +102,7 @@ class WorkerPool:
 
     async def start(self) -> None:
         """Start running what is queued. Calling it again does nothing."""
-        self._bury()
+        self.bury()
         self._loop = asyncio.get_running_loop()
         by_factory = self._loop.get_task_factory() is not None
         self._start = start_by_factory if by_factory else start
@@ -271,7 +271,7 @@ class WorkerPool:
         slot.lost = slot.watched = True
         self._end(heir, record, outcome)
 
-    def _bury(self) -> None:
+    def bury(self) -> None:
         """End what ran on a loop that was closed under it."""
         if self._slots and self._loop.is_closed():
             self._open = False

@@ -7,7 +7,7 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -575,10 +575,32 @@ def test_nobody_follows_what_a_closed_loop_left_behind(path: Path) -> None:
             open_gate("gate")
             return await worker.get_task_future(await worker.add_task(wait_at, "gate", "same"))
 
+    leave_a_loop_behind(leave_behind)
+    assert run_virtual(go_on) == "same"
+
+
+def test_what_ran_on_a_closed_loop_is_counted_once(path: Path) -> None:
+    worker = AsyncTaskWorker(1, backend=f"sqlite:///{path}?durability=process")
+
+    async def leave_behind() -> None:
+        await worker.start()
+        await running(worker, await worker.add_task(wait_at, "gate", task_id="left"))
+
+    async def go_on() -> dict[TaskStatus, int]:
+        async with worker:
+            open_gate("gate")
+            await worker.get_task_future("left")
+            return worker.counts()
+
+    leave_a_loop_behind(leave_behind)
+    assert {status: count for status, count in run_virtual(go_on).items() if count} == {"completed": 1}
+
+
+def leave_a_loop_behind(what: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Close a loop on which tasks still run."""
     loop = asyncio.new_event_loop()
-    loop.run_until_complete(leave_behind())
+    loop.run_until_complete(what())
     for left in asyncio.all_tasks(loop):
         left._log_destroy_pending = False  # type: ignore[attr-defined]
     loop.close()
     tasks.forget_everything()
-    assert run_virtual(go_on) == "same"

@@ -235,6 +235,7 @@ class DurableBackend(LocalBackend):
         self._cancelling.clear()
         self._forget_unregistered()
         found = await self._journal.open()
+        self._pool.bury()  # before there are other records of the same tasks
         try:
             self._cautious = found.died
             with without_collections():
