@@ -31,6 +31,7 @@ from async_task_worker import (
     register_task,
     task,
 )
+from async_task_worker.journal import payload
 from async_task_worker.journal.place import network_file_system
 from async_task_worker.registry import _REGISTRY
 from tests.support import tasks
@@ -48,6 +49,11 @@ class Unwritable:
 @task("make_unwritable")
 async def make_unwritable() -> Unwritable:
     return Unwritable()
+
+
+@task("make_bytes")
+async def make_bytes(count: int) -> bytes:
+    return bytes(count)
 
 
 @task("only_once", idempotent=False)
@@ -122,6 +128,38 @@ async def test_what_cannot_be_written_down_is_refused_and_nothing_recorded(opene
     assert (await worker.search_tasks()).tasks == []
 
 
+async def test_an_id_that_is_no_text_is_refused_and_does_no_harm_to_others(opened: Open) -> None:
+    worker = await opened()
+    odd, other = await asyncio.gather(
+        worker.add_task(echo, 1, task_id="\udc80"), worker.add_task(echo, 2), return_exceptions=True
+    )
+    assert isinstance(odd, NotStorableError)
+    assert await worker.get_task_future(str(other)) == 2
+    assert await worker.fetch_task_info("\udc80") is None
+    assert (await worker.search_tasks(task_type="\udc80")).tasks == []
+
+
+async def test_what_is_too_large_for_the_file_is_no_obstacle_to_the_rest(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(payload, "LARGEST", 1_000)
+    worker = await opened()
+    with pytest.raises(NotStorableError, match="too large"):
+        await worker.add_task(echo, b"x" * 1_000)
+    task_id = await worker.add_task(make_bytes, 1_000)
+    assert await worker.get_task_future(task_id) == bytes(1_000)
+    await worker.stop()
+    result = (await info_of(await opened(), task_id)).result
+    assert isinstance(result, MissingResult)
+    assert "too large" in result.reason
+
+
+async def test_a_page_can_have_any_limit(opened: Open) -> None:
+    worker = await opened()
+    await worker.add_task(echo, 1)
+    assert len((await worker.search_tasks(limit=2**64)).tasks) == 1
+
+
 async def test_a_second_owner_is_told_the_name_of_the_file_and_may_take_over(opened: Open, path: Path) -> None:
     first = await opened()
     second = AsyncTaskWorker(backend=f"sqlite:///{path}")
@@ -136,10 +174,12 @@ async def test_a_second_owner_is_told_the_name_of_the_file_and_may_take_over(ope
 
 
 @pytest.mark.parametrize(
-    "url", ["sqlite://", "sqlite:///", "sqlite://host/x.db", "sqlite:///x.db?durability=some", "sqlite:///x.db?mode=ro"]
+    "url",
+    ["sqlite://", "sqlite:///", "sqlite://host/x.db", "sqlite:///x.db?durability=some", "sqlite:///x.db?mode=ro"]
+    + ["sqlite:///:memory:", "sqlite:///x\0.db", f"sqlite:///x.db?max_recoveries={10**30}"],
 )
 def test_an_address_that_cannot_be_meant_is_refused(url: str) -> None:
-    with pytest.raises(ValueError, match=r"sqlite://|durability"):
+    with pytest.raises(ValueError, match=r"sqlite://|durability|max_recoveries"):
         AsyncTaskWorker(backend=url)
 
 

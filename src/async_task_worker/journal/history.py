@@ -16,6 +16,9 @@ _PLACE: Final = struct.Struct(">dq")
 _MOST_READ: Final = 2_000
 """Rows one page reads the texts of: everything else waits meanwhile."""
 
+_MOST_ASKED: Final = 2**62
+"""Rows that SQLite can count to, and one more."""
+
 _FEW: Final = 500
 """Tasks of one type that are looked at sooner than those of a status."""
 
@@ -26,7 +29,10 @@ _SEQ, _CREATED = SHOWN.index("seq"), SHOWN.index("created_at")
 
 def find(connection: Any, task_id: str) -> TaskInfo | None:
     """Return what is written of a task, or None."""
-    row = connection.execute(f"SELECT {_COLUMNS} FROM task WHERE id = ?", [task_id]).fetchone()  # noqa: S608
+    try:
+        row = connection.execute(f"SELECT {_COLUMNS} FROM task WHERE id = ?", [task_id]).fetchone()  # noqa: S608
+    except UnicodeEncodeError:  # it is no text, and nothing is written of such
+        return None
     return None if row is None else info_of(row)
 
 
@@ -36,8 +42,12 @@ def search(connection: Any, query: TaskQuery) -> TaskPage:
     Raises:
         ValueError: The cursor is none of ours.
     """
-    conditions, values = _conditions(query, few=_are_few(connection, query.task_type))
-    limit = query.limit if query.text is None else _MOST_READ
+    try:
+        few = _are_few(connection, query.task_type)
+    except UnicodeEncodeError:  # it is no text, and nothing is written of such
+        return TaskPage([], None)
+    conditions, values = _conditions(query, few=few)
+    limit = min(query.limit, _MOST_ASKED) if query.text is None else _MOST_READ
     rows = connection.execute(
         f"SELECT {_COLUMNS} FROM task WHERE {' AND '.join(conditions)}"  # noqa: S608 - the values are bound
         f" ORDER BY created_at DESC, seq DESC LIMIT {limit + 1}",

@@ -17,6 +17,9 @@ _CODEC: Final = Codec()
 _LONGEST_TRACEBACK: Final = 16_000
 """Characters kept of a traceback, from its end."""
 
+LARGEST: Final = 900_000_000
+"""Bytes of one value. SQLite takes a row of at most a thousand million, and a commit fails with any of its rows."""
+
 Call = tuple[list[Any], dict[str, Any]]
 
 
@@ -78,7 +81,7 @@ def encoded_result(result: Any) -> tuple[bytes | None, bytes | None]:
     if result is None:
         return None, None
     try:
-        return _CODEC.encode(result), None
+        return _bytes_of(result), None
     except (UnencodableError, RecursionError) as error:
         kind = type(result)
         return None, _CODEC.encode([f"{kind.__module__}.{kind.__qualname__}", printable(str(error))])
@@ -118,8 +121,20 @@ def printable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
+def is_text(text: str) -> bool:
+    """Whether all of it can be written: half of a surrogate pair cannot."""
+    return text.isascii() or printable(text) == text
+
+
+def _bytes_of(value: object) -> bytes:
+    data = _CODEC.encode(value)
+    if len(data) > LARGEST:
+        raise UnencodableError(type(value), f"too large: {len(data):,} bytes")
+    return data
+
+
 def _encoded(value: object, what: str) -> bytes:
     try:
-        return _CODEC.encode(value)
+        return _bytes_of(value)
     except (UnencodableError, RecursionError) as error:
         raise NotStorableError(f"{what} cannot be written down ({error})") from None

@@ -12,6 +12,9 @@ from urllib.parse import parse_qsl
 MAX_RECOVERIES: Final = 3
 """Deaths of its process that a task survives by default."""
 
+_DIGITS: Final = 10
+"""Of a number from an address, it has fewer."""
+
 _REMOTE: Final = frozenset(
     {"afs", "beegfs", "ceph", "cifs", "fuse.glusterfs", "fuse.sshfs", "gfs2", "lustre", "ncpfs", "nfs", "nfs4", "ocfs2"}
     | {"smb2", "smb3", "smbfs"}
@@ -48,7 +51,8 @@ def place_of(url: str) -> Place:
     """
     location, _, query = url.partition("?")
     path = location.removeprefix("sqlite://").removeprefix("/")
-    if not path or path.endswith("/") or not location.startswith("sqlite:///"):
+    no_file = path.endswith("/") or path in ("", ":memory:") or "\0" in path
+    if no_file or not location.startswith("sqlite:///"):
         raise ValueError(f"{url!r} names no file; write sqlite:///relative.db or sqlite:////absolute.db")
     return Place(Path(path), **dict(_read(name, value) for name, value in parse_qsl(query, keep_blank_values=True)))
 
@@ -88,7 +92,7 @@ def _one_of(choices: dict[str, bool]) -> Callable[[str, str], bool]:
 
 
 def _count(name: str, value: str) -> int:
-    if not (value.isascii() and value.isdigit()):
+    if not (value.isascii() and value.isdigit() and len(value) < _DIGITS):
         raise ValueError(f"{name} must be a number such as 3, not {value!r}")
     return int(value)
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Final
 
+from ..exceptions import NotStorableError
 from ..record import TaskRecord
 from ..status import COMPLETED, FAILED, NEXT, TaskInfo, TaskStatus
 from .payload import (
@@ -17,6 +18,7 @@ from .payload import (
     encoded_error,
     encoded_metadata,
     encoded_result,
+    is_text,
 )
 
 CODES: Final = {status: code for code, status in enumerate(TaskStatus)}
@@ -45,6 +47,8 @@ def added_row(record: TaskRecord, seq: int, once: bool) -> Row:
         NotStorableError: Some part of the task cannot be written.
     """
     args, kwargs = record.args, record.kwargs
+    if not (is_text(record.id) and is_text(record.function.name)):
+        raise NotStorableError(f"{record.id!r} or {record.function.name!r} is no text that UTF-8 can express")
     bare = (seq, record.id, record.function.name, record.created + record.epoch)
     if record.priority or once or record.metadata or record.timeout is not None:
         options = (record.priority, record.timeout, once, encoded_metadata(record.metadata))
