@@ -175,8 +175,10 @@ async def test_a_second_owner_is_told_the_name_of_the_file_and_may_take_over(ope
 
 @pytest.mark.parametrize(
     "url",
-    ["sqlite://", "sqlite:///", "sqlite://host/x.db", "sqlite:///x.db?durability=some", "sqlite:///x.db?mode=ro"]
-    + ["sqlite:///:memory:", "sqlite:///x\0.db", f"sqlite:///x.db?max_recoveries={10**30}"],
+    [
+        *("sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite:///x\0.db", "sqlite://host/x.db"),
+        *("sqlite:///x.db?durability=some", "sqlite:///x.db?mode=ro", f"sqlite:///x.db?max_recoveries={10**30}"),
+    ],
 )
 def test_an_address_that_cannot_be_meant_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match=r"sqlite://|durability|max_recoveries"):
@@ -205,10 +207,23 @@ async def test_a_file_of_a_later_version_is_refused(opened: Open, path: Path) ->
         await opened()
 
 
-async def test_a_folder_that_is_not_there_is_an_error_that_names_it(folder: Path) -> None:
-    worker = AsyncTaskWorker(backend=f"sqlite:///{folder}/missing/tasks.db")
-    with pytest.raises(JournalError, match="missing"):
+@pytest.mark.parametrize(("name", "what"), [("missing/tasks.db", "no folder .*missing"), ("", "is a folder")])
+async def test_a_place_where_no_file_can_be_is_an_error_that_names_it(folder: Path, name: str, what: str) -> None:
+    worker = AsyncTaskWorker(backend=f"sqlite:///{folder / name}")
+    with pytest.raises(JournalError, match=what):
         await worker.start()
+
+
+async def test_a_relative_file_stays_where_it_is_when_the_current_folder_changes(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    worker = AsyncTaskWorker(backend="sqlite:///tasks.db?durability=process")
+    (folder / "other").mkdir()
+    monkeypatch.chdir(folder / "other")
+    async with worker:
+        await worker.add_task(echo, 1)
+    assert in_file(folder / "tasks.db", "SELECT count(*) FROM task") == [(1,)]
 
 
 async def test_a_damaged_index_is_found_if_asked_for(opened: Open, path: Path) -> None:
@@ -226,10 +241,14 @@ async def test_a_damaged_index_is_found_if_asked_for(opened: Open, path: Path) -
         await opened("&check=yes")
 
 
-async def test_the_file_is_for_its_owners_eyes_only(opened: Open, path: Path) -> None:
+@pytest.mark.parametrize("linked", [False, True])
+async def test_the_file_is_for_its_owners_eyes_only(opened: Open, path: Path, linked: bool) -> None:
+    if linked:
+        path.symlink_to(path.with_name("elsewhere.db"))  # noqa: ASYNC240 - it takes no time
+        path = path.with_name("elsewhere.db")
     worker = await opened()
     await worker.add_task(echo, 1)
-    for file in (path, path.with_name("tasks.db-wal")):
+    for file in (path, path.with_name(f"{path.name}-wal")):
         assert file.stat().st_mode & 0o777 == 0o600
 
 

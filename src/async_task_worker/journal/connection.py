@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -40,6 +39,7 @@ def opened(place: Place, connect: Connect = connect) -> Any:
     if kind := network_file_system(path):
         raise JournalError(f"{path} lies on a network file system ({kind}), where locks cannot be relied on")
     connection = None
+    _refuse_at_sight(path)
     try:
         _make_private(path)
         connection = connect(path)
@@ -65,7 +65,8 @@ def explained(error: Exception, path: Path) -> JournalError:
         return JournalInUseError(str(path))
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return JournalDamagedError(f"{path}: {error}")
-    return JournalError(f"{path}: {error}")
+    reason = error.strerror if isinstance(error, OSError) else error
+    return JournalError(f"{path}: {reason}")
 
 
 def check(connection: Any, path: Path) -> None:
@@ -75,14 +76,28 @@ def check(connection: Any, path: Path) -> None:
         raise JournalDamagedError(f"{path}: {'; '.join(found)}")
 
 
+def _refuse_at_sight(path: Path) -> None:
+    """Say of what cannot be the file why; of some of it SQLite says "disk I/O error" only."""
+    if os.path.isdir(path):  # noqa: PTH112 - Path's raises if it may not look
+        raise JournalError(f"{path} is a folder")
+    if os.path.exists(path) and not os.access(path, os.R_OK | os.W_OK):  # noqa: PTH110
+        raise JournalError(f"{path}: this process may not read and write it")
+    if path.parent.exists() and not os.access(path.parent, os.W_OK | os.X_OK):  # for the log beside the file
+        raise JournalError(f"{path}: this process may not make files in {path.parent}")
+
+
 def _make_private(path: Path) -> None:
     """Make the file, for its owner's eyes only, unless it is there.
 
     One that is there is not opened: closing it again would drop the locks of another
     connection of this process.
     """
-    with suppress(FileExistsError):
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    try:
+        os.close(os.open(os.path.realpath(path), os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    except FileExistsError:
+        pass
+    except FileNotFoundError:
+        raise JournalError(f"{path}: there is no folder {path.parent}") from None
 
 
 def _lock(connection: Any) -> None:

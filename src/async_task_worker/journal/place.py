@@ -43,8 +43,9 @@ class Place:
 def place_of(url: str) -> Place:
     """Return the place an address names: ``sqlite:///relative.db``, ``sqlite:////absolute.db``.
 
-    Options follow a question mark: ``durability=power`` (default) or ``process``,
-    ``max_recoveries=3``, ``check=no`` (default) or ``yes``.
+    A relative one is seen from what is the current folder now. Options follow a question
+    mark: ``durability=power`` (default) or ``process``, ``max_recoveries=3``, ``check=no``
+    (default) or ``yes``.
 
     Raises:
         ValueError: There is no path, or an option is unknown or of no use.
@@ -54,7 +55,9 @@ def place_of(url: str) -> Place:
     no_file = path.endswith("/") or path in ("", ":memory:") or "\0" in path
     if no_file or not location.startswith("sqlite:///"):
         raise ValueError(f"{url!r} names no file; write sqlite:///relative.db or sqlite:////absolute.db")
-    return Place(Path(path), **dict(_read(name, value) for name, value in parse_qsl(query, keep_blank_values=True)))
+    return Place(
+        Path(path).absolute(), **dict(_read(name, value) for name, value in parse_qsl(query, keep_blank_values=True))
+    )
 
 
 def network_file_system(path: Path, mounts: Path = _MOUNTS) -> str | None:
