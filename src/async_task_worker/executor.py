@@ -113,6 +113,10 @@ class Slot:
         return failed(late)
 
 
+CALLS: Final = "_async_task_worker_calls"
+"""Attribute of what a backend puts around a task function: that function, which cache keys are made of."""
+
+
 class TaskExecutor:
     """Runs task functions. What they return or raise comes back as a value."""
 
@@ -158,7 +162,7 @@ async def _through_cache(slot: Slot, record: TaskRecord, ticket: Ticket, reporte
     if hit:
         return completed(result)
     try:
-        ticket.board(record.func, record.args, record.kwargs)
+        ticket.board(getattr(record.func, CALLS, record.func), record.args, record.kwargs)
         result = await _called(slot, record, reporter)
     except BaseException as error:  # noqa: BLE001 - user code again
         ticket.private |= slot.interruption is not None

@@ -61,6 +61,11 @@ async def only_once() -> None:
     await asyncio.sleep(3600)
 
 
+@task("count_once", idempotent=False)
+async def count_once(items: list[str]) -> int:
+    return len(items)
+
+
 @pytest.fixture
 def path(folder: Path) -> Path:
     return folder / "tasks.db"
@@ -332,6 +337,45 @@ async def test_a_task_that_must_not_run_twice_ends_failed(opened: Open, path: Pa
     info = await info_of(await opened(), task_id)
     assert info.status is TaskStatus.FAILED
     assert "must not run twice" in str(info.error)
+
+
+DIE_AT_ONCE = """
+import asyncio, os, sys
+from async_task_worker import AsyncTaskWorker, task
+
+@task("only_once", idempotent=False)
+async def only_once(): os._exit(9)
+
+async def main():
+    async with AsyncTaskWorker(backend="sqlite:///" + sys.argv[1]) as worker:
+        if not worker.counts()["pending"]:
+            await worker.add_task(only_once, task_id="charge")
+        await worker.drain()
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("waited", [False, True])
+async def test_a_task_that_must_not_run_twice_does_not_even_if_its_process_dies_in_its_first_moment(
+    opened: Open, path: Path, waited: bool
+) -> None:
+    if waited:
+        first = await opened(max_workers=1)
+        await first.add_task(wait_at, "gate")
+        await first.add_task(only_once, task_id="charge")
+        await first.stop(timeout=0)
+    assert subprocess.run([sys.executable, "-c", DIE_AT_ONCE, path], check=False).returncode == 9  # noqa: ASYNC221
+    assert "must not run twice" in str((await info_of(await opened(), "charge")).error)
+
+
+async def test_a_task_that_must_not_run_twice_can_be_cached(opened: Open) -> None:
+    worker = await opened(cache_enabled=True)
+    ids = []
+    for _ in range(2):
+        ids.append(await worker.add_task(count_once, ["a list"]))
+        await finished(worker, ids[-1])
+    assert [(await info_of(worker, task_id)).from_cache for task_id in ids] == [False, True]
 
 
 async def test_tasks_without_a_function_wait_until_it_is_registered(

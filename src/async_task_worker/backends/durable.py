@@ -13,8 +13,8 @@ from typing import Any, Final
 from uuid_utils import uuid7
 
 from ..events import CREATED
-from ..exceptions import DuplicateTaskError, NotRegisteredError, WorkerNotRunningError
-from ..executor import current_record
+from ..exceptions import DuplicateTaskError, JournalError, NotRegisteredError, WorkerNotRunningError
+from ..executor import CALLS, current_record
 from ..journal.connection import Connect, connect
 from ..journal.place import Place, place_of
 from ..journal.sqlite import SqliteJournal
@@ -23,7 +23,14 @@ from ..outcome import GIVEN_BACK, Outcome, completed
 from ..pool import WorkerPool
 from ..queue import TaskQueue
 from ..record import TaskRecord
-from ..registry import PROGRESS_PARAMETER, TaskFunction, get_task_function, registered_function, watch_registrations
+from ..registry import (
+    PROGRESS_PARAMETER,
+    TaskFunction,
+    get_task_function,
+    is_idempotent,
+    registered_function,
+    watch_registrations,
+)
 from ..request import requested
 from ..room import Room
 from ..search import TaskPage, TaskQuery
@@ -36,6 +43,9 @@ from .local import LocalBackend
 logger = logging.getLogger(__name__)
 
 _UNFINISHED: Final = frozenset({PENDING, RUNNING})
+
+_PATIENCE: Final = 1.0
+"""Seconds between two tries to write down that a task runs."""
 
 
 class DurableBackend(LocalBackend):
@@ -184,6 +194,8 @@ class DurableBackend(LocalBackend):
         If its caller is called off, it is taken out again.
         """
         self._ledger.stamp(record)
+        if not is_idempotent(record.function.name):
+            record.func = self._begun(record.func)
         seq, durable = self._journal.append(record)
         self._arriving.add(record.id)
         try:
@@ -266,13 +278,33 @@ class DurableBackend(LocalBackend):
         record = current_record()
         if record is None:
             raise RuntimeError("this runs as a task only")
-        if self._cautious:  # its start is durable first: a task that kills its process is found out
-            await self._journal.flush()
+        if self._cautious or not is_idempotent(record.function.name):  # a task that kills its process is found out
+            await self._begin()
         args, kwargs = await self._journal.arguments(record)
         if not record.function.wants_progress(tuple(args), kwargs):
             progress.pop(PROGRESS_PARAMETER, None)
         function: Any = get_task_function(record.function.name)
         return await function(*args, **kwargs, **progress)
+
+    def _begun(self, function: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        """Return what calls a function that must not run twice, as soon as it is written down that it runs."""
+
+        async def begun(*args: Any, **kwargs: Any) -> Any:
+            await self._begin()
+            return await function(*args, **kwargs)
+
+        setattr(begun, CALLS, function)
+        return begun
+
+    async def _begin(self) -> None:
+        """Return when it is durable that the task runs. While the disk takes nothing, the task waits for that."""
+        while True:
+            try:
+                return await self._journal.flush()
+            except JournalError:
+                if not self._journal.is_open:
+                    raise
+                await asyncio.sleep(_PATIENCE)
 
     def _report_unregistered(self, records: list[TaskRecord]) -> None:
         for record in records:

@@ -12,7 +12,7 @@ from operator import lt
 from typing import Any, Final
 
 from ..record import NO_CONTEXT, TaskRecord
-from ..registry import TaskFunction, get_task_function
+from ..registry import TaskFunction, get_task_function, is_idempotent
 from ..status import PENDING
 from .base import Unfinished
 from .payload import decoded_metadata
@@ -114,6 +114,7 @@ class Waking:
 
     def _look_up(self, name: str) -> tuple[TaskFunction, Callable[..., Any] | None]:
         func = get_task_function(name)
-        found = TaskFunction(_ABSENT if func is None else func, name), func
+        called = func if func is None or is_idempotent(name) else self._run
+        found = TaskFunction(_ABSENT if func is None else func, name), called
         self._functions[name] = found
         return found
