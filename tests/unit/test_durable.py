@@ -557,6 +557,20 @@ async def test_a_task_whose_caller_leaves_while_the_worker_stops_does_not_stay_i
     assert (await worker.fetch_task_info("left") is None) is called_off
 
 
+async def test_callers_who_leave_while_others_are_told_take_their_tasks_out_even_if_the_worker_stops(
+    opened: Open, path: Path
+) -> None:
+    worker = await opened()
+    adders = [asyncio.create_task(worker.add_task(echo, 1)) for _ in range(1_000)]
+    await asyncio.wait(adders, return_when=asyncio.FIRST_COMPLETED)
+    stop = asyncio.create_task(worker.stop())
+    left = [adder.cancel() for adder in adders[100:]]
+    await stop
+    told = sum(not adder.cancelled() for adder in adders)
+    assert all(left)
+    assert in_file(path, "SELECT count(*) FROM task") == [(told,)]
+
+
 @pytest.mark.parametrize("turns", range(1, 16))
 @pytest.mark.parametrize("task_id", ["running", "waiting"])
 async def test_a_cancel_while_the_worker_stops_is_in_the_file_or_did_not_happen(

@@ -211,6 +211,8 @@ class SqliteJournal:
         self._closing = True
         try:
             await self.flush()
+            self._telling.finish()  # who was called off meanwhile takes a task out
+            await self.flush()
         except JournalError:
             logger.exception("The last notes could not be written; tasks that ended just now will run again")
         await self._write_cached()
