@@ -293,6 +293,7 @@ class AsyncTaskWorker:
         """Wait until nothing is pending or running, tasks added meanwhile included.
 
         Called inside tasks, it does not wait for those. On a stopped worker it returns at once.
+        A durable task whose function is not registered is pending until that is.
 
         Args:
             timeout: Seconds to wait; None for any time.
