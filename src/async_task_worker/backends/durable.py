@@ -71,12 +71,12 @@ class DurableBackend(LocalBackend):
         self._unwatch: Callable[[], None] | None = None
         self._door = asyncio.Lock()  # opening and closing the file take turns
         self._door_of: asyncio.AbstractEventLoop | None = None  # a lock serves one event loop
-        self._closing: asyncio.Task[None] | None = None  # after a task that stopped the worker and went on
+        self._closing: set[asyncio.Task[None]] = set()  # after tasks that stopped the worker and went on
 
     @property
     def lingers(self) -> bool:  # type: ignore[override]
-        """Whether the file is still open after a stop, because a task that called it goes on."""
-        return self._journal.is_open and not self._pool.is_open and not self._stopping
+        """Whether the file is still open after a stop, because a task that called it goes on or has just ended."""
+        return bool(self._closing) or (self._journal.is_open and not self._pool.is_open and not self._stopping)
 
     def attach(self, runtime: Runtime) -> None:
         """Take what the worker provides."""
@@ -237,7 +237,9 @@ class DurableBackend(LocalBackend):
         if kind is not CREATED:
             self._journal.note(record)
             if not self._pool.is_open and self.lingers and record.status is not RUNNING:
-                self._closing = asyncio.ensure_future(self._close_if_idle())
+                closing = asyncio.get_running_loop().create_task(self._close_if_idle())
+                self._closing.add(closing)
+                closing.add_done_callback(self._closing.discard)
 
     async def _take_up(self) -> None:
         """Open the file and make records of what is left in it."""
@@ -245,6 +247,7 @@ class DurableBackend(LocalBackend):
         self._queue.clear()
         self._arriving.clear()
         self._cancelling.clear()
+        self._closing.clear()
         self._forget_unregistered()
         found = await self._journal.open()
         self._pool.bury()  # before there are other records of the same tasks
