@@ -17,6 +17,7 @@ from tests.chaos.aftermath import FINAL
 from tests.chaos.disk import ERRORS, Disk, Fault
 from tests.chaos.lengths import FAULTS, report
 from tests.support.tasks import echo, sleep_for
+from tests.support.waiting import running
 
 CALLERS = 5
 
@@ -153,14 +154,14 @@ async def test_a_worker_stops_on_a_disk_that_takes_nothing(folder: Path, error: 
     await worker.start()
     ended = await worker.add_task(echo, "kept")
     await worker.get_task_future(ended)
-    running, waiting = [await worker.add_task(sleep_for, 3600) for _ in range(2)]
+    first, second = [await worker.add_task(sleep_for, 3600) for _ in range(2)]
     disk.break_down(Fault("write", 1, ERRORS[error], times=1_000_000))
     await worker.stop(timeout=0)
     disk.heal()
     async with worker:
-        assert {info.id for info in worker.get_all_tasks(TaskStatus.RUNNING)} == {running}
-        assert {info.id for info in worker.get_all_tasks(TaskStatus.PENDING)} == {waiting}
+        await running(worker, first)
+        assert {info.id for info in worker.get_all_tasks(TaskStatus.PENDING)} == {second}
         await worker.stop(timeout=0)
     disk.unregister()
     left = aftermath.read(folder / "tasks.db")
-    assert [left[task_id].status for task_id in (ended, running, waiting)] == [FINAL, 0, 0]
+    assert [left[task_id].status for task_id in (ended, first, second)] == [FINAL, 0, 0]
