@@ -64,6 +64,8 @@ class EventBus:
         self._seq = 0
         self.watched = False
         """Whether anybody would notice an event: asked before the work of making one."""
+        self.publish: Tap = self._publish
+        """Tells everybody. An event caused by a listener is delivered after the one it listens to."""
         self.awaited: dict[str, Callable[[TaskRecord], None]] = {}
         """What to call, once, when the task of this id has ended. For this package only."""
 
@@ -117,8 +119,7 @@ class EventBus:
         self._look_around()
         return stream
 
-    def publish(self, kind: str, record: TaskRecord) -> None:
-        """Tell everybody. An event caused by a listener is delivered after the one it listens to."""
+    def _publish(self, kind: str, record: TaskRecord) -> None:
         for tap in self._taps:
             tap(kind, record)
         if not self._listeners and not self._streams:
@@ -169,6 +170,8 @@ class EventBus:
 
     def _look_around(self) -> None:
         self.watched = bool(self._taps or self._listeners or self._streams)
+        alone = len(self._taps) == 1 and not (self._listeners or self._streams)
+        self.publish = self._taps[0] if alone else self._publish  # a journal alone hears of every task: no detour
 
 
 class EventStream:

@@ -40,6 +40,7 @@ HOUSE: Final = House(
         ("async_task_worker.cache", "async_task_worker.journal.sqlite"),
         (
             "async_task_worker.journal.results",
+            "async_task_worker.journal.short_turns",
             "async_task_worker.journal.telling",
             "async_task_worker.journal.store",
             "async_task_worker.journal.waking",

@@ -24,11 +24,10 @@ def group_of(added: list[Arrival], waiting: list[asyncio.Future[None]] | None = 
 
 
 class Told:
-    """Who was told what, and which tasks were taken out again."""
+    """Who was told what."""
 
     def __init__(self) -> None:
-        self.withdrawn: list[int] = []
-        self.telling = Telling(self.withdrawn.append)
+        self.telling = Telling()
 
     def tell(self, group: Group, error: Exception | None = None, taken: frozenset[int] = frozenset()) -> None:
         self.telling.tell(asyncio.get_running_loop(), group, error, taken)
@@ -67,12 +66,23 @@ async def test_who_waits_is_told_with_the_last_of_what_was_there() -> None:
     assert [waits.take().waiting for _ in range(3)] == [[], [future], []]
 
 
-async def test_one_who_is_called_off_before_the_commit_is_left_out_of_it() -> None:
+async def test_a_task_withdrawn_before_the_commit_is_left_out_of_it() -> None:
     waits = Backlog()
-    added = arrivals(2)
+    added = arrivals(3)
     waits.added.extend(added)
-    added[0][2].cancel()
-    assert waits.take().added == added[1:]
+    waits.withdraw(1)
+    group = waits.take()
+    assert (group.added, group.withdrawn) == ([added[0], added[2]], [])
+
+
+async def test_a_task_withdrawn_later_is_taken_out_by_the_next_commit() -> None:
+    waits = Backlog()
+    waits.added.extend(arrivals(3))
+    waits.take()
+    waits.added.extend((record, (number,), told) for number, (record, _, told) in enumerate(arrivals(2), start=3))
+    waits.withdraw(1)
+    group = waits.take()
+    assert ([row for _, row, _ in group.added], group.withdrawn) == ([(3,), (4,)], [1])
 
 
 async def test_what_could_not_be_written_is_part_of_the_next_commit_as_it_is_then() -> None:
@@ -126,8 +136,9 @@ async def test_a_failure_and_a_taken_id_are_told_to_whom_they_concern(told: Told
     assert type(taken[1][2].exception()) is DuplicateTaskError
 
 
-async def test_one_who_is_called_off_during_the_commit_has_the_task_taken_out(told: Told) -> None:
+async def test_one_who_is_called_off_during_the_commit_is_told_nothing(told: Told) -> None:
     added = arrivals(2)
-    added[1][2].cancel()
+    added[0][2].cancel()
     told.tell(group_of(added))
-    assert told.withdrawn == [1]
+    assert added[0][2].cancelled()
+    assert added[1][2].result() is None

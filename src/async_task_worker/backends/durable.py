@@ -122,9 +122,7 @@ class DurableBackend(LocalBackend):
         registered = registered_function(record.function.name)
         if registered is not record.func and registered != record.func:
             raise NotRegisteredError(f"{record.function.name} is not registered")
-        if record.id in self._arriving:
-            self._refuse_duplicate(record)
-        self._ledger.refuse_duplicate(record.id)
+        self._refuse_duplicate(record)
         if (ticket := record.ticket) is not None:
             hit, result = ticket.look_now()
             if hit:
@@ -194,15 +192,16 @@ class DurableBackend(LocalBackend):
         If its caller is called off, it is taken out again.
         """
         self._ledger.stamp(record)
-        if not is_idempotent(record.function.name):
+        once = not is_idempotent(record.function.name)
+        if once:
             record.func = self._begun(record.func)
-        seq, durable = self._journal.append(record)
+        seq, durable = self._journal.append(record, once=once)
         self._arriving.add(record.id)
         try:
             await durable
         except BaseException:
-            if durable.done() and not durable.cancelled() and durable.exception() is None:
-                self._journal.withdraw(seq)  # its caller was called off when it was durable already
+            if durable.cancelled() or (durable.done() and durable.exception() is None):
+                self._journal.withdraw(seq)  # its caller was called off
             raise
         finally:
             self._arriving.discard(record.id)

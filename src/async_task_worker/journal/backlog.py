@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_left
 from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -11,8 +12,8 @@ from ..record import TaskRecord
 if TYPE_CHECKING:
     from .rows import Row
 
-AT_ONCE: Final = 1_000
-"""Tasks that one commit adds, and as many that it updates: the loop makes rows of them in a millisecond or two."""
+AT_ONCE: Final = 512
+"""Tasks that one commit adds, and as many that it updates: the loop makes rows of them in a millisecond."""
 
 
 Arrival = tuple[TaskRecord, "Row", "asyncio.Future[None]"]
@@ -68,15 +69,19 @@ class Backlog:
         return len(self.noted) >= AT_ONCE
 
     def withdraw(self, seq: int) -> None:
-        """Have a task taken out that nobody was told of."""
-        self._withdrawn.append(seq)
+        """Have a task taken out that nobody was told of: from here, or else from the file."""
+        place = bisect_left(self.added, seq, key=_seq)
+        if place < len(self.added) and _seq(self.added[place]) == seq:
+            del self.added[place]
+        else:
+            self._withdrawn.append(seq)
 
     def wait(self, told: asyncio.Future[None]) -> None:
         """Have *told* done when all that is here now is written."""
         self._waiting.append((max(len(self.added), len(self.noted)), told))
 
     def take(self) -> Group:
-        """Return what the next commit is to write: the oldest there is, but for callers that were called off."""
+        """Return what the next commit is to write: the oldest there is."""
         added, self.added = self.added[:AT_ONCE], self.added[AT_ONCE:]
         noted = list(islice(self.noted.values(), AT_ONCE))
         if len(noted) == len(self.noted):
@@ -88,7 +93,7 @@ class Backlog:
         behind = [(ahead - AT_ONCE, told) for ahead, told in self._waiting]
         self._waiting = [entry for entry in behind if entry[0] > 0]
         waiting = [told for ahead, told in behind if ahead <= 0]
-        return Group([arrival for arrival in added if not arrival[2].cancelled()], noted, withdrawn, waiting)
+        return Group(added, noted, withdrawn, waiting)
 
     def take_back(self, group: Group) -> None:
         """Keep for a later commit what nobody is told the failure of."""
@@ -101,3 +106,7 @@ class Backlog:
         told = [durable for _, _, durable in self.added] + [told for _, told in self._waiting]
         self.added, self.noted, self._withdrawn, self._waiting = [], {}, [], []
         return told
+
+
+def _seq(arrival: Arrival) -> int:
+    return int(arrival[1][0])

@@ -92,7 +92,7 @@ class Journal(Protocol):
         """Iterate, in parts, over what is pending, in the order of its turns."""
         ...
 
-    def append(self, record: TaskRecord) -> tuple[int, asyncio.Future[None]]:
+    def append(self, record: TaskRecord, *, once: bool) -> tuple[int, asyncio.Future[None]]:
         """Write down a new task; return its number, and a future that is done when it is durable."""
         ...
 

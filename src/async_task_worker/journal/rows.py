@@ -46,14 +46,26 @@ def added_row(record: TaskRecord, seq: int, once: bool) -> Row:
     Raises:
         NotStorableError: Some part of the task cannot be written.
     """
-    args, kwargs = record.args, record.kwargs
-    if not (is_text(record.id) and is_text(record.function.name)):
-        raise NotStorableError(f"{record.id!r} or {record.function.name!r} is no text that UTF-8 can express")
-    bare = (seq, record.id, record.function.name, record.created + record.epoch)
+    args, kwargs, task_id, name = record.args, record.kwargs, record.id, record.function.name
+    if not (task_id.isascii() and name.isascii()) and not (is_text(task_id) and is_text(name)):
+        raise NotStorableError(f"{task_id!r} or {name!r} is no text that UTF-8 can express")
+    bare = (seq, task_id, name, record.created + record.epoch)
     if record.priority or once or record.metadata or record.timeout is not None:
         options = (record.priority, record.timeout, once, encoded_metadata(record.metadata))
         return (*bare, encoded_call(args, kwargs), *options)
     return (*bare, encoded_call(args, kwargs)) if args or kwargs else bare
+
+
+def noted_rows(records: Sequence[TaskRecord]) -> tuple[list[Row], list[Row]]:
+    """Return what is written of those tasks that go on, and of those that ended."""
+    moved: list[Row] = []
+    ended: list[Row] = []
+    for record in records:
+        if NEXT[record.status]:
+            moved.append(moved_row(record))
+        else:
+            ended.append(ended_row(record))
+    return moved, ended
 
 
 def moved_row(record: TaskRecord) -> Row:
@@ -69,17 +81,17 @@ def ended_row(record: TaskRecord) -> Row:
     result: bytes | None = None
     error: str | None = None
     detail: bytes | None = None
-    from_cache = record.ticket is not None and record.ticket.from_cache
     if record.status is COMPLETED:
         if record.result is not None:
             result, detail = encoded_result(record.result)
-        if detail is None and record.attempt and not from_cache:
+        if detail is None and record.attempt and (record.ticket is None or not record.ticket.from_cache):
             epoch = record.epoch
             started, ended = record.started + epoch, record.ended + epoch
             done = (record.id, record.attempt, record.changes, record.progress, started, ended)
             return done if result is None else (*done, result)
     elif record.status is FAILED:
         error, detail = encoded_error(record)
+    from_cache = record.ticket is not None and record.ticket.from_cache
     return (*moved_row(record), record.ended + record.epoch, result, error, detail, from_cache)
 
 

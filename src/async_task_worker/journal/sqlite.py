@@ -21,9 +21,8 @@ from ..clock import Clock
 from ..exceptions import ForkedWorkerError, JournalError
 from ..loops import still_awaited
 from ..record import TaskRecord
-from ..registry import is_idempotent
 from ..search import TaskPage, TaskQuery
-from ..status import NEXT, TaskInfo
+from ..status import TaskInfo
 from .backlog import Backlog, Group
 from .base import Batch, Committed, Opened, Unfinished
 from .cached import CacheChanges, read_rows
@@ -33,7 +32,8 @@ from .outgoing import Entry
 from .place import Place
 from .recovery import read_unfinished
 from .results import SqliteCacheAdapter
-from .rows import added_row, ended_row, moved_row
+from .rows import added_row, noted_rows
+from .short_turns import ShortTurns
 from .store import Store
 from .telling import Telling
 from .window import ArgumentWindow
@@ -88,7 +88,7 @@ class SqliteJournal:
         self._forks = _forks
         self._next_seq = self._first_seq = 1
         self._backlog = Backlog()
-        self._telling = Telling(self.withdraw)
+        self._telling = Telling()
         self._writing: Group | None = None  # one at a time
         self._scheduled = False
         self._closing = False
@@ -132,10 +132,14 @@ class SqliteJournal:
             last = found.rows[-1][3], found.rows[-1][0]
             yield found
 
-    def append(self, record: TaskRecord) -> tuple[int, asyncio.Future[None]]:
+    def append(self, record: TaskRecord, *, once: bool) -> tuple[int, asyncio.Future[None]]:
         """Write down a new task; return its number, and a future that is done when it is durable.
 
-        If the future is cancelled before, the task is taken out again; later, :meth:`withdraw` does so.
+        Who does not wait for that is to :meth:`withdraw` the task.
+
+        Args:
+            record: The task.
+            once: Whether it must not run again after its process died.
 
         Raises:
             NotStorableError: Some part of it cannot be written down. That its id is taken is
@@ -144,7 +148,7 @@ class SqliteJournal:
         if self._thread is None or self._forks != _forks:
             self._require_own_process()
         seq = self._next_seq
-        row = added_row(record, seq, not is_idempotent(record.function.name))
+        row = added_row(record, seq, once)
         self._next_seq = seq + 1
         durable: asyncio.Future[None] = asyncio.Future(loop=self._loop)
         self._backlog.added.append((record, row, durable))
@@ -153,7 +157,7 @@ class SqliteJournal:
         return seq, durable
 
     def withdraw(self, seq: int) -> None:
-        """Take out soon a task that was added, but never acknowledged to anybody."""
+        """Take out a task that was added, but never acknowledged to anybody: before its id is written anew."""
         self._backlog.withdraw(seq)
         self.write_soon()
 
@@ -210,8 +214,6 @@ class SqliteJournal:
             return
         self._closing = True
         try:
-            await self.flush()
-            self._telling.finish()  # who was called off meanwhile takes a task out
             await self.flush()
         except JournalError:
             logger.exception("The last notes could not be written; tasks that ended just now will run again")
@@ -270,14 +272,15 @@ class SqliteJournal:
             return
         self._writing = group
         self._scheduled = True  # until it is done
-        commit = self._loop.run_in_executor(self._thread, self._store.commit, self._batch(group, cached))
+        commit = self._in_thread(self._store.commit, self._batch(group, cached))
         commit.add_done_callback(partial(self._written, group, cached))
 
     def _batch(self, group: Group, cached: Cached | None) -> Batch:
+        moved, ended = noted_rows(group.noted)
         return Batch(
             added=[row for _, row, _ in group.added],
-            moved=[moved_row(record) for record in group.noted if NEXT[record.status]],
-            ended=[ended_row(record) for record in group.noted if not NEXT[record.status]],
+            moved=moved,
+            ended=ended,
             withdrawn=group.withdrawn,
             expired=None if self._retention is None else self._wall() - self._retention,
             keep=self._max_history,
@@ -292,9 +295,6 @@ class SqliteJournal:
             self._writing, self._scheduled = None, False
             if self._cache is not None and cached is not None:
                 self._cache.written(*cached, error if error is not None else commit.result().uncached)
-            for _, row, durable in group.added:
-                if durable.cancelled():  # taken out before the next group is written: its id is free
-                    self._backlog.withdraw(row[0])
             if error is not None:
                 self._backlog.take_back(group)
             self._go_on(error)
@@ -317,7 +317,25 @@ class SqliteJournal:
 
     async def _call(self, function: Callable[..., Any], *args: Any) -> Any:
         self._require_own_process()
-        return await self._loop.run_in_executor(self._thread, function, *args)
+        return await self._in_thread(function, *args)
+
+    def _in_thread(self, function: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
+        """Run what blocks in the thread of the file, which a busy loop shall not keep waiting."""
+        turns = ShortTurns()
+        try:
+            work = self._loop.run_in_executor(self._thread, _in_short_turns, turns, function, args)
+        except BaseException:
+            turns.end()
+            raise
+        work.add_done_callback(lambda _: turns.end())  # it may have been called off before it began
+        return work
+
+
+def _in_short_turns(turns: ShortTurns, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    try:
+        return function(*args)
+    finally:
+        turns.end()
 
 
 def _count_fork() -> None:

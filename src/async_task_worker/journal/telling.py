@@ -17,14 +17,9 @@ AT_ONCE: Final = 50
 
 
 class Telling:
-    """Passes on what commits did, in their order.
+    """Passes on what commits did, in their order."""
 
-    Args:
-        withdraw: Takes out a task of that number, whose caller was called off too late.
-    """
-
-    def __init__(self, withdraw: Callable[[int], None]) -> None:
-        self._withdraw = withdraw
+    def __init__(self) -> None:
         self._parts: deque[Callable[[], None]] = deque()
 
     def tell(
@@ -40,7 +35,7 @@ class Telling:
         """
         begun = bool(self._parts)
         for start in range(0, len(group.added), AT_ONCE):
-            self._parts.append(partial(self._tell_some, group.added[start : start + AT_ONCE], error, taken))
+            self._parts.append(partial(_tell_some, group.added[start : start + AT_ONCE], error, taken))
         if group.waiting:
             self._parts.append(partial(_tell_each, group.waiting, error))
         if not begun:
@@ -61,16 +56,17 @@ class Telling:
         if self._parts:
             loop.call_soon(self._go_on, loop)
 
-    def _tell_some(self, arrivals: Sequence[Arrival], error: BaseException | None, taken: AbstractSet[int]) -> None:
-        for record, row, durable in arrivals:
-            if durable.done():  # its caller was called off
-                self._withdraw(row[0])
-            elif error is not None:
-                durable.set_exception(error)
-            elif taken and row[0] in taken:
-                durable.set_exception(DuplicateTaskError(repr(record.id), task_id=record.id))
-            else:
-                durable.set_result(None)
+
+def _tell_some(arrivals: Sequence[Arrival], error: BaseException | None, taken: AbstractSet[int]) -> None:
+    for record, row, durable in arrivals:
+        if durable.done():  # its caller was called off
+            continue
+        if error is not None:
+            durable.set_exception(error)
+        elif taken and row[0] in taken:
+            durable.set_exception(DuplicateTaskError(repr(record.id), task_id=record.id))
+        else:
+            durable.set_result(None)
 
 
 def _tell_each(waiting: Sequence[asyncio.Future[None]], error: BaseException | None) -> None:
