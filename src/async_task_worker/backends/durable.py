@@ -253,16 +253,15 @@ class DurableBackend(LocalBackend):
         try:
             self._cautious = found.died
             with without_collections():
-                self._queue_up(await self._read_unfinished(direct=not found.died))
+                self._queue_up(await self._read_unfinished())
         except BaseException:
             await self._journal.close()
             raise
 
-    async def _read_unfinished(self, *, direct: bool) -> list[TaskRecord]:
+    async def _read_unfinished(self) -> list[TaskRecord]:
         """Make what is left in the file known to the ledger; return it in the order of its turns."""
-        waking = Waking(self._resume, self._ledger.epoch, direct=direct)
-        async for some in self._journal.unfinished():
-            waking.take(some)
+        waking = Waking(self._resume, self._ledger.epoch)
+        await self._journal.read_unfinished(waking.take)
         ended = self._ledger.restore(waking.by_arrival())
         for record in ended:
             self._journal.note(record)  # its end could not be written at the time
@@ -320,6 +319,8 @@ class DurableBackend(LocalBackend):
             )
             loop = asyncio.get_running_loop()
             self._unwatch = watch_registrations(lambda name: self._heard_of(loop, name))
+            for name in filter(registered_function, counted):  # while the rest was read
+                self._adopt(name)
 
     def _heard_of(self, loop: asyncio.AbstractEventLoop, name: str) -> None:
         if name in self._unregistered and not loop.is_closed():

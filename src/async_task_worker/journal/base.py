@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -36,7 +36,7 @@ class Unfinished(NamedTuple):
 
     Attributes:
         rows: What there is to know of each in the order of their turns: number, id, type, priority,
-            when it was added, whether it has arguments, whether there is more.
+            when it was added, whether there is more.
         more: That, by number: phase, attempt, changes, progress, timeout, metadata, its last start.
     """
 
@@ -88,9 +88,8 @@ class Journal(Protocol):
         """Become the owner of what is written; running tasks of an owner that died are pending again."""
         ...
 
-    def unfinished(self) -> AsyncIterator[Unfinished]:
-        """Iterate, in parts, over what is pending, in the order of its turns."""
-        ...
+    async def read_unfinished(self, take: Callable[[Unfinished], None]) -> None:
+        """Hand *take* what is pending, in parts and in the order of its turns."""
 
     def append(self, record: TaskRecord, *, once: bool) -> tuple[int, asyncio.Future[None]]:
         """Write down a new task; return its number, and a future that is done when it is durable."""

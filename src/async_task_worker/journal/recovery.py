@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import chain
 from typing import Any, Final
 
@@ -27,15 +29,17 @@ _AGAIN: Final = """
     WHERE status = 1
 """
 
-_UNFINISHED: Final = (
-    "seq, id, name, priority, created_at, arguments IS NOT NULL,"
-    " attempt OR changes OR phase IS NOT NULL OR timeout IS NOT NULL OR metadata IS NOT NULL"
-)
+_UNFINISHED: Final = "seq, id, name, priority, created_at, changes OR timeout IS NOT NULL OR metadata IS NOT NULL"
+"""The last says whether there is more: whatever happened to a task that is pending again has changed it."""
 _MORE: Final = """
     SELECT seq, phase, attempt, changes, progress, timeout, metadata, started_at FROM task
     WHERE seq IN (SELECT value FROM json_each(?))
 """
 _BEFORE_ALL: Final = LOWEST_PRIORITY, 0
+_SMALL_KIB: Final = 1024
+_CHUNK: Final = 1_000
+"""How many unfinished tasks are read at a time."""
+
 WINDOW: Final = 500
 """How many tasks' arguments are read ahead."""
 
@@ -52,13 +56,30 @@ def recover(connection: Any, max_recoveries: int, now: float) -> Opened:
     return Opened(last_seq=last, finished=finished, died=in_use is not None)
 
 
-def read_unfinished(connection: Any, after: tuple[int, int] | None, limit: int) -> Unfinished:
-    """Return the next tasks in the order of their turns, after the one of that priority and number.
+def read_unfinished(connection: Any, take: Callable[[Unfinished], None]) -> None:
+    """Hand *take* all pending tasks, some at a time, in the order of their turns."""
+    last = _BEFORE_ALL
+    with _small_cache(connection):
+        while (found := _unfinished_after(connection, *last)).rows:
+            last = found.rows[-1][3], found.rows[-1][0]
+            take(found)
 
-    Of most there is little to know, and every value read of a million costs time.
-    """
-    rows = _next_in_turn(connection, _UNFINISHED, *(after or _BEFORE_ALL), limit)
-    longer = [row[0] for row in rows if row[6]]
+
+@contextmanager
+def _small_cache(connection: Any) -> Iterator[None]:
+    """Keep few pages of the file in memory, where each is read once only."""
+    usual = connection.execute("PRAGMA cache_size").fetchone()[0]
+    connection.execute(f"PRAGMA cache_size = -{_SMALL_KIB}").fetchall()
+    try:
+        yield
+    finally:
+        connection.execute(f"PRAGMA cache_size = {usual}").fetchall()
+
+
+def _unfinished_after(connection: Any, priority: int, seq: int) -> Unfinished:
+    """Return the next tasks. Of most there is little to know, and every value read of a million costs time."""
+    rows = _next_in_turn(connection, _UNFINISHED, priority, seq, _CHUNK)
+    longer = [row[0] for row in rows if row[5]]
     more = connection.execute(_MORE, [json.dumps(longer)]).fetchall() if longer else ()
     return Unfinished(rows, {row[0]: row[1:] for row in more})
 

@@ -6,18 +6,20 @@ import gc
 from array import array
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from itertools import islice
+from itertools import chain, islice
 from math import inf
 from operator import lt
 from typing import Any, Final
 
 from ..record import NO_CONTEXT, TaskRecord
-from ..registry import TaskFunction, get_task_function, is_idempotent
+from ..registry import TaskFunction, get_task_function
 from ..status import PENDING
 from .base import Unfinished
 from .payload import decoded_metadata
 
 _ABSENT: Final[Callable[..., Any]] = lambda *_args, **_kwargs: None  # noqa: E731
+
+_NOTHING: Final = TaskFunction(_ABSENT, "")
 
 _AT_ONCE: Final = 0.0001
 """Seconds within which tasks count as added at the same moment."""
@@ -41,31 +43,32 @@ class Waking:
     Args:
         run: What runs such a task: it finds the arguments and calls the function.
         epoch: What the wall clock is ahead of the monotonic one.
-        direct: Whether a task without arguments may be called without *run*.
 
     Attributes:
         records: Those made, by id, in the order of their turns; their ``func`` is None if their type is not registered.
     """
 
-    def __init__(self, run: Callable[..., Coroutine[Any, Any, Any]], epoch: float, *, direct: bool) -> None:
+    def __init__(self, run: Callable[..., Coroutine[Any, Any, Any]], epoch: float) -> None:
         self._run = run
         self._epoch = epoch
-        self._direct = direct
         self._last = -inf
-        self._seqs = array("q")
+        self._seqs: list[array[int]] = []  # many small ones: one that grows is moved, and there twice, again and again
         self.records: dict[str, TaskRecord] = {}
         self._functions: dict[str, tuple[TaskFunction, Callable[..., Any] | None]] = {}
 
-    def take(self, found: Unfinished) -> None:
+    def take(self, found: Unfinished) -> None:  # noqa: PLR0915 - a call per record would cost as much again
         """Make records of unfinished tasks. All in one loop: there can be a million of them."""
-        functions, direct, run, epoch, last = self._functions, self._direct, self._run, self._epoch, self._last
+        epoch, last, last_name = self._epoch, self._last, None
+        function, func = _NOTHING, None
         new, context, pending, records = TaskRecord.__new__, NO_CONTEXT, PENDING, self.records
-        for seq, task_id, name, priority, created, called, longer in found.rows:
-            function, func = functions[name] if name in functions else self._look_up(name)
+        for seq, task_id, name, priority, created, longer in found.rows:
+            if name != last_name:
+                last_name = name
+                function, func = self._functions.get(name) or self._look_up(name)
             record = new(TaskRecord)
             record.id = task_id
             record.function = function
-            record.func = func if func is None or (direct and not called) else run
+            record.func = func
             record.args = ()
             record.kwargs = record.timeout = record.metadata = record.phase = record.ticket = record.slot = None
             record.priority = priority
@@ -81,13 +84,14 @@ class Waking:
             if longer:
                 self._complete(record, *found.more[seq])
         self._last = last
-        self._seqs.extend([row[0] for row in found.rows])
+        self._seqs.append(array("q", [row[0] for row in found.rows]))
 
     def by_arrival(self) -> dict[str, TaskRecord]:
         """Return the records by id, in the order in which the tasks were added. To be asked once."""
-        seqs, self._seqs = self._seqs, array("q")
-        if all(map(lt, seqs, islice(seqs, 1, None))):
+        parts, self._seqs = self._seqs, []
+        if all(map(lt, chain.from_iterable(parts), islice(chain.from_iterable(parts), 1, None))):
             return self.records
+        seqs = list(chain.from_iterable(parts))
         listed = list(self.records.items())
         return dict([listed[place] for place in sorted(range(len(seqs)), key=seqs.__getitem__)])
 
@@ -114,7 +118,6 @@ class Waking:
 
     def _look_up(self, name: str) -> tuple[TaskFunction, Callable[..., Any] | None]:
         func = get_task_function(name)
-        called = func if func is None or is_idempotent(name) else self._run
-        found = TaskFunction(_ABSENT if func is None else func, name), called
+        found = (TaskFunction(_ABSENT, name), None) if func is None else (TaskFunction(func, name), self._run)
         self._functions[name] = found
         return found
