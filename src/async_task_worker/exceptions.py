@@ -62,6 +62,10 @@ class TaskTimeoutError(TaskWorkerError, TimeoutError):
         return str(self.args[0]) if self.args else super().__str__()
 
 
+class TaskInterruptedError(TaskWorkerError):
+    """The worker stopped while running this task, which must not run twice. See what it did before you add it again."""
+
+
 class NotRegisteredError(TaskWorkerError, LookupError):
     """A durable task is stored by the name of its function. Register it: put @task("a name") above it."""
 

@@ -207,11 +207,12 @@ class AsyncTaskWorker:
         """Take nothing new, let running tasks finish, then cut off the rest. Records stay readable.
 
         What had not started ends cancelled; where tasks are durable it stays for the next start,
-        and so does what is cut off. It returns within *timeout* + 1 seconds whatever the tasks
-        do, short of blocking the event loop. Called inside a task, it does not wait
-        for that task, which goes on until it ends or somebody else stops the worker once more.
-        Cancelling this call does not call off the stop; a second call with less time shortens
-        it. During a start it waits for that first. ``start()`` works again afterwards.
+        and so does what is cut off, unless it must not run twice: that ends failed. It returns
+        within *timeout* + 1 seconds whatever the tasks do, short of blocking the event loop.
+        Called inside a task, it does not wait for that task, which goes on until it ends or
+        somebody else stops the worker once more. Cancelling this call does not call off the
+        stop; a second call with less time shortens it. During a start it waits for that first.
+        ``start()`` works again afterwards.
 
         Args:
             timeout: Seconds running tasks may still take; None for any time.

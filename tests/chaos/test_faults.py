@@ -9,17 +9,22 @@ import pytest
 
 pytest.importorskip("apsw")
 
-from async_task_worker import AsyncTaskWorker, JournalError, TaskStatus
+from async_task_worker import AsyncTaskWorker, JournalError, TaskStatus, task
 from async_task_worker.backends.durable import DurableBackend
 from async_task_worker.journal.place import Place
 from tests.chaos import aftermath
 from tests.chaos.aftermath import FINAL
 from tests.chaos.disk import ERRORS, Disk, Fault
 from tests.chaos.lengths import FAULTS, report
-from tests.support.tasks import echo, sleep_for
+from tests.support.tasks import echo, note, notes, open_gate, sleep_for, wait_at
 from tests.support.waiting import running
 
 CALLERS = 5
+
+
+@task("note_once", idempotent=False)
+async def note_once(label: str) -> None:
+    await note(label)
 
 
 async def call(worker: AsyncTaskWorker, caller: int, refused: list[str]) -> list[str]:
@@ -76,6 +81,27 @@ async def test_what_could_not_be_written_when_a_task_ended_is_written_later(fold
         assert (await worker.search_tasks(TaskStatus.COMPLETED)).tasks[0].id == task_id
         assert not worker._backend._journal._backlog  # type: ignore[attr-defined]
     disk.unregister()
+
+
+async def test_a_task_that_must_not_run_twice_waits_again_if_the_worker_stops_before_it_is_called(
+    folder: Path,
+) -> None:
+    disk = Disk()
+    worker = AsyncTaskWorker(max_workers=1, backend=DurableBackend(Place(folder / "tasks.db"), disk.connect))
+    async with worker:
+        first, second = await worker.add_task(wait_at, "gate"), await worker.add_task(note_once, "charge")
+        disk.break_down(Fault("write", 1, ERRORS["disk full"], times=1_000_000))
+        open_gate("gate")
+        await running(worker, second)  # but that cannot be written down, so it is not called
+        await worker.stop(timeout=0)
+        waits, called = worker.get_task_info(second), list(notes)
+        disk.heal()
+        await worker.start()
+        await worker.wait_for_tasks([second])
+        assert waits is not None
+        assert (waits.status, called, notes) == (TaskStatus.PENDING, [], ["charge"])
+    disk.unregister()
+    assert aftermath.read(folder / "tasks.db")[first].status == FINAL
 
 
 async def test_what_waits_for_a_disk_that_fails_for_long_is_never_more_than_the_tasks_there_were(folder: Path) -> None:

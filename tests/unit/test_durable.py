@@ -25,6 +25,7 @@ from async_task_worker import (
     NotRegisteredError,
     NotStorableError,
     TaskInfo,
+    TaskInterruptedError,
     TaskStatus,
     WorkerNotRunningError,
     get_task_function,
@@ -59,6 +60,17 @@ async def make_bytes(count: int) -> bytes:
 @task("only_once", idempotent=False)
 async def only_once() -> None:
     await asyncio.sleep(3600)
+
+
+@task("wait_once", idempotent=False)
+async def wait_once(what: str) -> str:
+    open_gate("called")
+    return await tasks.note(what, gate="gate")
+
+
+@task("refuse_to_stop_once", idempotent=False)
+async def refuse_to_stop_once(gate: str) -> None:
+    await tasks.stubborn(gate)
 
 
 @task("count_once", idempotent=False)
@@ -337,6 +349,59 @@ async def test_a_task_that_must_not_run_twice_ends_failed(opened: Open, path: Pa
     info = await info_of(await opened(), task_id)
     assert info.status is TaskStatus.FAILED
     assert "must not run twice" in str(info.error)
+
+
+async def test_a_task_that_must_not_run_twice_ends_failed_when_the_worker_stops_in_the_middle_of_it(
+    opened: Open,
+) -> None:
+    first = await opened()
+    once, other = await first.add_task(wait_once, "charge"), await first.add_task(wait_at, "gate")
+    future = first.get_task_future(once)
+    await running(first, once)
+    await first.stop(timeout=0)
+    with pytest.raises(TaskInterruptedError, match="must not run twice"):
+        await future
+    ended = first.get_task_info(once)
+    second = await opened()
+    assert second.get_task_info(once) is None
+    open_gate("gate")
+    await second.wait_for_tasks([other])
+    written = await info_of(second, once)
+    for info in (written, ended):
+        assert info is not None
+        assert (info.status, info.error, info.attempt) == (TaskStatus.FAILED, str(TaskInterruptedError()), 1)
+    assert tasks.notes == ["charge"]
+
+
+async def test_it_does_so_if_it_takes_no_notice_of_the_stop(opened: Open) -> None:
+    worker = await opened()
+    task_id = await worker.add_task(refuse_to_stop_once, "gate")
+    await running(worker, task_id)
+    stop = asyncio.create_task(worker.stop(timeout=0))
+    assert (await finished(worker, task_id))[0].status is TaskStatus.FAILED
+    await stop
+
+
+async def test_it_does_so_too_if_it_had_waited_for_an_earlier_worker(opened: Open) -> None:
+    first = await opened(max_workers=1)
+    await first.add_task(wait_at, "gate", priority=1)
+    task_id = await first.add_task(wait_once, "charge")
+    await first.stop(timeout=0)
+    second = await opened()
+    await running(second, task_id)
+    await second.stop(timeout=0)
+    info = second.get_task_info(task_id)
+    assert info is not None
+    assert (info.status, info.error) == (TaskStatus.FAILED, str(TaskInterruptedError()))
+
+
+async def test_who_waits_for_a_task_that_must_not_run_twice_and_does_the_same_has_not_run(opened: Open) -> None:
+    worker = await opened(cache_enabled=True)
+    leader, follower = [await worker.add_task(refuse_to_stop_once, "gate") for _ in range(2)]
+    await running(worker, leader)
+    await worker.stop(timeout=0)
+    found = [worker.get_task_info(task_id).status for task_id in (leader, follower)]  # type: ignore[union-attr]
+    assert found == [TaskStatus.FAILED, TaskStatus.PENDING]
 
 
 DIE_AT_ONCE = """
@@ -711,6 +776,23 @@ def test_what_ran_on_a_closed_loop_is_counted_once(path: Path) -> None:
 
     leave_a_loop_behind(leave_behind)
     assert {status: count for status, count in run_virtual(go_on).items() if count} == {"completed": 1}
+
+
+def test_what_must_not_run_twice_and_ran_on_a_closed_loop_ended_failed(path: Path) -> None:
+    worker = AsyncTaskWorker(backend=f"sqlite:///{path}?durability=process")
+
+    async def leave_behind() -> None:
+        await worker.start()
+        await worker.add_task(wait_once, "charge", task_id="left")
+        await wait_at("called")
+
+    async def go_on() -> str | None:
+        async with worker:
+            return (await info_of(worker, "left")).error
+
+    leave_a_loop_behind(leave_behind)
+    assert run_virtual(go_on) == str(TaskInterruptedError())
+    assert in_file(path, "SELECT status, error FROM task") == [(3, str(TaskInterruptedError()))]
 
 
 def leave_a_loop_behind(what: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -13,13 +13,19 @@ from typing import Any, Final
 from uuid_utils import uuid7
 
 from ..events import CREATED
-from ..exceptions import DuplicateTaskError, JournalError, NotRegisteredError, WorkerNotRunningError
+from ..exceptions import (
+    DuplicateTaskError,
+    JournalError,
+    NotRegisteredError,
+    TaskInterruptedError,
+    WorkerNotRunningError,
+)
 from ..executor import CALLS, current_record
 from ..journal.connection import Connect, connect
 from ..journal.place import Place, place_of
 from ..journal.sqlite import SqliteJournal
 from ..journal.waking import Waking, without_collections
-from ..outcome import GIVEN_BACK, Outcome, completed
+from ..outcome import GIVEN_BACK, Outcome, completed, failed
 from ..pool import WorkerPool
 from ..queue import TaskQueue
 from ..record import TaskRecord
@@ -46,6 +52,9 @@ _UNFINISHED: Final = frozenset({PENDING, RUNNING})
 
 _PATIENCE: Final = 1.0
 """Seconds between two tries to write down that a task runs."""
+
+_CALLED: Final = object()
+"""In place of the function of a record: that was called, and must not be called once more."""
 
 
 class DurableBackend(LocalBackend):
@@ -83,7 +92,7 @@ class DurableBackend(LocalBackend):
         self._ledger = runtime.ledger
         self._queue = TaskQueue()
         self._pool = WorkerPool(
-            self._queue, runtime.executor, runtime.max_workers, ledger=runtime.ledger, stopped=GIVEN_BACK
+            self._queue, runtime.executor, runtime.max_workers, ledger=runtime.ledger, stopped=_cut_off
         )
         self._coalescing = Coalescing(self._ledger, self._queue, self._pool, self._ledger.enlist)
         self._journal = SqliteJournal(self._place, *self._ledger.keeping, self._connector)
@@ -105,7 +114,10 @@ class DurableBackend(LocalBackend):
         await self._pool.start()
 
     async def stop(self, timeout: float | None, spare: set[TaskRecord]) -> None:
-        """Give running tasks *timeout* seconds, put the rest back among what waits, let go of the file."""
+        """Give running tasks *timeout* seconds, put the rest back among what waits, let go of the file.
+
+        What must not run twice ends failed instead, if its function was called.
+        """
         self._pool.close()
         if self._room is not None:
             self._room.close()
@@ -280,12 +292,15 @@ class DurableBackend(LocalBackend):
         record = current_record()
         if record is None:
             raise RuntimeError("this runs as a task only")
-        if self._cautious or not is_idempotent(record.function.name):  # a task that kills its process is found out
+        once = not is_idempotent(record.function.name)
+        if self._cautious or once:  # a task that kills its process is found out
             await self._begin()
         args, kwargs = await self._journal.arguments(record)
         if not record.function.wants_progress(tuple(args), kwargs):
             progress.pop(PROGRESS_PARAMETER, None)
         function: Any = get_task_function(record.function.name)
+        if once:
+            record.func = _CALLED
         return await function(*args, **kwargs, **progress)
 
     def _begun(self, function: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
@@ -293,6 +308,8 @@ class DurableBackend(LocalBackend):
 
         async def begun(*args: Any, **kwargs: Any) -> Any:
             await self._begin()
+            if (record := current_record()) is not None:
+                record.func = _CALLED
             return await function(*args, **kwargs)
 
         setattr(begun, CALLS, function)
@@ -354,6 +371,11 @@ class DurableBackend(LocalBackend):
         while self._arriving or self._cancelling:
             await self._journal.catch_up()
             await asyncio.sleep(0)
+
+
+def _cut_off(record: TaskRecord) -> Outcome:
+    """Return how a task ends that does not before the worker stops: given back, unless that were to run it twice."""
+    return failed(TaskInterruptedError(task_id=record.id)) if record.func is _CALLED else GIVEN_BACK
 
 
 class _Waiting:
