@@ -36,7 +36,18 @@ from async_task_worker.journal import payload
 from async_task_worker.journal.place import network_file_system
 from async_task_worker.registry import _REGISTRY
 from tests.support import tasks
-from tests.support.tasks import add, collect, echo, fail_with, note, open_gate, report_progress, sleep_for, wait_at
+from tests.support.tasks import (
+    add,
+    collect,
+    echo,
+    fail_with,
+    note,
+    open_gate,
+    report_progress,
+    sleep_for,
+    take_turns,
+    wait_at,
+)
 from tests.support.virtual_time import run_virtual
 from tests.support.waiting import finished, running, settled
 
@@ -583,6 +594,37 @@ async def test_a_backup_is_a_file_of_tasks(opened: Open, folder: Path) -> None:
         await worker.backup(folder / "copy.db")
     async with AsyncTaskWorker(backend=f"sqlite:///{folder}/copy.db") as other:
         assert (await info_of(other, task_id)).result == "copied"
+
+
+@pytest.mark.schedules(20)
+async def test_a_backup_while_the_worker_stops_is_made_or_told_that_it_stopped(opened: Open, folder: Path) -> None:
+    worker = await opened()
+    await worker.add_task(echo, "copied", task_id="copied")
+    await worker.add_task(take_turns, 50)  # there is always something that a backup waits for
+    stop = asyncio.create_task(worker.stop())
+    backups = []
+    while not stop.done():
+        backups.append(asyncio.create_task(worker._backend.backup(folder / f"copy {len(backups)}.db")))
+        await asyncio.sleep(0)
+    outcomes = await asyncio.gather(*backups, return_exceptions=True)
+    assert {type(outcome) for outcome in outcomes} == {type(None), WorkerNotRunningError}
+    for number, outcome in enumerate(outcomes):
+        copy = folder / f"copy {number}.db"
+        made = copy.exists() and in_file(copy, "SELECT id FROM task WHERE id = 'copied'")
+        assert bool(made) is (outcome is None)
+
+
+@pytest.mark.schedules(20)
+async def test_a_search_while_the_worker_stops_finds_what_is_known(opened: Open) -> None:
+    worker = await opened()
+    await worker.add_task(take_turns, 50, task_id="known")
+    stop = asyncio.create_task(worker.stop())
+    searches = []
+    while not stop.done():
+        searches.append(asyncio.create_task(worker.search_tasks()))
+        await asyncio.sleep(0)
+    for page in await asyncio.gather(*searches):
+        assert [info.id for info in page.tasks] == ["known"]
 
 
 async def test_tasks_in_memory_have_no_backup(folder: Path) -> None:

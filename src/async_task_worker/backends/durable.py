@@ -15,6 +15,7 @@ from uuid_utils import uuid7
 from ..events import CREATED
 from ..exceptions import (
     DuplicateTaskError,
+    ForkedWorkerError,
     JournalError,
     NotRegisteredError,
     TaskInterruptedError,
@@ -145,8 +146,7 @@ class DurableBackend(LocalBackend):
 
     async def cancel(self, task_id: str) -> bool:
         """End a pending task at once, or tell a running one to stop; return when that is durable."""
-        if not self._journal.is_open:
-            raise WorkerNotRunningError("What is in the file can be cancelled while it is open")
+        self._require_open()
         call = object()
         self._cancelling.add(call)  # until this one is written, the file stays open
         try:
@@ -169,9 +169,11 @@ class DurableBackend(LocalBackend):
 
     async def search(self, query: TaskQuery) -> TaskPage:
         """Return the newest tasks of all times that match, from the cursor on."""
-        if not self._journal.is_open or (query.statuses is not None and query.statuses <= _UNFINISHED):
+        written = query.statuses is None or not query.statuses <= _UNFINISHED
+        if written and self._journal.is_open:
+            await self._journal.catch_up()
+        if not (written and self._journal.is_open):  # it may have been closed meanwhile
             return await super().search(query)
-        await self._journal.catch_up()
         page = await self._journal.search(query)
         return TaskPage([self._as_known(info) for info in page.tasks], page.next_cursor)
 
@@ -181,8 +183,17 @@ class DurableBackend(LocalBackend):
 
     async def backup(self, path: Path) -> None:
         """Write a copy of all that is durable into a new file."""
+        self._require_open()
         await self._journal.catch_up()
+        self._require_open()  # the worker may have stopped meanwhile
         await self._journal.back_up(path)
+
+    def _require_open(self) -> None:
+        """Say why, if the file cannot be used."""
+        if self._journal.is_inherited:
+            raise ForkedWorkerError
+        if not self._journal.is_open:
+            raise WorkerNotRunningError("The file of the tasks is open only while the worker runs")
 
     def _as_known(self, info: TaskInfo) -> TaskInfo:
         """Return the snapshot of this moment if the task is known: it has the objects themselves."""
