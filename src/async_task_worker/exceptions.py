@@ -87,4 +87,4 @@ class JournalDamagedError(JournalError):
 
 
 class ForkedWorkerError(TaskWorkerError, RuntimeError):
-    """A durable worker belongs to the process that started it. Make another one after the fork."""
+    """A worker belongs to the process that started it. Make another one after the fork."""

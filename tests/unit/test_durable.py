@@ -714,27 +714,40 @@ async def test_who_waits_when_the_worker_stops_is_told_that_the_task_is_safe(ope
 
 FORK = """
 import asyncio, gc, os, sys
-from async_task_worker import AsyncTaskWorker, ForkedWorkerError, WrongEventLoopError
-from tests.support.tasks import echo
+from async_task_worker import AsyncTaskWorker, ForkedWorkerError
+from tests.support.tasks import echo, sleep_for
+
+async def refused(call):
+    try:
+        await call
+    except ForkedWorkerError:
+        return True
+
+async def all_refused(worker):
+    return all([
+        await refused(worker.start()),
+        await refused(worker.add_task(echo, 2, task_id="in the child")),
+        await refused(worker.submit(echo, [2], task_id="in the child")),
+        await refused(worker.cancel_task("waiting")),
+        await refused(worker.wait_for_tasks(["waiting"])),
+        await refused(worker.backup("copy of the child")),
+        await refused(worker.drain()),
+        await refused(worker.stop()),
+    ])
 
 async def main():
     worker = AsyncTaskWorker(backend="sqlite:///" + sys.argv[1])
     async with worker:
         await worker.add_task(echo, 1, task_id="before")
+        await worker.add_task(sleep_for, 0.1, task_id="waiting")
         child = os.fork()
         if not child:
-            try:
-                worker.add_task(echo, 2, task_id="in the child").send(None)
-            except WrongEventLoopError:  # asyncio knows of no running loop in a child
-                pass
-            worker._loop = worker._home = None
-            try:
-                worker._backend._journal.note(worker._ledger.get("before"))
-                asyncio.run(worker._backend.backup("copy of the child"))
-            except ForkedWorkerError:
-                del worker
-                gc.collect()  # what is closed now was opened by the parent
-                os._exit(7)
+            assert asyncio.run(all_refused(worker))
+            assert asyncio.run(refused(worker._backend.backup("copy of the child")))
+            worker._backend._journal.note(worker._ledger.get("before"))
+            del worker
+            gc.collect()  # what is closed now was opened by the parent
+            os._exit(7)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
         await worker.get_task_future(await worker.add_task(echo, 3, task_id="after"))
 
@@ -747,7 +760,7 @@ def test_a_fork_is_refused_and_does_no_harm(path: Path) -> None:
     command = [sys.executable, "-W", "ignore", "-c", FORK, str(path)]
     done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert in_file(path, "SELECT id FROM task ORDER BY seq") == [("before",), ("after",)]
+    assert in_file(path, "SELECT id FROM task ORDER BY seq") == [("before",), ("waiting",), ("after",)]
     assert in_file(path, "PRAGMA integrity_check") == [("ok",)]
     assert issubclass(ForkedWorkerError, RuntimeError)
 
