@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from uuid_utils import uuid7
 
@@ -16,6 +16,7 @@ from ..events import CREATED
 from ..exceptions import (
     DuplicateTaskError,
     ForkedWorkerError,
+    JournalDamagedError,
     JournalError,
     NotRegisteredError,
     TaskInterruptedError,
@@ -49,10 +50,12 @@ from .local import LocalBackend
 
 logger = logging.getLogger(__name__)
 
+_T = TypeVar("_T")
+
 _UNFINISHED: Final = frozenset({PENDING, RUNNING})
 
 _PATIENCE: Final = 1.0
-"""Seconds between two tries to write down that a task runs."""
+"""Seconds between two tries to write down that a task runs, or to read what it is called with."""
 
 _CALLED: Final = object()
 """In place of the function of a record: that was called, and must not be called once more."""
@@ -306,7 +309,7 @@ class DurableBackend(LocalBackend):
         once = not is_idempotent(record.function.name)
         if self._cautious or once:  # a task that kills its process is found out
             await self._begin()
-        args, kwargs = await self._journal.arguments(record)
+        args, kwargs = await self._patiently(partial(self._journal.arguments, record))
         if not record.function.wants_progress(tuple(args), kwargs):
             progress.pop(PROGRESS_PARAMETER, None)
         function: Any = get_task_function(record.function.name)
@@ -327,12 +330,16 @@ class DurableBackend(LocalBackend):
         return begun
 
     async def _begin(self) -> None:
-        """Return when it is durable that the task runs. While the disk takes nothing, the task waits for that."""
+        """Return when it is durable that the task runs."""
+        await self._patiently(self._journal.flush)
+
+    async def _patiently(self, ask: Callable[[], Awaitable[_T]]) -> _T:
+        """Return what *ask* does. While the disk gives or takes nothing, the task waits for that."""
         while True:
             try:
-                return await self._journal.flush()
-            except JournalError:
-                if not self._journal.is_open:
+                return await ask()
+            except JournalError as error:
+                if isinstance(error, JournalDamagedError) or not self._journal.is_open:
                     raise
                 await asyncio.sleep(_PATIENCE)
 
