@@ -235,6 +235,38 @@ async def test_a_file_of_a_later_version_is_refused(opened: Open, path: Path) ->
         await opened()
 
 
+@pytest.mark.parametrize(
+    ("damage", "what"),
+    [
+        ("DROP TABLE fact", "lacks fact"),
+        ("DROP TABLE task", "lacks task, task_created, .*, task_running"),
+        ("DROP INDEX task_pending", "lacks task_pending"),
+        ("PRAGMA user_version = 1", "does not say which version"),
+        ("PRAGMA user_version = 0", "does not say which version"),
+        ("PRAGMA user_version = -1", "does not say which version"),
+    ],
+)
+async def test_a_file_that_lacks_something_says_what_and_is_left_alone(
+    opened: Open, path: Path, damage: str, what: str
+) -> None:
+    worker = await opened()
+    await worker.add_task(echo, 1)
+    await worker.stop()
+    in_file(path, damage)
+    before = path.read_bytes()  # noqa: ASYNC240 - it takes no time
+    with pytest.raises(JournalDamagedError, match=what):
+        await opened()
+    assert path.read_bytes() == before  # noqa: ASYNC240
+
+
+async def test_a_file_of_an_earlier_version_is_brought_to_this_one(opened: Open, path: Path) -> None:
+    await (await opened()).stop()
+    for statement in ("DROP TABLE cached", "DROP TABLE cached_value", "PRAGMA user_version = 1"):
+        in_file(path, statement)
+    worker = await opened(cache_enabled=True, cache_adapter="sqlite")
+    assert await worker.get_task_future(await worker.add_task(echo, 1)) == 1
+
+
 @pytest.mark.parametrize(("name", "what"), [("missing/tasks.db", "no folder .*missing"), ("", "is a folder")])
 async def test_a_place_where_no_file_can_be_is_an_error_that_names_it(folder: Path, name: str, what: str) -> None:
     worker = AsyncTaskWorker(backend=f"sqlite:///{folder / name}")
