@@ -75,7 +75,7 @@ class NotStorableError(TaskWorkerError, TypeError):
 
 
 class JournalError(TaskWorkerError, OSError):
-    """The file of the tasks could not be used. What it holds is safe; mend the cause and call again."""
+    """The file of the tasks could not be used, and is left as it was. Mend the cause and call again."""
 
 
 class JournalInUseError(JournalError):

@@ -270,8 +270,9 @@ async def test_a_file_of_an_earlier_version_is_brought_to_this_one(opened: Open,
 @pytest.mark.parametrize(("name", "what"), [("missing/tasks.db", "no folder .*missing"), ("", "is a folder")])
 async def test_a_place_where_no_file_can_be_is_an_error_that_names_it(folder: Path, name: str, what: str) -> None:
     worker = AsyncTaskWorker(backend=f"sqlite:///{folder / name}")
-    with pytest.raises(JournalError, match=what):
+    with pytest.raises(JournalError, match=what) as caught:
         await worker.start()
+    assert "safe" not in str(caught.value)  # nobody has seen what is there
 
 
 async def test_a_relative_file_stays_where_it_is_when_the_current_folder_changes(
