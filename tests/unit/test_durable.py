@@ -478,6 +478,35 @@ async def test_a_task_that_must_not_run_twice_does_not_even_if_its_process_dies_
     assert "must not run twice" in str((await info_of(await opened(), "charge")).error)
 
 
+POISON = """
+import asyncio, os, sys
+from async_task_worker import AsyncTaskWorker, task
+
+@task("poison")
+async def poison(): os._exit(9)
+
+async def main():
+    async with AsyncTaskWorker(backend=f"sqlite:///{sys.argv[1]}?max_recoveries=2") as worker:
+        if await worker.fetch_task_info("poison") is None:
+            await worker.add_task(poison, task_id="poison")
+        await worker.drain()
+
+asyncio.run(main())
+"""
+
+
+async def test_a_task_its_process_dies_of_at_once_is_run_once_more_than_deaths_are_counted(
+    opened: Open, path: Path
+) -> None:
+    """The first time it comes before the worker has written down that it runs."""
+    deaths = 0
+    while subprocess.run([sys.executable, "-c", POISON, path], check=False).returncode == 9:  # noqa: ASYNC221
+        deaths += 1
+    assert deaths in (2, 3)
+    info = await info_of(await opened(), "poison")
+    assert (info.status, info.error) == (TaskStatus.FAILED, "worker died 2 times while running this task")
+
+
 async def test_a_task_that_must_not_run_twice_can_be_cached(opened: Open) -> None:
     worker = await opened(cache_enabled=True)
     ids = []
