@@ -62,6 +62,10 @@ class TaskTimeoutError(TaskWorkerError, TimeoutError):
         return str(self.args[0]) if self.args else super().__str__()
 
 
+class TaskInterruptedError(TaskWorkerError):
+    """The worker stopped while running this task, which must not run twice. See what it did before you add it again."""
+
+
 class NotRegisteredError(TaskWorkerError, LookupError):
     """A durable task is stored by the name of its function. Register it: put @task("a name") above it."""
 
@@ -71,7 +75,7 @@ class NotStorableError(TaskWorkerError, TypeError):
 
 
 class JournalError(TaskWorkerError, OSError):
-    """The file of the tasks could not be used. What it holds is safe; mend the cause and call again."""
+    """The file of the tasks could not be used, and is left as it was. Mend the cause and call again."""
 
 
 class JournalInUseError(JournalError):
@@ -83,4 +87,4 @@ class JournalDamagedError(JournalError):
 
 
 class ForkedWorkerError(TaskWorkerError, RuntimeError):
-    """A durable worker belongs to the process that started it. Make another one after the fork."""
+    """A worker belongs to the process that started it. Make another one after the fork."""

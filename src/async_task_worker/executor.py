@@ -21,10 +21,18 @@ from .ticket import Ticket
 
 logger = logging.getLogger(__name__)
 
+Stopped = Callable[[TaskRecord], Outcome]
+"""How a task ends that is cut off because the worker stops."""
+
 Reporter = Callable[[TaskRecord], ProgressCallback]
 End = Callable[["Slot", TaskRecord, Outcome], None]
 
 _current: Final[ContextVar[TaskRecord | None]] = ContextVar("async_task_worker.current", default=None)
+
+
+def cut_off(record: TaskRecord) -> Outcome:  # noqa: ARG001 - it is the same for every task
+    """End cancelled."""
+    return CUT_SHORT
 
 
 def current_record() -> TaskRecord | None:
@@ -52,7 +60,7 @@ class Slot:
 
     __slots__ = ("_gone", "_stopped", "_told", "deadline", "interruption", "lost", "record", "task", "timer", "watched")
 
-    def __init__(self, told: Callable[[Slot, TaskRecord], None], stopped: Outcome = CUT_SHORT) -> None:
+    def __init__(self, told: Callable[[Slot, TaskRecord], None], stopped: Stopped = cut_off) -> None:
         self._told = told
         self._stopped = stopped
         self.record: TaskRecord | None = None
@@ -105,7 +113,7 @@ class Slot:
     def cut_short(self, record: TaskRecord, error: BaseException | None = None) -> Outcome:
         """Return how the task ends for the reason it was told to stop, *error* being what it did then."""
         if self.interruption is Interruption.STOP:
-            return self._stopped
+            return self._stopped(record)
         if self.interruption is not Interruption.TIMEOUT:
             return CUT_SHORT
         late = TaskTimeoutError(f"Task timed out after {record.timeout:g} seconds", task_id=record.id)

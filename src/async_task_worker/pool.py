@@ -13,7 +13,7 @@ from time import perf_counter as _now
 from typing import Final
 
 from .eagerness import EAGER, Job, start, start_by_factory
-from .executor import Slot, TaskExecutor, current_record
+from .executor import Slot, Stopped, TaskExecutor, current_record, cut_off
 from .ledger import Ledger
 from .loops import still_awaited
 from .outcome import CUT_SHORT, Interruption, Outcome, failed
@@ -44,7 +44,7 @@ class WorkerPool:
         task_executor: What runs each of them.
         max_workers: How many may run at once.
         ledger: Where their state is kept; a pool on its own gets one of its own.
-        stopped: How a task ends that is cut off because the pool stops.
+        stopped: Says how a task ends that is cut off because the pool stops.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class WorkerPool:
         max_workers: int = 10,
         *,
         ledger: Ledger | None = None,
-        stopped: Outcome = CUT_SHORT,
+        stopped: Stopped = cut_off,
     ) -> None:
         self._stopped = stopped
         self._queue = task_queue
@@ -277,7 +277,7 @@ class WorkerPool:
             self._open = False
             for slot in tuple(self._slots):
                 if slot.record is not None:
-                    self._disown(slot, slot.record, self._stopped)
+                    self._disown(slot, slot.record, self._stopped(slot.record))
             self._zombies.clear()
 
     def _tell_idlers(self) -> None:

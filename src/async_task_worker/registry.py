@@ -170,7 +170,7 @@ class TaskRegistry:
         return None if task_type in self._hidden else self._functions.get(task_type)
 
     def is_idempotent(self, task_type: str) -> bool:
-        """Whether a task of this type may run again after its process died while it ran."""
+        """Whether a task of this type may run again after its process died, or its worker stopped, while it ran."""
         return task_type not in self._once
 
     def watch(self, watcher: Callable[[str], None]) -> Callable[[], None]:
@@ -238,8 +238,8 @@ def task(task_type: str, *, expose: bool = True, idempotent: bool = True) -> Cal
     Args:
         task_type: The name it goes by.
         expose: Whether other programs may have it run, as over HTTP. This one always can.
-        idempotent: Whether a durable task may run again after its process died while it ran.
-            If not, it ends failed then.
+        idempotent: Whether a durable task may run again after its process died, or its worker
+            stopped, while it ran. If not, it ends failed then.
 
     Raises:
         TypeError: *task_type* is no string, or the function is no coroutine function.
@@ -262,7 +262,8 @@ def register_task(task_type: str, task_func: TaskCallable, *, expose: bool = Tru
         task_type: The name it goes by.
         task_func: A coroutine function.
         expose: Whether other programs may have it run, as over HTTP.
-        idempotent: Whether a durable task may run again after its process died while it ran.
+        idempotent: Whether a durable task may run again after its process died, or its worker
+            stopped, while it ran.
 
     Raises:
         TypeError: *task_type* is no string, or the function is no coroutine function.

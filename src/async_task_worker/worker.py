@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -26,6 +27,7 @@ from .caching import CacheKeyFunction, Caching, storage_of
 from .clock import SYSTEM_CLOCK, Clock
 from .events import EventBus
 from .exceptions import (
+    ForkedWorkerError,
     TaskCancelledError,
     TaskNotFoundError,
     WorkerNotRunningError,
@@ -141,6 +143,7 @@ class AsyncTaskWorker:
         self._idleness = Idleness(self._ledger)
         self._loop: asyncio.AbstractEventLoop | None = None  # set exactly while tasks are taken
         self._home: asyncio.AbstractEventLoop | None = None  # where it ran last; its tasks end there
+        self._process = 0  # of that loop
         self._stops: set[asyncio.Task[None]] = set()  # under way
         self._start: asyncio.Future[bool] | None = None  # the one under way, and whether it got there
         self._spared: set[TaskRecord] = set()  # tasks that called stop() themselves
@@ -195,6 +198,7 @@ class AsyncTaskWorker:
 
     async def _begin(self) -> None:
         loop = self._home = asyncio.get_running_loop()
+        self._process = os.getpid()
         self._start = start = loop.create_future()
         try:
             await self._backend.start()
@@ -207,11 +211,12 @@ class AsyncTaskWorker:
         """Take nothing new, let running tasks finish, then cut off the rest. Records stay readable.
 
         What had not started ends cancelled; where tasks are durable it stays for the next start,
-        and so does what is cut off. It returns within *timeout* + 1 seconds whatever the tasks
-        do, short of blocking the event loop. Called inside a task, it does not wait
-        for that task, which goes on until it ends or somebody else stops the worker once more.
-        Cancelling this call does not call off the stop; a second call with less time shortens
-        it. During a start it waits for that first. ``start()`` works again afterwards.
+        and so does what is cut off, unless it must not run twice: that ends failed. It returns
+        within *timeout* + 1 seconds whatever the tasks do, short of blocking the event loop.
+        Called inside a task, it does not wait for that task, which goes on until it ends or
+        somebody else stops the worker once more. Cancelling this call does not call off the
+        stop; a second call with less time shortens it. During a start it waits for that first.
+        ``start()`` works again afterwards.
 
         Args:
             timeout: Seconds running tasks may still take; None for any time.
@@ -353,6 +358,7 @@ class AsyncTaskWorker:
             InvalidCacheKeyError: Cache keys are validated, and this one is none to be used.
             WorkerNotRunningError: The worker was not started, or stops.
             WrongEventLoopError: It runs on another event loop.
+            ForkedWorkerError: It runs in the process that this one is a fork of.
             QueueFullError: The queue is full, and ``on_full`` is ``"error"`` or waiting would
                 never end.
         """
@@ -672,7 +678,7 @@ class AsyncTaskWorker:
     def _require_home(self) -> None:
         home = self._home
         if home is not None and home is not asyncio._get_running_loop() and not home.is_closed():
-            raise WrongEventLoopError
+            raise WrongEventLoopError if self._process == os.getpid() else ForkedWorkerError
 
 
 def _waiting_time(timeout: float | None) -> float | None:

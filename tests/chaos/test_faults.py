@@ -9,17 +9,22 @@ import pytest
 
 pytest.importorskip("apsw")
 
-from async_task_worker import AsyncTaskWorker, JournalError, TaskStatus
+from async_task_worker import AsyncTaskWorker, JournalError, TaskStatus, task
 from async_task_worker.backends.durable import DurableBackend
 from async_task_worker.journal.place import Place
 from tests.chaos import aftermath
 from tests.chaos.aftermath import FINAL
 from tests.chaos.disk import ERRORS, Disk, Fault
 from tests.chaos.lengths import FAULTS, report
-from tests.support.tasks import echo, sleep_for
+from tests.support.tasks import call_a_meeting, echo, meet, note, notes, open_gate, sleep_for, wait_at
 from tests.support.waiting import running
 
 CALLERS = 5
+
+
+@task("note_once", idempotent=False)
+async def note_once(label: str) -> None:
+    await note(label)
 
 
 async def call(worker: AsyncTaskWorker, caller: int, refused: list[str]) -> list[str]:
@@ -75,6 +80,69 @@ async def test_what_could_not_be_written_when_a_task_ended_is_written_later(fold
         await asyncio.sleep(3)
         assert (await worker.search_tasks(TaskStatus.COMPLETED)).tasks[0].id == task_id
         assert not worker._backend._journal._backlog  # type: ignore[attr-defined]
+    disk.unregister()
+
+
+async def test_a_task_that_must_not_run_twice_waits_again_if_the_worker_stops_before_it_is_called(
+    folder: Path,
+) -> None:
+    disk = Disk()
+    worker = AsyncTaskWorker(max_workers=1, backend=DurableBackend(Place(folder / "tasks.db"), disk.connect))
+    async with worker:
+        first, second = await worker.add_task(wait_at, "gate"), await worker.add_task(note_once, "charge")
+        disk.break_down(Fault("write", 1, ERRORS["disk full"], times=1_000_000))
+        open_gate("gate")
+        await running(worker, second)  # but that cannot be written down, so it is not called
+        await worker.stop(timeout=0)
+        waits, called = worker.get_task_info(second), list(notes)
+        disk.heal()
+        await worker.start()
+        await worker.wait_for_tasks([second])
+        assert waits is not None
+        assert (waits.status, called, notes) == (TaskStatus.PENDING, [], ["charge"])
+    disk.unregister()
+    assert aftermath.read(folder / "tasks.db")[first].status == FINAL
+
+
+LONG = "x" * 100_000
+"""An argument that is not read along with the rest of its task."""
+
+
+async def left_waiting(worker: AsyncTaskWorker) -> str:
+    """Return a task that an earlier worker has left, and that runs after one that waits for us to :func:`meet`."""
+    call_a_meeting(of=2)
+    first, second = await worker.add_task(meet), await worker.add_task(echo, LONG)
+    await running(worker, first)
+    await worker.stop(timeout=0)
+    await worker.start()
+    await running(worker, first)
+    return second
+
+
+async def test_a_task_whose_arguments_cannot_be_read_for_a_while_waits_for_them(folder: Path) -> None:
+    disk = Disk()
+    worker = AsyncTaskWorker(max_workers=1, backend=DurableBackend(Place(folder / "tasks.db"), disk.connect))
+    async with worker:
+        task_id = await left_waiting(worker)
+        disk.break_down(Fault("read", 1, ERRORS["I/O error"], times=5))
+        await meet()
+        assert await worker.get_task_future(task_id) == LONG
+        assert disk.fault is None
+    disk.unregister()
+
+
+async def test_a_worker_stops_while_a_task_waits_for_its_arguments(folder: Path) -> None:
+    disk = Disk()
+    worker = AsyncTaskWorker(max_workers=1, backend=DurableBackend(Place(folder / "tasks.db"), disk.connect))
+    async with worker:
+        task_id = await left_waiting(worker)
+        disk.break_down(Fault("read", 1, ERRORS["I/O error"], times=1_000))
+        await meet()
+        await running(worker, task_id)
+        await worker.stop(timeout=5)
+        info = worker.get_task_info(task_id)
+        assert info is not None
+        assert info.status is TaskStatus.PENDING
     disk.unregister()
 
 

@@ -133,4 +133,4 @@ def test_a_forked_process_is_told_that_the_worker_is_not_its_own(backend: Backen
         check=False,
         cwd=Path(__file__).parents[2],
     )
-    assert ran.stdout.splitlines() == ["child: WrongEventLoopError", "parent: fine"], ran.stderr
+    assert ran.stdout.splitlines() == ["child: ForkedWorkerError", "parent: fine"], ran.stderr

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,16 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.sources import copy_two_packages
+
 SCRIPT = Path(__file__).parents[2] / "examples" / "census.py"
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with two packages of the standard library, and one package that is installed."""
-    folder = tmp_path_factory.mktemp("sources")
-    for package in (json, asyncio):
-        source = Path(package.__file__).parent
-        shutil.copytree(source, folder / source.name, ignore=shutil.ignore_patterns("__pycache__"))
+    folder = copy_two_packages(tmp_path_factory.mktemp("sources"))
     installed = folder / "site-packages" / "installed.py"
     installed.parent.mkdir()
     installed.write_text("left = 'out'\n")

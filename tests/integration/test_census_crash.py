@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +13,8 @@ from pathlib import Path
 
 import psutil
 import pytest
+
+from tests.support.sources import copy_two_packages
 
 pytestmark = pytest.mark.slow
 
@@ -59,11 +59,7 @@ ROWS = {
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with two packages of the standard library."""
-    folder = tmp_path_factory.mktemp("sources")
-    for package in (json, asyncio):
-        source = Path(package.__file__).parent
-        shutil.copytree(source, folder / source.name, ignore=shutil.ignore_patterns("__pycache__"))
-    return folder
+    return copy_two_packages(tmp_path_factory.mktemp("sources"))
 
 
 def census(

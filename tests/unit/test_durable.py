@@ -25,6 +25,7 @@ from async_task_worker import (
     NotRegisteredError,
     NotStorableError,
     TaskInfo,
+    TaskInterruptedError,
     TaskStatus,
     WorkerNotRunningError,
     get_task_function,
@@ -35,7 +36,18 @@ from async_task_worker.journal import payload
 from async_task_worker.journal.place import network_file_system
 from async_task_worker.registry import _REGISTRY
 from tests.support import tasks
-from tests.support.tasks import add, collect, echo, fail_with, note, open_gate, report_progress, sleep_for, wait_at
+from tests.support.tasks import (
+    add,
+    collect,
+    echo,
+    fail_with,
+    note,
+    open_gate,
+    report_progress,
+    sleep_for,
+    take_turns,
+    wait_at,
+)
 from tests.support.virtual_time import run_virtual
 from tests.support.waiting import finished, running, settled
 
@@ -59,6 +71,17 @@ async def make_bytes(count: int) -> bytes:
 @task("only_once", idempotent=False)
 async def only_once() -> None:
     await asyncio.sleep(3600)
+
+
+@task("wait_once", idempotent=False)
+async def wait_once(what: str) -> str:
+    open_gate("called")
+    return await tasks.note(what, gate="gate")
+
+
+@task("refuse_to_stop_once", idempotent=False)
+async def refuse_to_stop_once(gate: str) -> None:
+    await tasks.stubborn(gate)
 
 
 @task("count_once", idempotent=False)
@@ -212,11 +235,44 @@ async def test_a_file_of_a_later_version_is_refused(opened: Open, path: Path) ->
         await opened()
 
 
+@pytest.mark.parametrize(
+    ("damage", "what"),
+    [
+        ("DROP TABLE fact", "lacks fact"),
+        ("DROP TABLE task", "lacks task, task_created, .*, task_running"),
+        ("DROP INDEX task_pending", "lacks task_pending"),
+        ("PRAGMA user_version = 1", "does not say which version"),
+        ("PRAGMA user_version = 0", "does not say which version"),
+        ("PRAGMA user_version = -1", "does not say which version"),
+    ],
+)
+async def test_a_file_that_lacks_something_says_what_and_is_left_alone(
+    opened: Open, path: Path, damage: str, what: str
+) -> None:
+    worker = await opened()
+    await worker.add_task(echo, 1)
+    await worker.stop()
+    in_file(path, damage)
+    before = path.read_bytes()  # noqa: ASYNC240 - it takes no time
+    with pytest.raises(JournalDamagedError, match=what):
+        await opened()
+    assert path.read_bytes() == before  # noqa: ASYNC240
+
+
+async def test_a_file_of_an_earlier_version_is_brought_to_this_one(opened: Open, path: Path) -> None:
+    await (await opened()).stop()
+    for statement in ("DROP TABLE cached", "DROP TABLE cached_value", "PRAGMA user_version = 1"):
+        in_file(path, statement)
+    worker = await opened(cache_enabled=True, cache_adapter="sqlite")
+    assert await worker.get_task_future(await worker.add_task(echo, 1)) == 1
+
+
 @pytest.mark.parametrize(("name", "what"), [("missing/tasks.db", "no folder .*missing"), ("", "is a folder")])
 async def test_a_place_where_no_file_can_be_is_an_error_that_names_it(folder: Path, name: str, what: str) -> None:
     worker = AsyncTaskWorker(backend=f"sqlite:///{folder / name}")
-    with pytest.raises(JournalError, match=what):
+    with pytest.raises(JournalError, match=what) as caught:
         await worker.start()
+    assert "safe" not in str(caught.value)  # nobody has seen what is there
 
 
 async def test_a_relative_file_stays_where_it_is_when_the_current_folder_changes(
@@ -339,6 +395,59 @@ async def test_a_task_that_must_not_run_twice_ends_failed(opened: Open, path: Pa
     assert "must not run twice" in str(info.error)
 
 
+async def test_a_task_that_must_not_run_twice_ends_failed_when_the_worker_stops_in_the_middle_of_it(
+    opened: Open,
+) -> None:
+    first = await opened()
+    once, other = await first.add_task(wait_once, "charge"), await first.add_task(wait_at, "gate")
+    future = first.get_task_future(once)
+    await running(first, once)
+    await first.stop(timeout=0)
+    with pytest.raises(TaskInterruptedError, match="must not run twice"):
+        await future
+    ended = first.get_task_info(once)
+    second = await opened()
+    assert second.get_task_info(once) is None
+    open_gate("gate")
+    await second.wait_for_tasks([other])
+    written = await info_of(second, once)
+    for info in (written, ended):
+        assert info is not None
+        assert (info.status, info.error, info.attempt) == (TaskStatus.FAILED, str(TaskInterruptedError()), 1)
+    assert tasks.notes == ["charge"]
+
+
+async def test_it_does_so_if_it_takes_no_notice_of_the_stop(opened: Open) -> None:
+    worker = await opened()
+    task_id = await worker.add_task(refuse_to_stop_once, "gate")
+    await running(worker, task_id)
+    stop = asyncio.create_task(worker.stop(timeout=0))
+    assert (await finished(worker, task_id))[0].status is TaskStatus.FAILED
+    await stop
+
+
+async def test_it_does_so_too_if_it_had_waited_for_an_earlier_worker(opened: Open) -> None:
+    first = await opened(max_workers=1)
+    await first.add_task(wait_at, "gate", priority=1)
+    task_id = await first.add_task(wait_once, "charge")
+    await first.stop(timeout=0)
+    second = await opened()
+    await running(second, task_id)
+    await second.stop(timeout=0)
+    info = second.get_task_info(task_id)
+    assert info is not None
+    assert (info.status, info.error) == (TaskStatus.FAILED, str(TaskInterruptedError()))
+
+
+async def test_who_waits_for_a_task_that_must_not_run_twice_and_does_the_same_has_not_run(opened: Open) -> None:
+    worker = await opened(cache_enabled=True)
+    leader, follower = [await worker.add_task(refuse_to_stop_once, "gate") for _ in range(2)]
+    await running(worker, leader)
+    await worker.stop(timeout=0)
+    found = [worker.get_task_info(task_id).status for task_id in (leader, follower)]  # type: ignore[union-attr]
+    assert found == [TaskStatus.FAILED, TaskStatus.PENDING]
+
+
 DIE_AT_ONCE = """
 import asyncio, os, sys
 from async_task_worker import AsyncTaskWorker, task
@@ -367,6 +476,35 @@ async def test_a_task_that_must_not_run_twice_does_not_even_if_its_process_dies_
         await first.stop(timeout=0)
     assert subprocess.run([sys.executable, "-c", DIE_AT_ONCE, path], check=False).returncode == 9  # noqa: ASYNC221
     assert "must not run twice" in str((await info_of(await opened(), "charge")).error)
+
+
+POISON = """
+import asyncio, os, sys
+from async_task_worker import AsyncTaskWorker, task
+
+@task("poison")
+async def poison(): os._exit(9)
+
+async def main():
+    async with AsyncTaskWorker(backend=f"sqlite:///{sys.argv[1]}?max_recoveries=2") as worker:
+        if await worker.fetch_task_info("poison") is None:
+            await worker.add_task(poison, task_id="poison")
+        await worker.drain()
+
+asyncio.run(main())
+"""
+
+
+async def test_a_task_its_process_dies_of_at_once_is_run_once_more_than_deaths_are_counted(
+    opened: Open, path: Path
+) -> None:
+    """The first time it comes before the worker has written down that it runs."""
+    deaths = 0
+    while subprocess.run([sys.executable, "-c", POISON, path], check=False).returncode == 9:  # noqa: ASYNC221
+        deaths += 1
+    assert deaths in (2, 3)
+    info = await info_of(await opened(), "poison")
+    assert (info.status, info.error) == (TaskStatus.FAILED, "worker died 2 times while running this task")
 
 
 async def test_a_task_that_must_not_run_twice_can_be_cached(opened: Open) -> None:
@@ -520,6 +658,37 @@ async def test_a_backup_is_a_file_of_tasks(opened: Open, folder: Path) -> None:
         assert (await info_of(other, task_id)).result == "copied"
 
 
+@pytest.mark.schedules(20)
+async def test_a_backup_while_the_worker_stops_is_made_or_told_that_it_stopped(opened: Open, folder: Path) -> None:
+    worker = await opened()
+    await worker.add_task(echo, "copied", task_id="copied")
+    await worker.add_task(take_turns, 50)  # there is always something that a backup waits for
+    stop = asyncio.create_task(worker.stop())
+    backups = []
+    while not stop.done():
+        backups.append(asyncio.create_task(worker._backend.backup(folder / f"copy {len(backups)}.db")))
+        await asyncio.sleep(0)
+    outcomes = await asyncio.gather(*backups, return_exceptions=True)
+    assert {type(outcome) for outcome in outcomes} == {type(None), WorkerNotRunningError}
+    for number, outcome in enumerate(outcomes):
+        copy = folder / f"copy {number}.db"
+        made = copy.exists() and in_file(copy, "SELECT id FROM task WHERE id = 'copied'")
+        assert bool(made) is (outcome is None)
+
+
+@pytest.mark.schedules(20)
+async def test_a_search_while_the_worker_stops_finds_what_is_known(opened: Open) -> None:
+    worker = await opened()
+    await worker.add_task(take_turns, 50, task_id="known")
+    stop = asyncio.create_task(worker.stop())
+    searches = []
+    while not stop.done():
+        searches.append(asyncio.create_task(worker.search_tasks()))
+        await asyncio.sleep(0)
+    for page in await asyncio.gather(*searches):
+        assert [info.id for info in page.tasks] == ["known"]
+
+
 async def test_tasks_in_memory_have_no_backup(folder: Path) -> None:
     async with AsyncTaskWorker() as worker:
         with pytest.raises(JournalError, match="memory"):
@@ -607,27 +776,40 @@ async def test_who_waits_when_the_worker_stops_is_told_that_the_task_is_safe(ope
 
 FORK = """
 import asyncio, gc, os, sys
-from async_task_worker import AsyncTaskWorker, ForkedWorkerError, WrongEventLoopError
-from tests.support.tasks import echo
+from async_task_worker import AsyncTaskWorker, ForkedWorkerError
+from tests.support.tasks import echo, sleep_for
+
+async def refused(call):
+    try:
+        await call
+    except ForkedWorkerError:
+        return True
+
+async def all_refused(worker):
+    return all([
+        await refused(worker.start()),
+        await refused(worker.add_task(echo, 2, task_id="in the child")),
+        await refused(worker.submit(echo, [2], task_id="in the child")),
+        await refused(worker.cancel_task("waiting")),
+        await refused(worker.wait_for_tasks(["waiting"])),
+        await refused(worker.backup("copy of the child")),
+        await refused(worker.drain()),
+        await refused(worker.stop()),
+    ])
 
 async def main():
     worker = AsyncTaskWorker(backend="sqlite:///" + sys.argv[1])
     async with worker:
         await worker.add_task(echo, 1, task_id="before")
+        await worker.add_task(sleep_for, 0.1, task_id="waiting")
         child = os.fork()
         if not child:
-            try:
-                worker.add_task(echo, 2, task_id="in the child").send(None)
-            except WrongEventLoopError:  # asyncio knows of no running loop in a child
-                pass
-            worker._loop = worker._home = None
-            try:
-                worker._backend._journal.note(worker._ledger.get("before"))
-                asyncio.run(worker._backend.backup("copy of the child"))
-            except ForkedWorkerError:
-                del worker
-                gc.collect()  # what is closed now was opened by the parent
-                os._exit(7)
+            assert asyncio.run(all_refused(worker))
+            assert asyncio.run(refused(worker._backend.backup("copy of the child")))
+            worker._backend._journal.note(worker._ledger.get("before"))
+            del worker
+            gc.collect()  # what is closed now was opened by the parent
+            os._exit(7)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
         await worker.get_task_future(await worker.add_task(echo, 3, task_id="after"))
 
@@ -640,7 +822,7 @@ def test_a_fork_is_refused_and_does_no_harm(path: Path) -> None:
     command = [sys.executable, "-W", "ignore", "-c", FORK, str(path)]
     done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert in_file(path, "SELECT id FROM task ORDER BY seq") == [("before",), ("after",)]
+    assert in_file(path, "SELECT id FROM task ORDER BY seq") == [("before",), ("waiting",), ("after",)]
     assert in_file(path, "PRAGMA integrity_check") == [("ok",)]
     assert issubclass(ForkedWorkerError, RuntimeError)
 
@@ -711,6 +893,23 @@ def test_what_ran_on_a_closed_loop_is_counted_once(path: Path) -> None:
 
     leave_a_loop_behind(leave_behind)
     assert {status: count for status, count in run_virtual(go_on).items() if count} == {"completed": 1}
+
+
+def test_what_must_not_run_twice_and_ran_on_a_closed_loop_ended_failed(path: Path) -> None:
+    worker = AsyncTaskWorker(backend=f"sqlite:///{path}?durability=process")
+
+    async def leave_behind() -> None:
+        await worker.start()
+        await worker.add_task(wait_once, "charge", task_id="left")
+        await wait_at("called")
+
+    async def go_on() -> str | None:
+        async with worker:
+            return (await info_of(worker, "left")).error
+
+    leave_a_loop_behind(leave_behind)
+    assert run_virtual(go_on) == str(TaskInterruptedError())
+    assert in_file(path, "SELECT status, error FROM task") == [(3, str(TaskInterruptedError()))]
 
 
 def leave_a_loop_behind(what: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -40,7 +40,7 @@ NAMES = [
     ),
     *("NotRegisteredError", "NotStorableError", "JournalError", "JournalInUseError", "JournalDamagedError"),
     *("ForkedWorkerError", "MissingResult"),
-    *("QueueFullError", "TaskFailedError", "TaskCancelledError", "TaskTimeoutError"),
+    *("QueueFullError", "TaskFailedError", "TaskCancelledError", "TaskTimeoutError", "TaskInterruptedError"),
     *("AsyncCacheAdapter", "CacheAdapter"),
 ]
 REQUIRED = inspect.Parameter.empty

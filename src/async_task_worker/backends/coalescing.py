@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ..exceptions import TaskTimeoutError
+from ..exceptions import TaskInterruptedError, TaskTimeoutError
 from ..ledger import Ledger
 from ..outcome import CUT_SHORT, GIVEN_BACK, Outcome, completed
 from ..pool import WorkerPool
@@ -191,5 +191,5 @@ def _tells(outcome: Outcome, record: TaskRecord) -> bool:
     """Whether the end of a task says something about others that do the same, not just about itself."""
     status, _, error = outcome
     if status is FAILED:
-        return not (isinstance(error, TaskTimeoutError) and error.task_id == record.id)
+        return not (isinstance(error, TaskTimeoutError | TaskInterruptedError) and error.task_id == record.id)
     return status is COMPLETED

@@ -8,18 +8,26 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from uuid_utils import uuid7
 
 from ..events import CREATED
-from ..exceptions import DuplicateTaskError, JournalError, NotRegisteredError, WorkerNotRunningError
+from ..exceptions import (
+    DuplicateTaskError,
+    ForkedWorkerError,
+    JournalDamagedError,
+    JournalError,
+    NotRegisteredError,
+    TaskInterruptedError,
+    WorkerNotRunningError,
+)
 from ..executor import CALLS, current_record
 from ..journal.connection import Connect, connect
 from ..journal.place import Place, place_of
 from ..journal.sqlite import SqliteJournal
 from ..journal.waking import Waking, without_collections
-from ..outcome import GIVEN_BACK, Outcome, completed
+from ..outcome import GIVEN_BACK, Outcome, completed, failed
 from ..pool import WorkerPool
 from ..queue import TaskQueue
 from ..record import TaskRecord
@@ -42,10 +50,15 @@ from .local import LocalBackend
 
 logger = logging.getLogger(__name__)
 
+_T = TypeVar("_T")
+
 _UNFINISHED: Final = frozenset({PENDING, RUNNING})
 
 _PATIENCE: Final = 1.0
-"""Seconds between two tries to write down that a task runs."""
+"""Seconds between two tries to write down that a task runs, or to read what it is called with."""
+
+_CALLED: Final = object()
+"""In place of the function of a record: that was called, and must not be called once more."""
 
 
 class DurableBackend(LocalBackend):
@@ -83,7 +96,7 @@ class DurableBackend(LocalBackend):
         self._ledger = runtime.ledger
         self._queue = TaskQueue()
         self._pool = WorkerPool(
-            self._queue, runtime.executor, runtime.max_workers, ledger=runtime.ledger, stopped=GIVEN_BACK
+            self._queue, runtime.executor, runtime.max_workers, ledger=runtime.ledger, stopped=_cut_off
         )
         self._coalescing = Coalescing(self._ledger, self._queue, self._pool, self._ledger.enlist)
         self._journal = SqliteJournal(self._place, *self._ledger.keeping, self._connector)
@@ -105,7 +118,10 @@ class DurableBackend(LocalBackend):
         await self._pool.start()
 
     async def stop(self, timeout: float | None, spare: set[TaskRecord]) -> None:
-        """Give running tasks *timeout* seconds, put the rest back among what waits, let go of the file."""
+        """Give running tasks *timeout* seconds, put the rest back among what waits, let go of the file.
+
+        What must not run twice ends failed instead, if its function was called.
+        """
         self._pool.close()
         if self._room is not None:
             self._room.close()
@@ -133,8 +149,7 @@ class DurableBackend(LocalBackend):
 
     async def cancel(self, task_id: str) -> bool:
         """End a pending task at once, or tell a running one to stop; return when that is durable."""
-        if not self._journal.is_open:
-            raise WorkerNotRunningError("What is in the file can be cancelled while it is open")
+        self._require_open()
         call = object()
         self._cancelling.add(call)  # until this one is written, the file stays open
         try:
@@ -157,9 +172,11 @@ class DurableBackend(LocalBackend):
 
     async def search(self, query: TaskQuery) -> TaskPage:
         """Return the newest tasks of all times that match, from the cursor on."""
-        if not self._journal.is_open or (query.statuses is not None and query.statuses <= _UNFINISHED):
+        written = query.statuses is None or not query.statuses <= _UNFINISHED
+        if written and self._journal.is_open:
+            await self._journal.catch_up()
+        if not (written and self._journal.is_open):  # it may have been closed meanwhile
             return await super().search(query)
-        await self._journal.catch_up()
         page = await self._journal.search(query)
         return TaskPage([self._as_known(info) for info in page.tasks], page.next_cursor)
 
@@ -169,8 +186,17 @@ class DurableBackend(LocalBackend):
 
     async def backup(self, path: Path) -> None:
         """Write a copy of all that is durable into a new file."""
+        self._require_open()
         await self._journal.catch_up()
+        self._require_open()  # the worker may have stopped meanwhile
         await self._journal.back_up(path)
+
+    def _require_open(self) -> None:
+        """Say why, if the file cannot be used."""
+        if self._journal.is_inherited:
+            raise ForkedWorkerError
+        if not self._journal.is_open:
+            raise WorkerNotRunningError("The file of the tasks is open only while the worker runs")
 
     def _as_known(self, info: TaskInfo) -> TaskInfo:
         """Return the snapshot of this moment if the task is known: it has the objects themselves."""
@@ -279,12 +305,15 @@ class DurableBackend(LocalBackend):
         record = current_record()
         if record is None:
             raise RuntimeError("this runs as a task only")
-        if self._cautious or not is_idempotent(record.function.name):  # a task that kills its process is found out
+        once = not is_idempotent(record.function.name)
+        if self._cautious or once:  # a task that kills its process is found out
             await self._begin()
-        args, kwargs = await self._journal.arguments(record)
+        args, kwargs = await self._patiently(partial(self._journal.arguments, record))
         if not record.function.wants_progress(tuple(args), kwargs):
             progress.pop(PROGRESS_PARAMETER, None)
         function: Any = get_task_function(record.function.name)
+        if once:
+            record.func = _CALLED
         return await function(*args, **kwargs, **progress)
 
     def _begun(self, function: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
@@ -292,18 +321,24 @@ class DurableBackend(LocalBackend):
 
         async def begun(*args: Any, **kwargs: Any) -> Any:
             await self._begin()
+            if (record := current_record()) is not None:
+                record.func = _CALLED
             return await function(*args, **kwargs)
 
         setattr(begun, CALLS, function)
         return begun
 
     async def _begin(self) -> None:
-        """Return when it is durable that the task runs. While the disk takes nothing, the task waits for that."""
+        """Return when it is durable that the task runs."""
+        await self._patiently(self._journal.flush)
+
+    async def _patiently(self, ask: Callable[[], Awaitable[_T]]) -> _T:
+        """Return what *ask* does. While the disk gives or takes nothing, the task waits for that."""
         while True:
             try:
-                return await self._journal.flush()
-            except JournalError:
-                if not self._journal.is_open:
+                return await ask()
+            except JournalError as error:
+                if isinstance(error, JournalDamagedError) or not self._journal.is_open:
                     raise
                 await asyncio.sleep(_PATIENCE)
 
@@ -355,6 +390,11 @@ class DurableBackend(LocalBackend):
         while self._arriving or self._cancelling:
             await self._journal.catch_up()
             await asyncio.sleep(0)
+
+
+def _cut_off(record: TaskRecord) -> Outcome:
+    """Return how a task ends that does not before the worker stops: given back, unless that were to run it twice."""
+    return failed(TaskInterruptedError(task_id=record.id)) if record.func is _CALLED else GIVEN_BACK
 
 
 class _Waiting:

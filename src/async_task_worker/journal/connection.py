@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ APPLICATION_ID: Final = 0x41_54_57_31  # "ATW1", for file(1) and for us to know 
 MIGRATIONS: Final = ("schema.sql", "schema_2.sql")
 """Files that lead from one version to the next: the first makes version 1 of an empty file."""
 
+_CREATED: Final = re.compile(r"^CREATE (?:UNIQUE )?(?:TABLE|INDEX) (\w+)", re.MULTILINE)
 _WAL_PAGES: Final = 4000
 _CACHE_KIB: Final = 8 * 1024
 
@@ -32,7 +34,7 @@ def opened(place: Place, connect: Connect = connect) -> Any:
 
     Raises:
         JournalInUseError: Somebody else owns it.
-        JournalDamagedError: It is none of ours, of a later version, or does not pass the check.
+        JournalDamagedError: It is none of ours, of a later version, not whole, or does not pass the check.
         JournalError: It cannot be opened or made.
     """
     path = place.path
@@ -109,14 +111,23 @@ def _lock(connection: Any) -> None:
 
 
 def _version(connection: Any, path: Path) -> int:
-    """Return the version of the file, 0 for a new one; JournalDamagedError if it is none of ours."""
+    """Return the version of the file, 0 for a new one; JournalDamagedError if it is none of ours, or not whole."""
     version = _pragma(connection, "user_version")
-    tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
-    if (tables or version) and _pragma(connection, "application_id") != APPLICATION_ID:
+    found = {row[0] for row in connection.execute("SELECT name FROM sqlite_schema").fetchall()}
+    if (found or version) and _pragma(connection, "application_id") != APPLICATION_ID:
         raise JournalDamagedError(f"{path} is another program's database")
     if version > len(MIGRATIONS):
         raise JournalDamagedError(f"{path} was written by a later version of this package")
+    if version < 0 or not found.isdisjoint(_made_by(*MIGRATIONS[version:])):
+        raise JournalDamagedError(f"{path} does not say which version of this package wrote it")
+    if version and (missing := _made_by(MIGRATIONS[0]) - found):  # without what came later, tasks still run
+        raise JournalDamagedError(f"{path} lacks {', '.join(sorted(missing))}")
     return version
+
+
+def _made_by(*migrations: str) -> set[str]:
+    """Return the names of the tables and indexes that these migrations make."""
+    return {name for migration in migrations for name in _CREATED.findall(_script(migration))}
 
 
 def _set_up(connection: Any, place: Place) -> None:
@@ -138,11 +149,15 @@ def _migrate(connection: Any, version: int) -> None:
         return
     connection.execute("BEGIN IMMEDIATE")
     for name in MIGRATIONS[version:]:
-        for statement in _statements(Path(__file__).with_name(name).read_text(encoding="utf-8")):
+        for statement in _statements(_script(name)):
             connection.execute(statement)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
     connection.execute("COMMIT")
+
+
+def _script(migration: str) -> str:
+    return Path(__file__).with_name(migration).read_text(encoding="utf-8")
 
 
 def _pragma(connection: Any, name: str) -> int:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 
 MAX_RECOVERIES: Final = 3
-"""Deaths of its process that a task survives by default."""
+"""Deaths of its process at which a task ends failed by default."""
 
 _DIGITS: Final = 10
 """Of a number from an address, it has fewer."""
@@ -30,7 +30,8 @@ class Place:
         path: The file.
         survives_power_cuts: Whether each commit reaches the disk before it is acknowledged. If
             not, a power cut may lose the last seconds; a kill of the process never does.
-        max_recoveries: How many deaths of its process a running task survives.
+        max_recoveries: At how many deaths of its process a running task ends failed; 0 counts as 1.
+            One more, the first in a row, may come before it was written down that the task runs.
         checked: Whether the whole file is checked for damage when it is opened.
     """
 

@@ -103,6 +103,11 @@ class SqliteJournal:
         is_open = self._thread is not None and self._forks == _forks and not self._loop.is_closed()
         return is_open and not self._closing
 
+    @property
+    def is_inherited(self) -> bool:
+        """Whether another process, of which this one is a fork, has opened the file."""
+        return self._thread is not None and self._forks != _forks
+
     async def open(self) -> Opened:
         """Become the owner of the file; what ran when its last owner died is pending again."""
         self._leave()
