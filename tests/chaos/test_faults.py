@@ -11,6 +11,7 @@ pytest.importorskip("apsw")
 
 from async_task_worker import AsyncTaskWorker, JournalError, TaskStatus, task
 from async_task_worker.backends.durable import DurableBackend
+from async_task_worker.journal import recovery
 from async_task_worker.journal.place import Place
 from tests.chaos import aftermath
 from tests.chaos.aftermath import FINAL
@@ -119,6 +120,12 @@ async def left_waiting(worker: AsyncTaskWorker) -> str:
     return second
 
 
+@pytest.fixture
+def read_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recovery, "WINDOW", 0)
+
+
+@pytest.mark.usefixtures("read_one_by_one")
 async def test_a_task_whose_arguments_cannot_be_read_for_a_while_waits_for_them(folder: Path) -> None:
     disk = Disk()
     worker = AsyncTaskWorker(max_workers=1, backend=DurableBackend(Place(folder / "tasks.db"), disk.connect))
@@ -131,6 +138,7 @@ async def test_a_task_whose_arguments_cannot_be_read_for_a_while_waits_for_them(
     disk.unregister()
 
 
+@pytest.mark.usefixtures("read_one_by_one")
 async def test_a_worker_stops_while_a_task_waits_for_its_arguments(folder: Path) -> None:
     disk = Disk()
     worker = AsyncTaskWorker(max_workers=1, backend=DurableBackend(Place(folder / "tasks.db"), disk.connect))
