@@ -34,8 +34,10 @@ ADDED: Final = ("seq", "id", "name", "created_at", "arguments", "priority", "tim
 """Of a new task. Rows are as long as they need to be: what is left out is as the table has it, and costs nothing."""
 
 MOVED: Final = ("id", "status", "phase", "attempt", "changes", "progress", "started_at")
-DONE: Final = ("id", "attempt", "changes", "progress", "started_at", "ended_at", "result")
-"""Of a task that ran and completed: without the result if that is None."""
+DONE: Final = ("id", "started_at", "ended_at", "result")
+"""Of a task that completed at its first start without a report: without the result if that is None."""
+REPORTED: Final = (*DONE, "attempt", "changes", "progress")
+"""Of one that completed after more than that."""
 ENDED: Final = (*MOVED, "ended_at", "result", "error", "detail", "from_cache")
 """Of one that ended otherwise."""
 
@@ -77,7 +79,7 @@ def moved_row(record: TaskRecord) -> Row:
 
 
 def ended_row(record: TaskRecord) -> Row:
-    """Return what can change about a task, its end included: of :data:`DONE` if that is all, or of :data:`ENDED`."""
+    """Return what can change about a task, its end included: of :data:`DONE`, :data:`REPORTED` or :data:`ENDED`."""
     result: bytes | None = None
     error: str | None = None
     detail: bytes | None = None
@@ -87,8 +89,9 @@ def ended_row(record: TaskRecord) -> Row:
         if detail is None and record.attempt and (record.ticket is None or not record.ticket.from_cache):
             epoch = record.epoch
             started, ended = record.started + epoch, record.ended + epoch
-            done = (record.id, record.attempt, record.changes, record.progress, started, ended)
-            return done if result is None else (*done, result)
+            if record.attempt == 1 and not record.changes:
+                return (record.id, started, ended) if result is None else (record.id, started, ended, result)
+            return (record.id, started, ended, result, record.attempt, record.changes, record.progress)
     elif record.status is FAILED:
         error, detail = encoded_error(record)
     from_cache = record.ticket is not None and record.ticket.from_cache

@@ -20,7 +20,7 @@ from .base import Batch, Committed, Opened
 from .connection import Connect, connect, explained, opened
 from .place import Place
 from .recovery import recover
-from .rows import CODES, DONE, ENDED, MOVED, PIECES, Row, Statement, insertion, update
+from .rows import CODES, DONE, ENDED, MOVED, PIECES, REPORTED, Row, Statement, insertion, update
 
 _PURGED_AT_ONCE: Final = 500
 """Rows that one commit deletes at most, so that nobody waits for a large clearing."""
@@ -28,8 +28,9 @@ _PURGED_AT_ONCE: Final = 500
 _write_moved: Final = update(MOVED)
 _completed: Final = f"status = {CODES[COMPLETED]}, phase = NULL, "
 _write_ended: Final[dict[int, Statement]] = {
-    len(DONE) - 1: update(DONE[:-1], _completed),
-    len(DONE): update(DONE, _completed),
+    len(DONE) - 1: update(DONE[:-1], f"{_completed}attempt = 1, "),
+    len(DONE): update(DONE, f"{_completed}attempt = 1, "),
+    len(REPORTED): update(REPORTED, _completed),
     len(ENDED): update(ENDED),
 }
 _open: Final[weakref.WeakSet[Store]] = weakref.WeakSet()
