@@ -84,6 +84,21 @@ async def test_what_could_not_be_written_when_a_task_ended_is_written_later(fold
     disk.unregister()
 
 
+async def test_one_failure_while_the_worker_stops_loses_no_end(folder: Path) -> None:
+    disk = Disk()
+    worker = AsyncTaskWorker(max_workers=1_500, backend=DurableBackend(Place(folder / "tasks.db"), disk.connect))
+    await worker.start()
+    ids = await asyncio.gather(*(worker.add_task(wait_at, "gate") for _ in range(1_500)))
+    await running(worker, ids[-1])
+    await worker.search_tasks(limit=1)  # that they run is written
+    disk.break_down(Fault("write", 1, ERRORS["disk full"], times=1))
+    open_gate("gate")
+    await worker.stop()
+    assert disk.fault is None
+    assert {row.status for row in aftermath.read(folder / "tasks.db").values()} == {FINAL}
+    disk.unregister()
+
+
 async def test_a_task_that_must_not_run_twice_waits_again_if_the_worker_stops_before_it_is_called(
     folder: Path,
 ) -> None:

@@ -85,6 +85,28 @@ async def test_a_task_withdrawn_later_is_taken_out_by_the_next_commit() -> None:
     assert ([row for _, row, _ in group.added], group.withdrawn) == ([(3,), (4,)], [1])
 
 
+async def test_who_waits_behind_tasks_that_are_withdrawn_is_told_with_the_next_commit() -> None:
+    waits = Backlog()
+    waits.added.extend(arrivals(3 * backlog.AT_ONCE))
+    future = asyncio.get_running_loop().create_future()
+    waits.wait(future)
+    for number in range(3 * backlog.AT_ONCE):
+        waits.withdraw(number)
+    assert waits.take().waiting == [future]
+
+
+async def test_what_could_not_be_written_comes_first_and_all_who_wait_hear_of_it() -> None:
+    waits = Backlog()
+    records = [asked_for(task_id=str(number)) for number in range(2 * backlog.AT_ONCE)]
+    waits.noted.update((record.id, record) for record in records)
+    future = asyncio.get_running_loop().create_future()
+    waits.wait(future)
+    failed = waits.take()
+    waits.take_back(failed)
+    assert failed.waiting == [future]
+    assert waits.take().noted == records[: backlog.AT_ONCE]
+
+
 async def test_what_could_not_be_written_is_part_of_the_next_commit_as_it_is_then() -> None:
     waits = Backlog()
     record = asked_for(task_id="noted")

@@ -7,7 +7,9 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +34,11 @@ from async_task_worker import (
     register_task,
     task,
 )
-from async_task_worker.journal import payload
+from async_task_worker.journal import payload, telling
+from async_task_worker.journal.base import Unfinished
 from async_task_worker.journal.place import network_file_system
+from async_task_worker.journal.waking import Waking
+from async_task_worker.record import TaskRecord
 from async_task_worker.registry import _REGISTRY
 from tests.support import tasks
 from tests.support.tasks import (
@@ -553,6 +558,100 @@ async def test_a_name_now_bound_to_another_function_is_that_one(opened: Open) ->
         register_task("add", before)
 
 
+async def test_todays_function_gets_what_it_asks_for(opened: Open) -> None:
+    async def plain() -> str:
+        return "plain"
+
+    async def reporting(progress_callback: Callable[[float], None]) -> str:
+        progress_callback(0.5)
+        return "reporting"
+
+    kinds = {"plain": plain, "reporting": reporting}
+    for name, function in kinds.items():
+        register_task(name, function)
+    first = await opened(max_workers=1)
+    await first.add_task(wait_at, "gate")
+    ids = [await first.add_task(function) for function in kinds.values()]
+    await first.stop(timeout=0)
+    second = await opened(max_workers=1)
+    for name, function in zip(kinds, reversed(kinds.values()), strict=True):
+        register_task(name, function)
+    tasks.open_all_gates()
+    try:
+        assert await second.wait_for_tasks(ids) == ["reporting", "plain"]
+    finally:
+        for name in kinds:
+            del _REGISTRY._functions[name]
+
+
+@task("take_no_turns")
+async def take_no_turns() -> None:
+    """End at once."""
+
+
+def put_into(path: Path, count: int) -> None:
+    """Have so many tasks wait in the file."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        rows = ((f"task {number}", "take_no_turns", number) for number in range(count))
+        connection.executemany("INSERT INTO task (id, name, created_at) VALUES (?, ?, ?)", rows)
+
+
+async def test_a_start_that_is_called_off_while_it_reads_ends_soon_and_leaves_all_to_the_next(
+    opened: Open, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await (await opened()).stop()
+    put_into(path, 5_000)
+    taken = 0
+    take = Waking.take
+    loop, reads, goes_on = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
+
+    def slowly(waking: Waking, found: Unfinished) -> None:
+        nonlocal taken
+        taken += 1
+        loop.call_soon_threadsafe(reads.set)
+        goes_on.wait()
+        take(waking, found)
+
+    monkeypatch.setattr(Waking, "take", slowly)
+    worker = AsyncTaskWorker(backend=f"sqlite:///{path}", max_workers=1)
+    start = asyncio.create_task(worker.start())
+    await reads.wait()
+    start.cancel()
+    await asyncio.sleep(0)
+    goes_on.set()
+    await asyncio.wait([start])
+    assert (start.cancelled(), taken) == (True, 1)
+    monkeypatch.undo()
+    await worker.start()
+    assert worker.counts()[TaskStatus.PENDING] + worker.counts()[TaskStatus.RUNNING] == 5_000
+    await worker.stop(timeout=0)
+
+
+async def test_what_a_stop_cut_off_runs_after_the_next_start_while_a_task_that_stopped_the_worker_goes_on(
+    opened: Open,
+) -> None:
+    worker = await opened(max_workers=2)
+
+    @task("stop_and_go_on")
+    async def stop_and_go_on() -> None:
+        await wait_at("the stop")
+        await worker.stop(timeout=0)
+        await wait_at("the end")
+
+    stops, cut_off = await worker.add_task(stop_and_go_on), await worker.add_task(note, "cut off", gate="gate")
+    await running(worker, cut_off)
+    waiting = [await worker.add_task(note, number, priority=-number) for number in range(2)]
+    open_gate("the stop")
+    while worker.counts()[TaskStatus.RUNNING] > 1 or worker.is_running:
+        await asyncio.sleep(0.1)
+    open_gate("gate")
+    await worker.start()
+    await worker.wait_for_tasks([cut_off, *waiting])
+    assert tasks.notes == ["cut off", 1, "cut off", 0]
+    open_gate("the end")
+    await worker.wait_for_tasks([stops])
+
+
 async def test_a_recovered_task_reports_progress(opened: Open) -> None:
     first = await opened(max_workers=1)
     await first.add_task(wait_at, "gate")
@@ -876,6 +975,63 @@ def test_nobody_follows_what_a_closed_loop_left_behind(path: Path) -> None:
 
     leave_a_loop_behind(leave_behind)
     assert run_virtual(go_on) == "same"
+
+
+def test_a_function_registered_while_the_file_is_read_after_a_loop_was_closed_runs_its_tasks(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = AsyncTaskWorker(max_workers=1, backend=f"sqlite:///{path}")
+
+    async def make_the_file() -> None:
+        async with worker:
+            pass
+
+    run_virtual(make_the_file)
+    put_into(path, 2)
+    function, by_arrival = get_task_function("take_no_turns"), Waking.by_arrival
+    assert function is not None
+    monkeypatch.delitem(_REGISTRY._functions, "take_no_turns")
+    leave_a_loop_behind(worker.start)
+
+    def and_register(waking: Waking) -> dict[str, TaskRecord]:
+        register_task("take_no_turns", function)
+        return by_arrival(waking)
+
+    monkeypatch.setattr(Waking, "by_arrival", and_register)
+
+    async def go_on() -> list[str]:
+        async with worker:
+            await worker.drain()
+            return [info.status for info in worker.get_all_tasks()]
+
+    assert run_virtual(go_on) == ["completed"] * 2
+
+
+def test_one_who_was_told_on_a_closed_loop_takes_nothing_out_of_the_file(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = AsyncTaskWorker(max_workers=1, backend=f"sqlite:///{path}")
+    loop = asyncio.new_event_loop()
+    tell = telling._tell_some
+
+    def tell_and_stop(*args: Any) -> None:
+        tell(*args)
+        loop.stop()
+
+    monkeypatch.setattr(telling, "_tell_some", tell_and_stop)
+    loop.run_until_complete(worker.start())
+    adding = worker.add_task(echo, "told", task_id="told")
+    loop.create_task(adding)._log_destroy_pending = False  # type: ignore[attr-defined]
+    loop.run_forever()
+    loop.close()
+    monkeypatch.undo()
+
+    async def go_on() -> object:
+        async with worker:
+            adding.close()  # as the collector would do it some time
+            return await worker.get_task_future("told")
+
+    assert run_virtual(go_on) == "told"
 
 
 def test_what_ran_on_a_closed_loop_is_counted_once(path: Path) -> None:

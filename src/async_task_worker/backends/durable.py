@@ -7,6 +7,7 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -34,6 +35,7 @@ from ..record import TaskRecord
 from ..registry import (
     PROGRESS_PARAMETER,
     TaskFunction,
+    function_of,
     get_task_function,
     is_idempotent,
     registered_function,
@@ -113,6 +115,8 @@ class DurableBackend(LocalBackend):
         async with self._door:
             if not self._journal.is_open:
                 await self._take_up()
+            elif not self._pool.is_open:
+                self._take_back()
         if self._room is not None:
             self._room.open()
         await self._pool.start()
@@ -225,9 +229,8 @@ class DurableBackend(LocalBackend):
         self._arriving.add(record.id)
         try:
             await durable
-        except BaseException:
-            if durable.cancelled() or (durable.done() and durable.exception() is None):
-                self._journal.withdraw(seq)  # its caller was called off
+        except asyncio.CancelledError:
+            self._journal.withdraw(seq)  # its caller was called off
             raise
         finally:
             self._arriving.discard(record.id)
@@ -276,6 +279,7 @@ class DurableBackend(LocalBackend):
         self._forget_unregistered()
         found = await self._journal.open()
         self._pool.bury()  # before there are other records of the same tasks
+        self._pool.close()
         try:
             self._cautious = found.died
             with without_collections():
@@ -283,6 +287,13 @@ class DurableBackend(LocalBackend):
         except BaseException:
             await self._journal.close()
             raise
+
+    def _take_back(self) -> None:
+        """Queue what the last stop cut off, each in its place; the file stayed open for a task that goes on."""
+        self._queue.clear()
+        newest_first = self._ledger.select({PENDING})
+        waiting = [record for record in reversed(newest_first) if record.func is not None]
+        self._queue.fill(sorted(waiting, key=_priority))
 
     async def _read_unfinished(self) -> list[TaskRecord]:
         """Make what is left in the file known to the ledger; return it in the order of its turns."""
@@ -309,9 +320,11 @@ class DurableBackend(LocalBackend):
         if self._cautious or once:  # a task that kills its process is found out
             await self._begin()
         args, kwargs = await self._patiently(partial(self._journal.arguments, record))
-        if not record.function.wants_progress(tuple(args), kwargs):
+        function: Any = get_task_function(record.function.name)  # today's: it may have been registered anew
+        if not function_of(function).wants_progress(tuple(args), kwargs):
             progress.pop(PROGRESS_PARAMETER, None)
-        function: Any = get_task_function(record.function.name)
+        elif not progress:
+            progress = {PROGRESS_PARAMETER: self._ledger.reporter(record)}
         if once:
             record.func = _CALLED
         return await function(*args, **kwargs, **progress)
@@ -390,6 +403,9 @@ class DurableBackend(LocalBackend):
         while self._arriving or self._cancelling:
             await self._journal.catch_up()
             await asyncio.sleep(0)
+
+
+_priority: Final = attrgetter("priority")
 
 
 def _cut_off(record: TaskRecord) -> Outcome:

@@ -82,6 +82,7 @@ class Backlog:
 
     def take(self) -> Group:
         """Return what the next commit is to write: the oldest there is."""
+        most = max(len(self.added), len(self.noted))  # fewer than were ahead of somebody, if some were withdrawn
         added, self.added = self.added[:AT_ONCE], self.added[AT_ONCE:]
         noted = list(islice(self.noted.values(), AT_ONCE))
         if len(noted) == len(self.noted):
@@ -90,16 +91,17 @@ class Backlog:
             for record in noted:
                 del self.noted[record.id]
         withdrawn, self._withdrawn = self._withdrawn, []
-        behind = [(ahead - AT_ONCE, told) for ahead, told in self._waiting]
+        behind = [(min(ahead, most) - AT_ONCE, told) for ahead, told in self._waiting]
         self._waiting = [entry for entry in behind if entry[0] > 0]
         waiting = [told for ahead, told in behind if ahead <= 0]
         return Group(added, noted, withdrawn, waiting)
 
     def take_back(self, group: Group) -> None:
-        """Keep for a later commit what nobody is told the failure of."""
-        for record in group.noted:
-            self.noted.setdefault(record.id, record)
+        """Keep for a later commit what nobody is told the failure of. All who wait are to be told it."""
+        self.noted = {record.id: record for record in group.noted} | self.noted  # the oldest first
         self._withdrawn[:0] = group.withdrawn
+        group.waiting.extend(told for _, told in self._waiting)
+        self._waiting = []
 
     def forget(self) -> list[asyncio.Future[None]]:
         """Have nothing written; return the futures of those who wait for it."""

@@ -56,13 +56,14 @@ def recover(connection: Any, max_recoveries: int, now: float) -> Opened:
     return Opened(last_seq=last, finished=finished, died=in_use is not None)
 
 
-def read_unfinished(connection: Any, take: Callable[[Unfinished], None]) -> None:
-    """Hand *take* all pending tasks, some at a time, in the order of their turns."""
+def read_unfinished(connection: Any, take: Callable[[Unfinished], bool]) -> None:
+    """Hand *take* all pending tasks, some at a time, in the order of their turns, as long as it returns True."""
     last = _BEFORE_ALL
     with _small_cache(connection):
         while (found := _unfinished_after(connection, *last)).rows:
             last = found.rows[-1][3], found.rows[-1][0]
-            take(found)
+            if not take(found):
+                return
 
 
 @contextmanager

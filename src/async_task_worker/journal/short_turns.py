@@ -58,9 +58,9 @@ def _begin_anew() -> None:
     """Want no short turns in a fork, which has none of the threads that did."""
     global _lock  # noqa: PLW0603
     _lock = threading.Lock()
-    if _wanted:
-        _wanted.clear()
-        _lengthen()
+    _wanted.clear()
+    if _usual:
+        _lengthen()  # the fork may have come between any two steps of another thread
 
 
 if hasattr(os, "register_at_fork"):

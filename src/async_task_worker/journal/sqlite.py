@@ -132,7 +132,17 @@ class SqliteJournal:
         It is called in the thread of the file: a million rows that went from one processor to
         another would take a quarter longer.
         """
-        await self.read(partial(read_unfinished, take=take))
+        wanted = True
+
+        def take_on(found: Unfinished) -> bool:
+            take(found)
+            return wanted
+
+        try:
+            await self.read(partial(read_unfinished, take=take_on))
+        except BaseException:
+            wanted = False  # the thread goes on by itself: have it free soon, to close the file
+            raise
 
     def append(self, record: TaskRecord, *, once: bool) -> tuple[int, asyncio.Future[None]]:
         """Write down a new task; return its number, and a future that is done when it is durable.
@@ -216,6 +226,7 @@ class SqliteJournal:
             return
         self._closing = True
         try:
+            await self.catch_up()  # it may fail once
             await self.flush()
         except JournalError:
             logger.exception("The last notes could not be written; tasks that ended just now will run again")
@@ -243,7 +254,7 @@ class SqliteJournal:
             self._timer.cancel()
         for future in self._backlog.forget():
             if still_awaited(future):
-                future.cancel()
+                future.set_exception(JournalError("It was closed before that was written"))
         self._telling.forget()
         self._writing, self._timer, self._scheduled, self._closing = None, None, False, False
         self._window.forget()
