@@ -12,13 +12,15 @@ from pathlib import Path
 import pytest
 
 from async_task_worker import AsyncTaskWorker
+from async_task_worker.journal import short_turns
 from async_task_worker.journal.short_turns import SHORT, ShortTurns
 
 USUAL = 0.005
 
 
 @pytest.fixture(autouse=True)
-def usual() -> Iterator[None]:
+def usual(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(short_turns, "PROCESSORS", 2)
     before = sys.getswitchinterval()
     sys.setswitchinterval(USUAL)
     yield
@@ -43,6 +45,14 @@ def test_an_end_said_twice_ends_nobody_elses_work() -> None:
     first.end()
     assert interval() == SHORT
     second.end()
+
+
+def test_on_one_processor_turns_stay_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(short_turns, "PROCESSORS", 1)
+    work = ShortTurns()
+    assert interval() == USUAL
+    work.end()
+    assert interval() == USUAL
 
 
 def test_a_length_that_somebody_sets_meanwhile_stays() -> None:

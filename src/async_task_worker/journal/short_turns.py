@@ -16,16 +16,21 @@ from typing import Final
 SHORT: Final = 100e-6
 """Seconds a thread runs on when another wants to: less than a busy loop's turn takes."""
 
+PROCESSORS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+"""Of one alone, the two threads can only take turns: then long ones are better."""
+
 _lock = threading.Lock()
 _wanted: set[ShortTurns] = set()
 _usual = 0.0
 
 
 class ShortTurns:
-    """Turns are short from its making on, until each that was made has ended."""
+    """Turns are short from its making on, until each that was made has ended; on one processor they stay long."""
 
     def __init__(self) -> None:
         global _usual  # noqa: PLW0603 - it is about the process
+        if PROCESSORS == 1:
+            return
         with _lock:
             if not _wanted:
                 _usual = _length()
