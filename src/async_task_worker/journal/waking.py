@@ -6,7 +6,7 @@ import gc
 from array import array
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from itertools import chain, islice
+from itertools import islice
 from math import inf
 from operator import lt
 from typing import Any, Final
@@ -52,7 +52,7 @@ class Waking:
         self._run = run
         self._epoch = epoch
         self._last = -inf
-        self._seqs: list[array[int]] = []  # many small ones: one that grows is moved, and there twice, again and again
+        self._seqs = array("q")
         self.records: dict[str, TaskRecord] = {}
         self._functions: dict[str, tuple[TaskFunction, Callable[..., Any] | None]] = {}
 
@@ -84,14 +84,13 @@ class Waking:
             if longer:
                 self._complete(record, *found.more[seq])
         self._last = last
-        self._seqs.append(array("q", [row[0] for row in found.rows]))
+        self._seqs.extend([row[0] for row in found.rows])
 
     def by_arrival(self) -> dict[str, TaskRecord]:
         """Return the records by id, in the order in which the tasks were added. To be asked once."""
-        parts, self._seqs = self._seqs, []
-        if all(map(lt, chain.from_iterable(parts), islice(chain.from_iterable(parts), 1, None))):
+        seqs, self._seqs = self._seqs, array("q")
+        if all(map(lt, seqs, islice(seqs, 1, None))):
             return self.records
-        seqs = list(chain.from_iterable(parts))
         listed = list(self.records.items())
         return dict([listed[place] for place in sorted(range(len(seqs)), key=seqs.__getitem__)])
 
