@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 pytest.importorskip("apsw")
 
@@ -135,38 +137,37 @@ async def left_waiting(worker: AsyncTaskWorker) -> str:
     return second
 
 
-@pytest.fixture
-def read_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest_asyncio.fixture
+async def on_a_disk(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[AsyncTaskWorker, Disk]]:
+    """A started worker that reads arguments one task at a time, and the disk of its file."""
     monkeypatch.setattr(recovery, "WINDOW", 0)
-
-
-@pytest.mark.usefixtures("read_one_by_one")
-async def test_a_task_whose_arguments_cannot_be_read_for_a_while_waits_for_them(folder: Path) -> None:
     disk = Disk()
-    worker = AsyncTaskWorker(max_workers=1, backend=DurableBackend(Place(folder / "tasks.db"), disk.connect))
-    async with worker:
-        task_id = await left_waiting(worker)
-        disk.break_down(Fault("read", 1, ERRORS["I/O error"], times=5))
-        await meet()
-        assert await worker.get_task_future(task_id) == LONG
-        assert disk.fault is None
+    async with AsyncTaskWorker(1, backend=DurableBackend(Place(folder / "tasks.db"), disk.connect)) as worker:
+        yield worker, disk
     disk.unregister()
 
 
-@pytest.mark.usefixtures("read_one_by_one")
-async def test_a_worker_stops_while_a_task_waits_for_its_arguments(folder: Path) -> None:
-    disk = Disk()
-    worker = AsyncTaskWorker(max_workers=1, backend=DurableBackend(Place(folder / "tasks.db"), disk.connect))
-    async with worker:
-        task_id = await left_waiting(worker)
-        disk.break_down(Fault("read", 1, ERRORS["I/O error"], times=1_000))
-        await meet()
-        await running(worker, task_id)
-        await worker.stop(timeout=5)
-        info = worker.get_task_info(task_id)
-        assert info is not None
-        assert info.status is TaskStatus.PENDING
-    disk.unregister()
+async def test_a_task_whose_arguments_cannot_be_read_for_a_while_waits_for_them(
+    on_a_disk: tuple[AsyncTaskWorker, Disk],
+) -> None:
+    worker, disk = on_a_disk
+    task_id = await left_waiting(worker)
+    disk.break_down(Fault("read", 1, ERRORS["I/O error"], times=5))
+    await meet()
+    assert await worker.get_task_future(task_id) == LONG
+    assert disk.fault is None
+
+
+async def test_a_worker_stops_while_a_task_waits_for_its_arguments(on_a_disk: tuple[AsyncTaskWorker, Disk]) -> None:
+    worker, disk = on_a_disk
+    task_id = await left_waiting(worker)
+    disk.break_down(Fault("read", 1, ERRORS["I/O error"], times=1_000))
+    await meet()
+    await running(worker, task_id)
+    await worker.stop(timeout=5)
+    info = worker.get_task_info(task_id)
+    assert info is not None
+    assert info.status is TaskStatus.PENDING
 
 
 async def test_what_waits_for_a_disk_that_fails_for_long_is_never_more_than_the_tasks_there_were(folder: Path) -> None:
