@@ -74,15 +74,15 @@ class NotStorableError(TaskWorkerError, TypeError):
     """A durable task's arguments are written down, and these would not come back. Pass plain data or a dataclass."""
 
 
-class JournalError(TaskWorkerError, OSError):
+class StorageError(TaskWorkerError, OSError):
     """The file of the tasks could not be used, and is left as it was. Mend the cause and call again."""
 
 
-class JournalInUseError(JournalError):
+class StorageInUseError(StorageError):
     """Another worker has this file of tasks open. Stop that one first, or give this one a file of its own."""
 
 
-class JournalDamagedError(JournalError):
+class StorageDamagedError(StorageError):
     """This is no file of tasks that can be read. Choose another one, or restore a backup."""
 
 

@@ -71,7 +71,7 @@ class WorkerPool:
         """Whether to :meth:`wake` it: open, with a free slot, and nothing under way to fill that."""
         self._slots: list[Slot] = []  # made when first needed
         self._free: list[Slot] = []
-        self._zombies: set[Slot] = set()  # left behind, still going; the loop alone holds Tasks weakly
+        self._abandoned: set[Slot] = set()  # left behind, still going; the loop alone holds Tasks weakly
         self._filling = False  # a fill is under way or has been scheduled
         self._idlers: list[tuple[asyncio.Future[None], set[TaskRecord]]] = []
 
@@ -96,9 +96,9 @@ class WorkerPool:
         return self._open
 
     @property
-    def zombies(self) -> int:
+    def abandoned_tasks(self) -> int:
         """How many tasks were left behind because they did not stop, and still go on."""
-        return len(self._zombies)
+        return len(self._abandoned)
 
     async def start(self) -> None:
         """Start running what is queued. Calling it again does nothing."""
@@ -218,7 +218,7 @@ class WorkerPool:
         """Free the slot, record how its task ended and start the next one."""
         if slot.watched:
             if slot.lost:
-                self._zombies.discard(slot)
+                self._abandoned.discard(slot)
                 return
             slot.tell()
         slot.record = slot.task = None
@@ -260,7 +260,7 @@ class WorkerPool:
     def _leave_behind(self, slot: Slot, record: TaskRecord) -> None:
         """Go on without a task that was told to stop and did not."""
         logger.warning("Task %s did not stop when told to; its slot goes on without it", record.id)
-        self._zombies.add(slot)
+        self._abandoned.add(slot)
         self._disown(slot, record, slot.cut_short(record))
 
     def _disown(self, slot: Slot, record: TaskRecord, outcome: Outcome) -> None:
@@ -278,7 +278,7 @@ class WorkerPool:
             for slot in tuple(self._slots):
                 if slot.record is not None:
                     self._disown(slot, slot.record, self._stopped(slot.record))
-            self._zombies.clear()
+            self._abandoned.clear()
 
     def _tell_idlers(self) -> None:
         running = self.running

@@ -175,9 +175,14 @@ class AsyncTaskWorker:
         return self._max_queue_size
 
     @property
-    def zombies(self) -> int:
+    def abandoned_tasks(self) -> int:
         """How many tasks were told to stop, did not within their grace, and still go on."""
-        return self._backend.zombies
+        return self._backend.abandoned_tasks
+
+    @property
+    def zombies(self) -> int:
+        """The former name of :attr:`abandoned_tasks`."""
+        return self.abandoned_tasks
 
     async def start(self) -> None:
         """Begin to take and run tasks. On a running worker it does nothing; during a stop it waits for that.
@@ -555,7 +560,7 @@ class AsyncTaskWorker:
             path: The file to be made. It is one that a worker can be started on.
 
         Raises:
-            JournalError: It exists or cannot be written, or the backend keeps tasks in memory only.
+            StorageError: It exists or cannot be written, or the backend keeps tasks in memory only.
             WorkerNotRunningError: The worker was not started, or stops.
         """
         self._require_own_loop()

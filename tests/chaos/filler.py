@@ -16,7 +16,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from async_task_worker import AsyncTaskWorker, JournalError, TaskStatus, task
+from async_task_worker import AsyncTaskWorker, StorageError, TaskStatus, task
 from tests.chaos import aftermath
 from tests.chaos.aftermath import FINAL
 
@@ -64,7 +64,7 @@ class Filler:
     async def add(self, task_id: str) -> bool:
         try:
             await self.worker.add_task(fill, PAYLOAD, task_id=task_id)
-        except JournalError as error:
+        except StorageError as error:
             self.refused.append(task_id)
             self.errors.add(str(error))
             return False
@@ -101,7 +101,7 @@ async def leave(path: Path, make_room: Callable[[], None]) -> Filler:
     """Stop while there is no room, try to start, and start again once there is some."""
     async with durable(path) as worker:
         filler = await fill_up(worker)
-    with suppress(JournalError):
+    with suppress(StorageError):
         async with durable(path):
             pass
     make_room()

@@ -11,7 +11,7 @@ import pytest_asyncio
 
 pytest.importorskip("apsw")
 
-from async_task_worker import AsyncTaskWorker, JournalError, TaskStatus, task
+from async_task_worker import AsyncTaskWorker, StorageError, TaskStatus, task
 from async_task_worker.backends.durable import DurableBackend
 from async_task_worker.journal import recovery
 from async_task_worker.journal.place import Place
@@ -37,7 +37,7 @@ async def call(worker: AsyncTaskWorker, caller: int, refused: list[str]) -> list
         task_id = f"{caller}.{number}"
         try:
             acknowledged.append(await worker.add_task(echo, number, task_id=task_id))
-        except JournalError:
+        except StorageError:
             refused.append(task_id)
             assert worker.get_task_info(task_id) is None
     return acknowledged
@@ -187,7 +187,7 @@ async def test_what_waits_for_a_disk_that_fails_for_long_is_never_more_than_the_
         waited, awaited = list(backlog.noted), backlog.is_awaited
         disk.heal()
         await asyncio.sleep(3)
-        assert (results, refused) == (list(range(20)), {JournalError})
+        assert (results, refused) == (list(range(20)), {StorageError})
         assert sorted(waited) == sorted(known)
         assert not awaited
         assert not backlog
@@ -210,7 +210,7 @@ async def test_a_cache_on_a_disk_with_faults_gives_no_wrong_result_and_fails_no_
                 for number in range(10):
                     try:
                         task_id = await worker.add_task(echo, number % 5)
-                    except JournalError:
+                    except StorageError:
                         continue
                     assert await worker.get_task_future(task_id) == number % 5
                 disk.heal()
@@ -229,7 +229,7 @@ async def test_a_cancellation_that_cannot_be_written_says_so(folder: Path) -> No
     async with worker:
         ids = [await worker.add_task(sleep_for, 3600) for _ in range(2)]
         disk.break_down(Fault("write", 1, ERRORS["disk full"], times=1_000_000))
-        with pytest.raises(JournalError):
+        with pytest.raises(StorageError):
             await worker.cancel_task(ids[1])
         disk.heal()
         assert await worker.cancel_task(ids[0])

@@ -219,7 +219,7 @@ async def test_what_a_task_returns_after_it_was_left_behind_is_not_kept(make_wor
     assert await worker.cancel_task(task_id)
     open_gate("gate")
     await settled()
-    assert worker.zombies == 0
+    assert worker.abandoned_tasks == 0
     assert worker.cache.statistics().sets == 0
     assert not worker.cache.task_key_map
 

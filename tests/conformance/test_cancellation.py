@@ -79,7 +79,7 @@ async def test_a_cancelled_task_may_clean_up_for_up_to_a_second(worker: AsyncTas
     assert await worker.cancel_task(task_id)
     assert now() - before == pytest.approx(0.9)
     assert tasks.notes == ["cleaned up"]
-    assert worker.zombies == 0
+    assert worker.abandoned_tasks == 0
 
 
 async def test_a_second_cancel_does_not_kill_the_cleaning_up(worker: AsyncTaskWorker) -> None:
@@ -98,9 +98,9 @@ async def test_cancelling_a_task_that_cleans_up_longer_is_no_longer_waited_for(w
     before = now()
     assert await worker.cancel_task(task_id)
     assert now() - before == 1
-    assert worker.zombies == 1
+    assert worker.abandoned_tasks == 1
     await time_passes(60)
-    assert worker.zombies == 0
+    assert worker.abandoned_tasks == 0
     assert tasks.notes == ["cleaned up"]
 
 
@@ -129,12 +129,12 @@ async def test_a_stubborn_task_is_abandoned_after_a_second(make_worker: MakeWork
     assert now() - before == 1
     abandoned = info_of(worker, task_id)
     assert abandoned.status is TaskStatus.CANCELLED
-    assert worker.zombies == 1
+    assert worker.abandoned_tasks == 1
     await slots_are_alive(worker, 1)
     events = heard_from(worker)
     open_gate("gate")
     await settled()
-    assert worker.zombies == 0
+    assert worker.abandoned_tasks == 0
     assert info_of(worker, task_id) == abandoned
     assert events == []
 

@@ -236,7 +236,7 @@ async def test_a_leader_that_is_left_behind_leaves_the_lead(make_worker: MakeWor
     await running(worker, leader)
     assert await worker.cancel_task(leader)
     await running(worker, follower)
-    assert worker.zombies == 1
+    assert worker.abandoned_tasks == 1
     open_gate("gate")
     assert (await ended(worker, follower)).result == "value"
 

@@ -53,7 +53,7 @@ async def test_an_abandoned_task_is_not_waited_for(worker: AsyncTaskWorker) -> N
     await running(worker, task_id)
     await worker.cancel_task(task_id)
     await worker.drain(timeout=0)
-    assert worker.zombies == 1
+    assert worker.abandoned_tasks == 1
 
 
 async def test_when_time_is_up_it_says_how_much_is_left_and_the_tasks_go_on(make_worker: MakeWorker) -> None:

@@ -117,11 +117,11 @@ async def test_an_abandoned_task_is_not_collected_as_garbage(worker: AsyncTaskWo
     await running(worker, task_id)
     await worker.cancel_task(task_id)
     gc.collect()
-    assert worker.zombies == 1
+    assert worker.abandoned_tasks == 1
     for future in _held_by_nobody:
         future.set_result("alive")
     await settled()
-    assert worker.zombies == 0
+    assert worker.abandoned_tasks == 0
     assert loop_errors == []
 
 

@@ -131,11 +131,11 @@ async def test_tasks_left_behind_by_a_stop_take_no_slot_after_the_next_start(
     await running(worker, *stuck)
     await worker.stop(timeout=0)
     await worker.start()
-    assert worker.zombies == 2
+    assert worker.abandoned_tasks == 2
     await slots_are_alive(worker, 2)
     open_gate("gate")
     await settled()
-    assert worker.zombies == 0
+    assert worker.abandoned_tasks == 0
     ended = TaskStatus.COMPLETED if backend.durable else TaskStatus.CANCELLED
     assert [status_of(worker, task_id) for task_id in stuck] == [ended] * 2
     await slots_are_alive(worker, worker.max_workers)

@@ -158,7 +158,7 @@ async def test_an_abandoned_task_reports_in_vain(worker: AsyncTaskWorker) -> Non
     before = info_of(worker, task_id)
     open_gate("gate")
     await settled()
-    assert worker.zombies == 0
+    assert worker.abandoned_tasks == 0
     assert info_of(worker, task_id) == before
     assert before.progress == 0.5
 

@@ -57,7 +57,7 @@ async def test_a_task_cut_off_by_stop_may_clean_up(worker: AsyncTaskWorker, back
     await worker.stop(timeout=1)
     assert tasks.notes == ["cleaned up"]
     assert status_of(worker, task_id) is backend.cut_off
-    assert worker.zombies == 0
+    assert worker.abandoned_tasks == 0
 
 
 async def test_a_task_that_returns_when_cut_off_keeps_what_it_returned(worker: AsyncTaskWorker) -> None:
@@ -75,10 +75,10 @@ async def test_stop_is_bounded_whatever_a_thousand_stubborn_tasks_do(make_worker
     await worker.stop(timeout=1)
     assert now() - before <= 2
     assert worker.counts()[backend.cut_off] == 1000
-    assert worker.zombies == 1000
+    assert worker.abandoned_tasks == 1000
     open_gate("gate")
     await settled()
-    assert worker.zombies == 0
+    assert worker.abandoned_tasks == 0
 
 
 async def test_tasks_that_wait_when_the_worker_stops_never_start(worker: AsyncTaskWorker, backend: Backend) -> None:

@@ -111,10 +111,10 @@ async def test_a_stubborn_late_task_is_abandoned_after_a_second(make_worker: Mak
     assert (infos[0].status, infos[0].run_time) == (TaskStatus.FAILED, 6)
     assert "5 seconds" in str(infos[0].error)
     assert (infos[1].result, infos[1].wait_time) == ("next", 6)
-    assert worker.zombies == 1
+    assert worker.abandoned_tasks == 1
     open_gate("gate")
     await settled()
-    assert worker.zombies == 0
+    assert worker.abandoned_tasks == 0
     assert info_of(worker, late) == infos[0]
 
 

@@ -20,7 +20,7 @@ async def test_health_counts_what_waits_and_runs(worker: AsyncTaskWorker, client
     await running(worker, *ids[:2])
     response = await client.get("/health")
     assert response.status_code == 200
-    expected = {"status": "ok", "worker_count": 2, "queue_size": 3, "running": 2, "zombies": 0}
+    expected = {"status": "ok", "worker_count": 2, "queue_size": 3, "running": 2, "abandoned_tasks": 0}
     assert response.json() == expected
 
 
@@ -42,7 +42,7 @@ async def test_stats_count_tasks_by_status_and_slots(worker: AsyncTaskWorker, cl
     await running(worker, await worker.add_task(wait_at, "gate"))
     stats = (await client.get("/stats")).json()
     assert stats["tasks"] == {"pending": 0, "running": 1, "completed": 1, "failed": 0, "cancelled": 0}
-    assert stats["slots"] == {"total": 2, "busy": 1, "zombies": 0}
+    assert stats["slots"] == {"total": 2, "busy": 1, "abandoned_tasks": 0}
 
 
 async def test_the_cache_tells_of_itself_and_can_be_cleared(make_worker: MakeWorker, serve: ServeWorker) -> None:

@@ -164,7 +164,7 @@ async def test_a_task_that_ignores_its_cancellation_is_left_behind(
     task_id = await worker.add_task(stubborn, "gate")
     await running(worker, task_id)
     assert (await client.post(f"/tasks/{task_id}/cancel")).json()["status"] == "cancelled"
-    assert (await client.get("/health")).json()["zombies"] == 1
+    assert (await client.get("/health")).json()["abandoned_tasks"] == 1
 
 
 async def test_the_params_of_tasks_that_are_forgotten_are_too(make_worker: MakeWorker, serve: ServeWorker) -> None:

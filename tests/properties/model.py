@@ -67,7 +67,7 @@ class Model:
     Attributes:
         now: The time.
         tasks: The tasks that are known, by id, in the order they were added.
-        zombies: Those left behind that still go on.
+        abandoned_tasks: Those left behind that still go on.
         is_open: Whether the worker runs.
         durable: Whether what has not ended when it stops waits for its next start.
     """
@@ -78,7 +78,7 @@ class Model:
         self.durable = durable
         self.now = now
         self.tasks: dict[str, Expected] = {}
-        self.zombies: list[Expected] = []
+        self.abandoned_tasks: list[Expected] = []
         self.is_open = False
         self._open_gates: set[str] = set()
         self._slots, self._limit, self._retention = slots, limit, retention
@@ -112,7 +112,7 @@ class Model:
         for task in self.of(RUNNING):
             if task.gate == gate:
                 self._return(task)
-        self.zombies = [task for task in self.zombies if task.gate != gate]
+        self.abandoned_tasks = [task for task in self.abandoned_tasks if task.gate != gate]
         self._fill()
 
     def close(self) -> None:
@@ -140,7 +140,7 @@ class Model:
             self._reach(task)
             self._fill()
         self.now = max(self.now, to)
-        self.zombies = [task for task in self.zombies if task.leaves > self.now + SAME_TIME]
+        self.abandoned_tasks = [task for task in self.abandoned_tasks if task.leaves > self.now + SAME_TIME]
         self._forget()
 
     def _reach(self, task: Expected) -> None:
@@ -191,7 +191,7 @@ class Model:
             self._end(task, FAILED if task.reason == "timeout" else CANCELLED)
 
     def _leave_behind(self, task: Expected) -> None:
-        self.zombies.append(replace(task))  # as it is now: the task itself may run once more
+        self.abandoned_tasks.append(replace(task))  # as it is now: the task itself may run once more
         self._give_in(task)
 
     def _end(self, task: Expected, status: TaskStatus) -> None:

@@ -374,7 +374,7 @@ class WorkerMachine(RuleBasedStateMachine):
         if not self.model_adds_in_unknown_order():
             assert list(known) == list(expected), "listed in the order they were added"
         assert self.worker.counts() == {**dict.fromkeys(TaskStatus, 0), **Counter(expected.values())}
-        assert self.worker.zombies == len(self.model.zombies)
+        assert self.worker.abandoned_tasks == len(self.model.abandoned_tasks)
         assert self.worker.is_running is self.model.is_open
 
     def check_that_final_states_never_change(self) -> None:
@@ -432,7 +432,7 @@ class WorkerMachine(RuleBasedStateMachine):
             tasks.open_all_gates()
             await asyncio.sleep(100)
             assert self.backend.durable or not [info for info in self.infos() if not info.finished]
-            assert self.worker.zombies == 0
+            assert self.worker.abandoned_tasks == 0
             for expected in self.model.tasks.values():
                 tasks.open_gate(str(expected.gate))  # for what is run only now
             await self.worker.start()

@@ -18,8 +18,8 @@ import pytest
 
 from async_task_worker import (
     AsyncTaskWorker,
-    JournalError,
     QueueFullError,
+    StorageError,
     TaskInfo,
     TaskStatus,
     WorkerNotRunningError,
@@ -163,7 +163,7 @@ class Program:
             begun, before = self.loop.time(), self.worker.get_task_info(task_id)
             try:
                 answer = await self.worker.cancel_task(task_id)
-            except (WorkerNotRunningError, JournalError):  # the file is closed, or was before that could be written
+            except (WorkerNotRunningError, StorageError):  # the file is closed, or was before that could be written
                 assert self.durable
                 return
             assert self.loop.time() <= begun + 1 + MARGIN, "a cancellation is answered within a second"
@@ -203,7 +203,7 @@ class Program:
             await self.worker.drain(timeout=1000)
             await self.worker.stop()
         self.witness.check()
-        assert self.worker.zombies == 0
+        assert self.worker.abandoned_tasks == 0
         assert asyncio.all_tasks() == {asyncio.current_task()}
         known = {info.id: info for info in self.worker.get_all_tasks()}
         assert set(self.accepted) <= set(known)

@@ -129,7 +129,7 @@ class Storm:
         await self.worker.drain()
         await asyncio.gather(*self.cancellers)
         open_all_gates()
-        while self.worker.zombies:
+        while self.worker.abandoned_tasks:
             await asyncio.sleep(1)
         await settled()
 
@@ -204,9 +204,9 @@ async def test_stop_is_bounded_with_a_thousand_tasks_that_ignore_it(make_worker:
     await worker.stop(timeout=1)
     assert time.monotonic() - begun < 2
     assert worker.counts()[backend.cut_off] == 1000
-    assert worker.zombies == 1000
+    assert worker.abandoned_tasks == 1000
     open_all_gates()
-    while worker.zombies:
+    while worker.abandoned_tasks:
         await asyncio.sleep(0)
 
 

@@ -77,7 +77,7 @@ async def construction() -> None:
 async def life(worker: AsyncTaskWorker) -> None:
     await worker.start()
     assert_type(worker.is_running, bool)
-    assert_type(worker.zombies, int)
+    assert_type(worker.abandoned_tasks, int)
     assert_type(worker.counts(), dict[TaskStatus, int])
     await worker.drain()
     await worker.drain(timeout=10)

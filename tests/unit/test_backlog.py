@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from async_task_worker import DuplicateTaskError, JournalError
+from async_task_worker import DuplicateTaskError, StorageError
 from async_task_worker.journal import backlog, telling
 from async_task_worker.journal.backlog import Arrival, Backlog, Group
 from async_task_worker.journal.telling import Telling
@@ -151,9 +151,9 @@ async def test_all_the_rest_is_told_at_once_when_the_file_is_closed(told: Told) 
 
 async def test_a_failure_and_a_taken_id_are_told_to_whom_they_concern(told: Told) -> None:
     failed, taken = arrivals(2), arrivals(2)
-    told.tell(group_of(failed), error=JournalError("disk full"))
+    told.tell(group_of(failed), error=StorageError("disk full"))
     told.tell(group_of(taken), taken=frozenset({1}))
-    assert [type(durable.exception()) for _, _, durable in failed] == [JournalError] * 2
+    assert [type(durable.exception()) for _, _, durable in failed] == [StorageError] * 2
     assert taken[0][2].result() is None
     assert type(taken[1][2].exception()) is DuplicateTaskError
 

@@ -20,12 +20,12 @@ from async_task_worker import (
     AsyncTaskWorker,
     DuplicateTaskError,
     ForkedWorkerError,
-    JournalDamagedError,
-    JournalError,
-    JournalInUseError,
     MissingResult,
     NotRegisteredError,
     NotStorableError,
+    StorageDamagedError,
+    StorageError,
+    StorageInUseError,
     TaskInfo,
     TaskInterruptedError,
     TaskStatus,
@@ -196,7 +196,7 @@ async def test_a_page_can_have_any_limit(opened: Open) -> None:
 async def test_a_second_owner_is_told_the_name_of_the_file_and_may_take_over(opened: Open, path: Path) -> None:
     first = await opened()
     second = AsyncTaskWorker(backend=f"sqlite:///{path}")
-    with pytest.raises(JournalInUseError, match=str(path)):
+    with pytest.raises(StorageInUseError, match=str(path)):
         await second.start()
     assert not second.is_running
     task_id = await first.add_task(echo, "still there")
@@ -222,21 +222,21 @@ def test_other_files_are_left_alone(path: Path) -> None:
     path.write_bytes(b"not a database, but somebody's work " * 100)
     before = path.read_bytes()
     worker = AsyncTaskWorker(backend=f"sqlite:///{path}")
-    with pytest.raises(JournalDamagedError, match=r"tasks\.db"):
+    with pytest.raises(StorageDamagedError, match=r"tasks\.db"):
         run_virtual(worker.start)
     assert path.read_bytes() == before
 
 
 async def test_another_programs_database_is_left_alone(opened: Open, path: Path) -> None:
     in_file(path, "CREATE TABLE invoice (number)")
-    with pytest.raises(JournalDamagedError, match="another program"):
+    with pytest.raises(StorageDamagedError, match="another program"):
         await opened()
 
 
 async def test_a_file_of_a_later_version_is_refused(opened: Open, path: Path) -> None:
     await (await opened()).stop()
     in_file(path, "PRAGMA user_version = 99")
-    with pytest.raises(JournalDamagedError, match="later version"):
+    with pytest.raises(StorageDamagedError, match="later version"):
         await opened()
 
 
@@ -259,7 +259,7 @@ async def test_a_file_that_lacks_something_says_what_and_is_left_alone(
     await worker.stop()
     in_file(path, damage)
     before = path.read_bytes()  # noqa: ASYNC240 - it takes no time
-    with pytest.raises(JournalDamagedError, match=what):
+    with pytest.raises(StorageDamagedError, match=what):
         await opened()
     assert path.read_bytes() == before  # noqa: ASYNC240
 
@@ -275,7 +275,7 @@ async def test_a_file_of_an_earlier_version_is_brought_to_this_one(opened: Open,
 @pytest.mark.parametrize(("name", "what"), [("missing/tasks.db", "no folder .*missing"), ("", "is a folder")])
 async def test_a_place_where_no_file_can_be_is_an_error_that_names_it(folder: Path, name: str, what: str) -> None:
     worker = AsyncTaskWorker(backend=f"sqlite:///{folder / name}")
-    with pytest.raises(JournalError, match=what) as caught:
+    with pytest.raises(StorageError, match=what) as caught:
         await worker.start()
     assert "safe" not in str(caught.value)  # nobody has seen what is there
 
@@ -303,7 +303,7 @@ async def test_a_damaged_index_is_found_if_asked_for(opened: Open, path: Path) -
     )
     connection.commit()
     connection.close()
-    with pytest.raises(JournalDamagedError, match="task_ended"):
+    with pytest.raises(StorageDamagedError, match="task_ended"):
         await opened("&check=yes")
 
 
@@ -751,7 +751,7 @@ async def test_a_backup_is_a_file_of_tasks(opened: Open, folder: Path) -> None:
     task_id = await worker.add_task(echo, "copied")
     await worker.get_task_future(task_id)
     await worker.backup(folder / "copy.db")
-    with pytest.raises(JournalError, match=r"copy\.db"):
+    with pytest.raises(StorageError, match=r"copy\.db"):
         await worker.backup(folder / "copy.db")
     async with AsyncTaskWorker(backend=f"sqlite:///{folder}/copy.db") as other:
         assert (await info_of(other, task_id)).result == "copied"
@@ -790,7 +790,7 @@ async def test_a_search_while_the_worker_stops_finds_what_is_known(opened: Open)
 
 async def test_tasks_in_memory_have_no_backup(folder: Path) -> None:
     async with AsyncTaskWorker() as worker:
-        with pytest.raises(JournalError, match="memory"):
+        with pytest.raises(StorageError, match="memory"):
             await worker.backup(folder / "copy.db")
     with pytest.raises(WorkerNotRunningError):
         await worker.backup(folder / "copy.db")

@@ -14,12 +14,12 @@ import async_task_worker
 from async_task_worker import (
     DuplicateTaskError,
     ForkedWorkerError,
-    JournalDamagedError,
-    JournalError,
-    JournalInUseError,
     NotRegisteredError,
     NotStorableError,
     QueueFullError,
+    StorageDamagedError,
+    StorageError,
+    StorageInUseError,
     TaskCancelledError,
     TaskFailedError,
     TaskInterruptedError,
@@ -44,9 +44,9 @@ BUILTIN = {
     TaskInterruptedError: Exception,
     NotRegisteredError: LookupError,
     NotStorableError: TypeError,
-    JournalError: OSError,
-    JournalInUseError: OSError,
-    JournalDamagedError: OSError,
+    StorageError: OSError,
+    StorageInUseError: OSError,
+    StorageDamagedError: OSError,
     ForkedWorkerError: RuntimeError,
 }
 EVERY = pytest.mark.parametrize("error", BUILTIN)

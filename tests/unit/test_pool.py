@@ -264,14 +264,14 @@ class TestLeavingBehind:
         await ENDINGS[reason](trio, record.id)
         await asyncio.sleep(1)
         assert record.status is (FAILED if reason == "timeout" else CANCELLED)
-        assert trio.pool.zombies == 1
+        assert trio.pool.abandoned_tasks == 1
         await trio.pool.start()
         await assert_all_slots_alive(trio)
 
         before = record.info()
         open_gate("gate")
         await settled()
-        assert trio.pool.zombies == 0
+        assert trio.pool.abandoned_tasks == 0
         assert record.info() == before
         await assert_all_slots_alive(trio)
 
@@ -279,11 +279,11 @@ class TestLeavingBehind:
         records = [trio.add(stubborn, "gate", timeout=1) for _ in range(10)]
         await asyncio.sleep(60)
         assert {record.status for record in records} == {FAILED}
-        assert trio.pool.zombies == 10
+        assert trio.pool.abandoned_tasks == 10
         await assert_all_slots_alive(trio)
         open_gate("gate")
         await settled()
-        assert trio.pool.zombies == 0
+        assert trio.pool.abandoned_tasks == 0
 
     async def test_its_late_progress_is_nobodys_business(self, trio: Trio) -> None:
         async def report_later(progress_callback: Callable[[float], None]) -> None:
@@ -601,11 +601,11 @@ class TestClosedLoop:
             await trio.pool.start()
             record = await trio.run(deaf)
             await trio.pool.cancel_running_task(record.id)
-            assert trio.pool.zombies == 1
+            assert trio.pool.abandoned_tasks == 1
 
         async def second() -> None:
             await trio.pool.start()
-            assert trio.pool.zombies == 0
+            assert trio.pool.abandoned_tasks == 0
             await trio.pool.stop()
 
         loop.run_until_complete(first())

@@ -38,7 +38,7 @@ NAMES = [
         "WorkerNotRunningError",
         "WrongEventLoopError",
     ),
-    *("NotRegisteredError", "NotStorableError", "JournalError", "JournalInUseError", "JournalDamagedError"),
+    *("NotRegisteredError", "NotStorableError", "StorageError", "StorageInUseError", "StorageDamagedError"),
     *("ForkedWorkerError", "MissingResult"),
     *("QueueFullError", "TaskFailedError", "TaskCancelledError", "TaskTimeoutError", "TaskInterruptedError"),
     *("AsyncCacheAdapter", "CacheAdapter"),

@@ -53,7 +53,7 @@ class Backend(Protocol):
         ...
 
     @property
-    def zombies(self) -> int:
+    def abandoned_tasks(self) -> int:
         """How many tasks were left behind and still go on."""
         ...
 
@@ -98,4 +98,4 @@ class Backend(Protocol):
         ...
 
     async def backup(self, path: Path) -> None:
-        """Write a copy of all tasks into a new file; JournalError if there is no such thing, or it fails."""
+        """Write a copy of all tasks into a new file; StorageError if there is no such thing, or it fails."""

@@ -17,9 +17,9 @@ from ..events import CREATED
 from ..exceptions import (
     DuplicateTaskError,
     ForkedWorkerError,
-    JournalDamagedError,
-    JournalError,
     NotRegisteredError,
+    StorageDamagedError,
+    StorageError,
     TaskInterruptedError,
     WorkerNotRunningError,
 )
@@ -350,8 +350,8 @@ class DurableBackend(LocalBackend):
         while True:
             try:
                 return await ask()
-            except JournalError as error:
-                if isinstance(error, JournalDamagedError) or not self._journal.is_open:
+            except StorageError as error:
+                if isinstance(error, StorageDamagedError) or not self._journal.is_open:
                     raise
                 await asyncio.sleep(_PATIENCE)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from pathlib import Path
 
-from ..exceptions import DuplicateTaskError, JournalError
+from ..exceptions import DuplicateTaskError, StorageError
 from ..outcome import CUT_SHORT
 from ..pool import WorkerPool
 from ..queue import TaskQueue
@@ -35,9 +35,9 @@ class LocalBackend:
             self._room = Room(runtime.max_queue_size, runtime.on_full, self._queue, self._pool, runtime.events)
 
     @property
-    def zombies(self) -> int:
+    def abandoned_tasks(self) -> int:
         """How many tasks were left behind and still go on."""
-        return self._pool.zombies
+        return self._pool.abandoned_tasks
 
     async def start(self) -> None:
         """Begin to run tasks on the running event loop."""
@@ -97,7 +97,7 @@ class LocalBackend:
 
     async def backup(self, path: Path) -> None:
         """Say that there is nothing to copy."""
-        raise JournalError(f"{path}: tasks in memory have no file that could be copied")
+        raise StorageError(f"{path}: tasks in memory have no file that could be copied")
 
     async def _submit_into(self, room: Room, record: TaskRecord) -> None:
         self._ledger.refuse_duplicate(record.id)

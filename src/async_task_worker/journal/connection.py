@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from ..exceptions import JournalDamagedError, JournalError, JournalInUseError
+from ..exceptions import StorageDamagedError, StorageError, StorageInUseError
 from .place import Place, network_file_system
 
 Connect = Callable[[Path], Any]
@@ -33,13 +33,13 @@ def opened(place: Place, connect: Connect = connect) -> Any:
     """Return a connection that owns the file, of the newest version, until it is closed.
 
     Raises:
-        JournalInUseError: Somebody else owns it.
-        JournalDamagedError: It is none of ours, of a later version, not whole, or does not pass the check.
-        JournalError: It cannot be opened or made.
+        StorageInUseError: Somebody else owns it.
+        StorageDamagedError: It is none of ours, of a later version, not whole, or does not pass the check.
+        StorageError: It cannot be opened or made.
     """
     path = place.path
     if kind := network_file_system(path):
-        raise JournalError(f"{path} lies on a network file system ({kind}), where locks cannot be relied on")
+        raise StorageError(f"{path} lies on a network file system ({kind}), where locks cannot be relied on")
     connection = None
     _refuse_at_sight(path)
     try:
@@ -54,38 +54,38 @@ def opened(place: Place, connect: Connect = connect) -> Any:
     except BaseException as error:
         if connection is not None:
             connection.close()
-        if isinstance(error, OSError | sqlite3.Error) and not isinstance(error, JournalError):
+        if isinstance(error, OSError | sqlite3.Error) and not isinstance(error, StorageError):
             raise explained(error, path) from error
         raise
     return connection
 
 
-def explained(error: Exception, path: Path) -> JournalError:
+def explained(error: Exception, path: Path) -> StorageError:
     """Return the error of ours that tells what a failure of the file's means."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return JournalInUseError(str(path))
+        return StorageInUseError(str(path))
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return JournalDamagedError(f"{path}: {error}")
+        return StorageDamagedError(f"{path}: {error}")
     reason = error.strerror if isinstance(error, OSError) else error
-    return JournalError(f"{path}: {reason}")
+    return StorageError(f"{path}: {reason}")
 
 
 def check(connection: Any, path: Path) -> None:
-    """Raise JournalDamagedError unless every page and index of the file is sound."""
+    """Raise StorageDamagedError unless every page and index of the file is sound."""
     found = [row[0] for row in connection.execute("PRAGMA integrity_check(5)").fetchall()]
     if found != ["ok"]:
-        raise JournalDamagedError(f"{path}: {'; '.join(found)}")
+        raise StorageDamagedError(f"{path}: {'; '.join(found)}")
 
 
 def _refuse_at_sight(path: Path) -> None:
     """Say of what cannot be the file why; of some of it SQLite says "disk I/O error" only."""
     if os.path.isdir(path):  # noqa: PTH112 - Path's raises if it may not look
-        raise JournalError(f"{path} is a folder")
+        raise StorageError(f"{path} is a folder")
     if os.path.exists(path) and not os.access(path, os.R_OK | os.W_OK):  # noqa: PTH110
-        raise JournalError(f"{path}: this process may not read and write it")
+        raise StorageError(f"{path}: this process may not read and write it")
     if path.parent.exists() and not os.access(path.parent, os.W_OK | os.X_OK):  # for the log beside the file
-        raise JournalError(f"{path}: this process may not make files in {path.parent}")
+        raise StorageError(f"{path}: this process may not make files in {path.parent}")
 
 
 def _make_private(path: Path) -> None:
@@ -99,7 +99,7 @@ def _make_private(path: Path) -> None:
     except FileExistsError:
         pass
     except FileNotFoundError:
-        raise JournalError(f"{path}: there is no folder {path.parent}") from None
+        raise StorageError(f"{path}: there is no folder {path.parent}") from None
 
 
 def _lock(connection: Any) -> None:
@@ -111,17 +111,17 @@ def _lock(connection: Any) -> None:
 
 
 def _version(connection: Any, path: Path) -> int:
-    """Return the version of the file, 0 for a new one; JournalDamagedError if it is none of ours, or not whole."""
+    """Return the version of the file, 0 for a new one; StorageDamagedError if it is none of ours, or not whole."""
     version = _pragma(connection, "user_version")
     found = {row[0] for row in connection.execute("SELECT name FROM sqlite_schema").fetchall()}
     if (found or version) and _pragma(connection, "application_id") != APPLICATION_ID:
-        raise JournalDamagedError(f"{path} is another program's database")
+        raise StorageDamagedError(f"{path} is another program's database")
     if version > len(MIGRATIONS):
-        raise JournalDamagedError(f"{path} was written by a later version of this package")
+        raise StorageDamagedError(f"{path} was written by a later version of this package")
     if version < 0 or not found.isdisjoint(_made_by(*MIGRATIONS[version:])):
-        raise JournalDamagedError(f"{path} does not say which version of this package wrote it")
+        raise StorageDamagedError(f"{path} does not say which version of this package wrote it")
     if version and (missing := _made_by(MIGRATIONS[0]) - found):  # without what came later, tasks still run
-        raise JournalDamagedError(f"{path} lacks {', '.join(sorted(missing))}")
+        raise StorageDamagedError(f"{path} lacks {', '.join(sorted(missing))}")
     return version
 
 

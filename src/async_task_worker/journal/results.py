@@ -19,7 +19,7 @@ from async_cache.adapters.guard import ERROR, Guard
 from async_cache.limits import FOR_EVER
 from async_cache.snapshot import Snapshot
 
-from ..exceptions import JournalError
+from ..exceptions import StorageError
 from .cached import CacheChanges, CachedRow, read_value
 from .outgoing import Entry, Outgoing
 
@@ -317,7 +317,7 @@ class SqliteCacheAdapter(Store):
         self._outgoing.wake()
         await self._file.flush()
         if self._outgoing.rests:
-            raise JournalError("cached results could not be deleted")
+            raise StorageError("cached results could not be deleted")
 
 
 def _expired(entry: Entry, now: float) -> bool:

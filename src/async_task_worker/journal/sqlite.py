@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..clock import Clock
-from ..exceptions import ForkedWorkerError, JournalError
+from ..exceptions import ForkedWorkerError, StorageError
 from ..loops import still_awaited
 from ..record import TaskRecord
 from ..search import TaskPage, TaskQuery
@@ -122,7 +122,7 @@ class SqliteJournal:
         if self._cache is not None:
             try:
                 self._cache.load(await self.read(read_rows))
-            except JournalError as error:  # tasks do without it
+            except StorageError as error:  # tasks do without it
                 self._cache.condemn(error)
         return found
 
@@ -192,7 +192,7 @@ class SqliteJournal:
 
     async def catch_up(self) -> None:
         """Have everything noted so far written, if that is possible now."""
-        with suppress(JournalError):
+        with suppress(StorageError):
             await self.flush()
 
     async def arguments(self, record: TaskRecord) -> tuple[list[Any], dict[str, Any]]:
@@ -228,7 +228,7 @@ class SqliteJournal:
         try:
             await self.catch_up()  # it may fail once
             await self.flush()
-        except JournalError:
+        except StorageError:
             logger.exception("The last notes could not be written; tasks that ended just now will run again")
         await self._write_cached()
         self._telling.finish()
@@ -239,7 +239,7 @@ class SqliteJournal:
 
     async def _write_cached(self) -> None:
         """Write what is left of cached results, as far as that takes no time worth mentioning."""
-        with suppress(JournalError, TimeoutError):
+        with suppress(StorageError, TimeoutError):
             async with asyncio.timeout(_PARTING):
                 while self._cache is not None and self._cache.waits:
                     await self.flush()
@@ -254,7 +254,7 @@ class SqliteJournal:
             self._timer.cancel()
         for future in self._backlog.forget():
             if still_awaited(future):
-                future.set_exception(JournalError("It was closed before that was written"))
+                future.set_exception(StorageError("It was closed before that was written"))
         self._telling.forget()
         self._writing, self._timer, self._scheduled, self._closing = None, None, False, False
         self._window.forget()
@@ -324,7 +324,7 @@ class SqliteJournal:
 
     def _require_own_process(self) -> None:
         if self._thread is None:
-            raise JournalError("It is not open")
+            raise StorageError("It is not open")
         if self._forks != _forks:
             raise ForkedWorkerError
 

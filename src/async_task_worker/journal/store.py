@@ -13,7 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
-from ..exceptions import JournalError
+from ..exceptions import StorageError
 from ..status import COMPLETED
 from . import cached
 from .base import Batch, Committed, Opened
@@ -72,7 +72,7 @@ class Store:
         finished = self._finished
         try:
             return Committed(self._commit(batch), None)
-        except JournalError as error:
+        except StorageError as error:
             self._finished = finished
             if batch.cached is None:
                 raise
@@ -102,7 +102,7 @@ class Store:
         try:
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         except OSError as error:
-            raise JournalError(f"{path}: {error}") from error
+            raise StorageError(f"{path}: {error}") from error
         with self._faults():
             self._run("VACUUM INTO ?", [str(path)])
 
@@ -181,7 +181,7 @@ class Store:
     @contextmanager
     def _faults(self) -> Iterator[None]:
         if self._connection is None:
-            raise JournalError(f"{self._place.path} is not open")
+            raise StorageError(f"{self._place.path} is not open")
         try:
             yield
         except sqlite3.Error as error:

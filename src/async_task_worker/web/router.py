@@ -27,7 +27,7 @@ from .waits import ServerExit
 
 NEEDED: Final = (
     *("submit", "fetch_task_info", "search_tasks", "get_task_info", "get_task_future", "cancel_task", "counts"),
-    *("events", "is_running", "max_workers", "zombies"),
+    *("events", "is_running", "max_workers", "abandoned_tasks"),
 )
 """What a worker must have to be served."""
 

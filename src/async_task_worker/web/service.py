@@ -26,7 +26,7 @@ class Counted(Protocol):
         ...
 
     @property
-    def zombies(self) -> int:
+    def abandoned_tasks(self) -> int:
         """How many tasks were left behind and still go on."""
         ...
 
@@ -55,7 +55,7 @@ class Service:
             "worker_count": worker.max_workers,
             "queue_size": counts[PENDING],
             "running": counts[RUNNING],
-            "zombies": worker.zombies,
+            "abandoned_tasks": worker.abandoned_tasks,
         }
         return (200 if worker.is_running else 503), body
 
@@ -72,7 +72,7 @@ class Service:
             "slots": {
                 "total": self._worker.max_workers,
                 "busy": min(counts[RUNNING], self._worker.max_workers),
-                "zombies": self._worker.zombies,
+                "abandoned_tasks": self._worker.abandoned_tasks,
             },
             "is_running": self._worker.is_running,
         }
