@@ -1,5 +1,6 @@
-"""What can go wrong, and how to mend it: each error's docstring is its message.
+"""What can go wrong, and how to fix it: each error's ``__doc__`` is its message.
 
+It is assigned, because ``python -OO`` removes docstrings and a message must not depend on that.
 Mistakes in an argument's type or value raise the builtin ``TypeError`` or
 ``ValueError``; the classes here name the situations a program may want to catch.
 """
@@ -22,40 +23,45 @@ class TaskWorkerError(Exception):
         self.task_id = task_id
 
     def __str__(self) -> str:
-        """Say what happened and, from the class's docstring, how to mend it."""
-        return ": ".join([*map(str, self.args), type(self).__doc__ or type(self).__name__])
+        """Return what happened, then the text of the class or of the nearest base class that has one."""
+        return ": ".join([*map(str, self.args), _text(type(self))])
+
+
+def _text(error: type[TaskWorkerError]) -> str:
+    own = error.__mro__[: error.__mro__.index(TaskWorkerError)]
+    return next((cls.__doc__ for cls in own if cls.__doc__ and issubclass(cls, TaskWorkerError)), error.__name__)
 
 
 class TaskNotFoundError(TaskWorkerError, KeyError):
-    """No task with this id is known here. It was never added, or its record is past its retention."""
+    __doc__ = "No task with this id is known here. It was never added, or its record is past its retention."
 
 
 class DuplicateTaskError(TaskWorkerError, ValueError):
-    """A task with this id exists already. Omit task_id to have one made, or choose another."""
+    __doc__ = "A task with this id exists already. Omit task_id to have one made, or choose another."
 
 
 class WorkerNotRunningError(TaskWorkerError, RuntimeError):
-    """The worker is not running. Call await worker.start() first, or use `async with worker:`."""
+    __doc__ = "The worker is not running. Call await worker.start() first, or use `async with worker:`."
 
 
 class WrongEventLoopError(TaskWorkerError, RuntimeError):
-    """The worker runs on another event loop. Go through asyncio.run_coroutine_threadsafe(..., loop)."""
+    __doc__ = "The worker runs on another event loop. Go through asyncio.run_coroutine_threadsafe(..., loop)."
 
 
 class QueueFullError(TaskWorkerError):
-    """The queue holds max_queue_size tasks. Add again later, or raise the limit."""
+    __doc__ = "The queue holds max_queue_size tasks. Add again later, or raise the limit."
 
 
 class TaskFailedError(TaskWorkerError):
-    """The task failed; its own error is the __cause__ of this one."""
+    __doc__ = "The task failed; its own error is the __cause__ of this one."
 
 
 class TaskCancelledError(TaskWorkerError):
-    """The task was cancelled before it had a result."""
+    __doc__ = "The task was cancelled before it had a result."
 
 
 class TaskTimeoutError(TaskWorkerError, TimeoutError):
-    """The task ran longer than its timeout allows."""
+    __doc__ = "The task ran longer than its timeout allows."
 
     def __str__(self) -> str:
         """Say how long the task was allowed."""
@@ -63,28 +69,32 @@ class TaskTimeoutError(TaskWorkerError, TimeoutError):
 
 
 class TaskInterruptedError(TaskWorkerError):
-    """The worker stopped while running this task, which must not run twice. See what it did before you add it again."""
+    __doc__ = (
+        "The worker stopped while running this task, which must not run twice. See what it did before you add it again."
+    )
 
 
 class NotRegisteredError(TaskWorkerError, LookupError):
-    """A durable task is stored by the name of its function. Register it: put @task("a name") above it."""
+    __doc__ = 'A durable task is stored by the name of its function. Register it: put @task("a name") above it.'
 
 
 class NotStorableError(TaskWorkerError, TypeError):
-    """A durable task's arguments are written down, and these would not come back. Pass plain data or a dataclass."""
+    __doc__ = (
+        "A durable task's arguments are written down, and these would not come back. Pass plain data or a dataclass."
+    )
 
 
 class StorageError(TaskWorkerError, OSError):
-    """The file of the tasks could not be used, and is left as it was. Mend the cause and call again."""
+    __doc__ = "The file of the tasks could not be used, and is left as it was. Mend the cause and call again."
 
 
 class StorageInUseError(StorageError):
-    """Another worker has this file of tasks open. Stop that one first, or give this one a file of its own."""
+    __doc__ = "Another worker has this file of tasks open. Stop that one first, or give this one a file of its own."
 
 
 class StorageDamagedError(StorageError):
-    """This is no file of tasks that can be read. Choose another one, or restore a backup."""
+    __doc__ = "This is no file of tasks that can be read. Choose another one, or restore a backup."
 
 
 class ForkedWorkerError(TaskWorkerError, RuntimeError):
-    """A worker belongs to the process that started it. Make another one after the fork."""
+    __doc__ = "A worker belongs to the process that started it. Make another one after the fork."

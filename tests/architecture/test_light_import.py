@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 
 CORE = {
     "async_cache": {"async_cache", "msgpack"},
-    "async_task_worker": {"async_task_worker", "click", "msgpack", "uuid_utils"},
+    "async_task_worker": {"async_task_worker", "msgpack", "uuid_utils"},
 }
 
 LOADED = """
@@ -54,3 +57,10 @@ asyncio.run(main())
 
 def test_a_worker_loads_the_cache_when_it_is_first_wanted() -> None:
     subprocess.run([sys.executable, "-I", "-c", WORKER], check=True)
+
+
+def test_the_core_requires_what_an_import_loads_and_nothing_else() -> None:
+    """What only an extra uses is no dependency of those who do without it."""
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    core = {re.split("[^a-z-]", stated)[0].replace("-", "_") for stated in project["dependencies"]}
+    assert core == set().union(*CORE.values()) - set(CORE)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import copy
 import inspect
+import json
 import pickle
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -76,6 +79,41 @@ def test_it_explains_itself_without_being_told_anything(error: type[TaskWorkerEr
 def test_it_says_what_happened_first(error: type[TaskWorkerError]) -> None:
     assert str(error("'a'", task_id="a")).startswith("'a'")
     assert error("'a'", task_id="a").task_id == "a"
+
+
+def test_a_subclass_without_a_docstring_has_the_text_of_its_base() -> None:
+    class TenantQueueFullError(QueueFullError):
+        pass
+
+    class OwnError(TaskWorkerError):
+        pass
+
+    class OwnMissingError(OwnError, TaskNotFoundError):
+        """Nothing here."""
+
+    assert str(TenantQueueFullError("tenant 5")) == f"tenant 5: {QueueFullError.__doc__}"
+    assert str(OwnError("tenant 5")) == "tenant 5: OwnError"
+    assert str(TaskWorkerError("tenant 5")) == "tenant 5: TaskWorkerError"
+    assert str(OwnMissingError()) == "Nothing here."
+
+
+TEXTS = """
+import json
+import async_task_worker as package
+errors = [found for name in package.__all__ if name.endswith("Error") and (found := getattr(package, name))]
+subclass = type("OwnError", (package.QueueFullError,), {})
+print(json.dumps({error.__name__: str(error("'a'")) for error in [*errors, subclass]}))
+"""
+
+
+def test_the_texts_do_not_depend_on_docstrings_which_OO_removes() -> None:  # noqa: N802 - the name of the option
+    usual, stripped = (
+        subprocess.run([sys.executable, "-I", *option, "-c", TEXTS], stdout=subprocess.PIPE, text=True, check=True)
+        for option in ([], ["-OO"])
+    )
+    texts = json.loads(usual.stdout)
+    assert BUILTIN.keys() <= {getattr(async_task_worker, name, None) for name in texts}
+    assert texts == json.loads(stripped.stdout)
 
 
 def test_a_timeout_says_only_how_long_was_allowed() -> None:
