@@ -41,20 +41,27 @@ class Room:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._untap: Callable[[], None] | None = None
 
-    async def enter(self) -> None:
+    async def enter(self, timeout: float | None = None) -> None:
         """Return as soon as there is room for one task; the caller puts it there before it awaits again.
 
+        Args:
+            timeout: Seconds to wait for room; zero does not wait, None waits as long as it takes.
+
         Raises:
-            QueueFullError: There is none, and waiting was not wished for or would never end.
+            QueueFullError: There is none, and waiting was not wished for, took too long or would never end.
             WorkerNotRunningError: The worker stopped meanwhile.
         """
         if not self._waiting and not self._granted and not self._full():
             return
-        if self._on_full == "error":
+        if self._on_full == "error" or timeout == 0:
             raise QueueFullError(f"max_queue_size is {self._limit}")
         own = current_record()
         self._refuse_deadlock(own)
-        await self._wait(own)
+        try:
+            async with asyncio.timeout(timeout):
+                await self._wait(own)
+        except TimeoutError:
+            raise QueueFullError(f"There was no room within {timeout:g} seconds") from None
 
     def look_again(self) -> None:
         """Let in whoever there is room for now."""

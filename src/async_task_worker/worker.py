@@ -393,6 +393,7 @@ class AsyncTaskWorker:
         use_cache: bool | None = None,
         cache_ttl: float | None = None,
         cache_key_fn: CacheKeyFunction | None = None,
+        queue_timeout: float | None = None,
     ) -> str:
         """Like :meth:`add_task`, with the function's arguments apart from the options.
 
@@ -409,19 +410,26 @@ class AsyncTaskWorker:
             use_cache: Whether this call goes through the result cache.
             cache_ttl: Seconds its result stays cached.
             cache_key_fn: Makes its cache key.
+            queue_timeout: Seconds to wait for room in a full queue, 0 to be refused at once; None
+                waits as long as it takes. It does not limit how long a durable task takes to be
+                written down. With ``on_full="error"`` nothing waits.
 
         Raises:
             TypeError: Also if *args* is a string or no iterable, or *kwargs* no mapping of strings.
+            QueueFullError: Also if there was no room within *queue_timeout*.
         """
         self._require_own_loop()
         checked_cache_options(use_cache, cache_ttl, cache_key_fn)
+        if queue_timeout is not None:
+            queue_timeout = checked_seconds("queue_timeout", queue_timeout, zero=True)
         if timeout is None:
             timeout = self._task_timeout
         record = self._requested(func, *checked_arguments(args, kwargs), priority, timeout, metadata, task_id)
         if self._asks_cache or use_cache:
             record.ticket = self._caching.ticket(record, use_cache, cache_ttl, cache_key_fn)
-        if (wait := self._submit(record)) is not None:
-            await wait
+        submitting = self._submit(record) if queue_timeout is None else self._submit(record, queue_timeout)
+        if submitting is not None:
+            await submitting
         return record.id
 
     async def cancel_task(self, task_id: str) -> bool:

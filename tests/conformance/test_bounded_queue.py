@@ -48,6 +48,30 @@ async def test_a_call_that_finds_the_queue_full_is_refused_where_that_is_wanted(
     assert (await ended(worker, await worker.add_task(echo, 1, task_id="late"))).result == 1
 
 
+async def test_a_call_waits_for_room_no_longer_than_it_says(make_worker: MakeWorker) -> None:
+    worker = await full(make_worker)
+    before, begun_at = worker.get_all_tasks(), asyncio.get_running_loop().time()
+    with pytest.raises(QueueFullError, match="max_queue_size is 2"):
+        await worker.submit(echo, (1,), queue_timeout=0)
+    assert asyncio.get_running_loop().time() == begun_at
+    with pytest.raises(QueueFullError, match="no room within 30 seconds"):
+        await worker.submit(echo, (1,), queue_timeout=30)
+    assert asyncio.get_running_loop().time() == pytest.approx(begun_at + 30)
+    assert worker.get_all_tasks() == before
+    (call,) = await begun(worker.submit(echo, (1,), queue_timeout=30, task_id="in time"))
+    open_gate("gate")
+    assert await call == "in time"
+    await worker.drain()
+    assert await worker.submit(echo, (1,), queue_timeout=0, task_id="at once") == "at once"
+
+
+@pytest.mark.parametrize("queue_timeout", [-1, math.nan, True, "1"])
+async def test_a_wait_for_room_that_is_no_time_is_refused(make_worker: MakeWorker, queue_timeout: object) -> None:
+    worker = await make_worker(max_queue_size=2)
+    with pytest.raises((TypeError, ValueError), match="queue_timeout"):
+        await worker.submit(echo, (1,), queue_timeout=queue_timeout)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("on_full", ["wait", "error"])
 async def test_tasks_that_find_a_free_slot_take_no_room(make_worker: MakeWorker, on_full: str) -> None:
     """The limit is for those that wait: with three free slots and room for two, five are welcome."""

@@ -69,8 +69,13 @@ class Backend(Protocol):
         Tasks in *spare* are neither waited for nor cut off.
         """
 
-    def submit(self, record: TaskRecord) -> Awaitable[None] | None:
+    def submit(self, record: TaskRecord, queue_timeout: float | None = None) -> Awaitable[None] | None:
         """Record the task and have it run; DuplicateTaskError if its id is known.
+
+        Args:
+            record: The task.
+            queue_timeout: Seconds to wait for room in a full queue; None as long as it takes.
+                It never ends what follows: once there is room, the task is recorded.
 
         Returns:
             None if that is done, else what is left to await until it is.

@@ -137,7 +137,7 @@ class DurableBackend(LocalBackend):
         self._coalescing.let_go()
         await self._close_if_idle()
 
-    def submit(self, record: TaskRecord) -> Awaitable[None] | None:
+    def submit(self, record: TaskRecord, queue_timeout: float | None = None) -> Awaitable[None] | None:
         """Write the task down and queue it; what is left to await is that it is durable."""
         registered = registered_function(record.function.name)
         if registered is not record.func and registered != record.func:
@@ -149,7 +149,7 @@ class DurableBackend(LocalBackend):
                 return self._add(record, completed(result))
             if self._coalescing.is_under_way(ticket):  # who follows takes no room
                 return self._add(record)
-        return self._add(record) if self._room is None else self._add_into(self._room, record)
+        return self._add(record) if self._room is None else self._add_into(self._room, record, queue_timeout)
 
     async def cancel(self, task_id: str) -> bool:
         """End a pending task at once, or tell a running one to stop; return when that is durable."""
@@ -207,8 +207,8 @@ class DurableBackend(LocalBackend):
         record = self._ledger.get(info.id)
         return info if record is None else record.info()
 
-    async def _add_into(self, room: Room, record: TaskRecord) -> None:
-        await room.enter()
+    async def _add_into(self, room: Room, record: TaskRecord, timeout: float | None) -> None:
+        await room.enter(timeout)
         try:
             self._refuse_duplicate(record)  # somebody may have taken the id meanwhile
             await self._add(record)

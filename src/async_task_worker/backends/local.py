@@ -55,7 +55,7 @@ class LocalBackend:
             self._ledger.settle(record, CUT_SHORT)
         await self._pool.finish(timeout, spare)
 
-    def submit(self, record: TaskRecord) -> Awaitable[None] | None:
+    def submit(self, record: TaskRecord, queue_timeout: float | None = None) -> Awaitable[None] | None:
         """Record the task and queue it, at once unless it has to wait for room."""
         if record.ticket is not None:
             if self._coalescing.served(record, record.ticket):
@@ -63,7 +63,7 @@ class LocalBackend:
             if self._room is None:
                 self._coalescing.lead(record, record.ticket)
         if self._room is not None:
-            return self._submit_into(self._room, record)
+            return self._submit_into(self._room, record, queue_timeout)
         self._ledger.admit(record)
         self._queue.put(record)
         if self._pool.hungry:
@@ -99,9 +99,9 @@ class LocalBackend:
         """Say that there is nothing to copy."""
         raise StorageError(f"{path}: tasks in memory have no file that could be copied")
 
-    async def _submit_into(self, room: Room, record: TaskRecord) -> None:
+    async def _submit_into(self, room: Room, record: TaskRecord, timeout: float | None) -> None:
         self._ledger.refuse_duplicate(record.id)
-        await room.enter()
+        await room.enter(timeout)
         try:
             if record.ticket is not None:
                 if self._coalescing.served(record, record.ticket):  # its result has become known meanwhile

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any, Protocol
 
 from uuid_utils import uuid4
@@ -40,7 +39,7 @@ class Submissions:
         self._types = types
         self._given = given
         self._limits = limits
-        self._has_room = getattr(worker, "max_queue_size", 0) is None
+        self._is_bounded = getattr(worker, "max_queue_size", None) is not None
 
     async def submit(self, wanted: TaskSubmission, *, waits: bool = True) -> str:
         """Have the task run; return its id.
@@ -65,7 +64,7 @@ class Submissions:
                 await self._submit(task_type.function, arguments, task_id, wanted, waits)
         except DuplicateTaskError:
             raise Problem("task_id_conflict", f"a task {wanted.task_id!r} is known already") from None
-        except (QueueFullError, TimeoutError):
+        except QueueFullError:
             raise Problem("queue_full", "submit it again later", headers={"Retry-After": "1"}) from None
         except WorkerNotRunningError:
             raise Problem("not_running", headers={"Retry-After": "1"}) from None
@@ -76,7 +75,8 @@ class Submissions:
     async def _submit(
         self, function: TaskCallable, arguments: dict[str, Any], task_id: str, wanted: TaskSubmission, waits: bool
     ) -> None:
-        submitting = self._worker.submit(
+        bounded = {"queue_timeout": self._limits.queue_wait if waits else 0.0} if self._is_bounded else {}
+        await self._worker.submit(
             function,
             (),
             arguments,
@@ -86,9 +86,5 @@ class Submissions:
             timeout=wanted.timeout,
             use_cache=wanted.use_cache,
             cache_ttl=wanted.cache_ttl,
+            **bounded,
         )
-        if self._has_room:
-            await submitting
-            return
-        async with asyncio.timeout(self._limits.queue_wait if waits else 0):
-            await submitting
