@@ -156,11 +156,15 @@ class AsyncCache(Entries):
             self._bypass(func, key_fn, error)
             return None
         if self.validate_keys:
-            return validated_key(key)
+            return self._validated(key)
         if isinstance(key, str):
             return key
         self._bypass(func, key_fn, TypeError(f"no str but {type(key)}"))
         return None
+
+    def _validated(self, key: object) -> str:
+        """Return the key if it is valid, else raise. A subclass may raise an error of its own."""
+        return validated_key(key)
 
     def _bypass(self, func: object, key_fn: KeyFunction | None, error: Exception) -> None:
         if isinstance(error, UncacheableError) and key_fn is None:

@@ -1,8 +1,9 @@
 """Background tasks for asyncio programs: priorities, progress, cancellation, events."""
 
-import logging
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
+from .clock import Clock
 from .events import EventStream, TaskEvent
 from .exceptions import (
     DuplicateTaskError,
@@ -28,7 +29,7 @@ from .pool import WorkerPool
 from .queue import TaskQueue
 from .registry import get_all_task_types, get_task_function, register_task, task
 from .search import TaskPage
-from .status import MissingResult, TaskInfo, TaskStatus
+from .status import ErrorDetail, MissingResult, TaskInfo, TaskStatus
 from .task_worker_api import create_task_worker_router
 from .worker import AsyncTaskWorker
 
@@ -36,17 +37,27 @@ if TYPE_CHECKING:
     from async_cache import CacheAdapter
 
     from .cache import AsyncCacheAdapter
+    from .cache_exceptions import CacheUnavailableError, InvalidCacheKeyError, PrefixRequiredError
+    from .web import Limits, redact_names
+
+__version__ = "1.0.0.dev0"
 
 __all__ = [
     "AsyncCacheAdapter",
     "AsyncTaskWorker",
     "CacheAdapter",
+    "CacheUnavailableError",
+    "Clock",
     "DuplicateTaskError",
+    "ErrorDetail",
     "EventStream",
     "ForkedWorkerError",
+    "InvalidCacheKeyError",
+    "Limits",
     "MissingResult",
     "NotRegisteredError",
     "NotStorableError",
+    "PrefixRequiredError",
     "ProgressCallback",
     "QueueFullError",
     "StorageDamagedError",
@@ -70,20 +81,26 @@ __all__ = [
     "create_task_worker_router",
     "get_all_task_types",
     "get_task_function",
+    "redact_names",
     "register_task",
     "task",
 ]
 
-logging.getLogger(__name__).addHandler(logging.NullHandler())  # a library's log is its user's to switch on
+_LAZY: Final = {
+    "AsyncCacheAdapter": ".cache",
+    "CacheAdapter": "async_cache",
+    "CacheUnavailableError": ".cache_exceptions",
+    "InvalidCacheKeyError": ".cache_exceptions",
+    "Limits": ".web",
+    "PrefixRequiredError": ".cache_exceptions",
+    "redact_names": ".web",
+}
+"""Names whose modules are imported when they are first asked for: many programs need neither cache nor HTTP."""
 
 
 def __getattr__(name: str) -> Any:
-    """Bring in the cache once somebody asks for a part of it: many programs never do."""
-    if name == "AsyncCacheAdapter":
-        from .cache import AsyncCacheAdapter as found  # noqa: N813, PLC0415
-    elif name == "CacheAdapter":
-        from async_cache import CacheAdapter as found  # type: ignore[assignment]  # noqa: N813, PLC0415
-    else:
+    """Import the module behind a name of ``_LAZY``."""
+    if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = found
+    found = globals()[name] = getattr(import_module(_LAZY[name], __name__), name)
     return found

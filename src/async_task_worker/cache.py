@@ -14,11 +14,20 @@ from async_cache import AsyncCache, CacheStatistics, generate_entry_id
 from async_cache.cache import Pause
 from async_cache.keys import KeyFunction, escaped, func_name_of
 
+from .cache_exceptions import as_worker_errors
 from .record import TaskRecord
 from .registry import TaskCallable
 
 MAX_SERIALIZED_SIZE = 10 * 1024 * 1024
 """Bytes a result may take unless told otherwise."""
+
+
+class _TaskCache(AsyncCache):
+    """An AsyncCache that refuses an invalid key with an error of both families."""
+
+    def _validated(self, key: object) -> str:
+        with as_worker_errors():
+            return super()._validated(key)
 
 
 class AsyncCacheAdapter:
@@ -54,7 +63,7 @@ class AsyncCacheAdapter:
         max_size: int | None = 1000,
         adapter: Any = None,
     ) -> None:
-        self._cache = AsyncCache(
+        self._cache = _TaskCache(
             adapter,
             default_ttl=default_ttl,
             enabled=enabled,
@@ -223,7 +232,8 @@ class AsyncCacheAdapter:
             CacheUnavailableError: The storage did not answer; some results may be left.
             PrefixRequiredError: It is Redis without a prefix, where other people's keys would go too.
         """
-        await self._cache.clear()
+        with as_worker_errors():
+            await self._cache.clear()
 
     def temporarily_disabled(self) -> Pause:
         """Return a context manager (``with`` or ``async with``): tasks added inside are not cached, whatever they say.

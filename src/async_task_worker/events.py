@@ -15,6 +15,7 @@ from typing import Final, Self
 
 from .loops import hand_to_loop, still_awaited
 from .record import TaskRecord
+from .registry import is_coroutine_callable
 from .status import TaskInfo
 
 logger = logging.getLogger(__name__)
@@ -23,6 +24,12 @@ CREATED: Final = "task.created"
 STARTED: Final = "task.started"
 PROGRESS: Final = "task.progress"
 RELEASED: Final = "task.released"
+
+_NOT_AWAITED: Final = (
+    "a listener must be a plain function, but {!r} returns a coroutine: listeners are called in place and nothing "
+    "would await it. To await something for each event, in order, run "
+    "`async for event in worker.events.stream(): ...` in an asyncio task of your own"
+)
 
 Tap = Callable[[str, TaskRecord], None]
 Listener = Callable[["TaskEvent"], object]
@@ -86,13 +93,16 @@ class EventBus:
 
         It is called right where the change happens, on the event loop, so it should be quick.
         It sees the context variables of this call, not those of the task it hears of. What it
-        raises is logged and disturbs nobody.
+        raises is logged and disturbs nobody. To await something for each event, read
+        :meth:`stream` in a task of your own.
 
         Returns:
             A function that ends the listening; calling it again does nothing.
+
+        Raises:
+            TypeError: *listener* is not callable, or is a coroutine function: nothing would await it.
         """
-        if not callable(listener):
-            raise TypeError(f"a listener must be callable with one event, not {listener!r}")
+        _require_plain_callable(listener)
         entry = (listener, copy_context())
         self._listeners.append(entry)
         self._look_around()
@@ -162,9 +172,14 @@ class EventBus:
 
     def _call(self, listener: Listener, event: TaskEvent) -> None:
         try:
-            listener(event)
+            _refuse_coroutine(listener, listener(event))
         except BaseException as error:
-            logger.exception("A listener failed on %s of task %r", event.type, event.task.id)
+            task = event.task
+            logger.exception(
+                "A listener failed on %s of task %r",
+                *(event.type, task.id),
+                extra={"task_id": task.id, "task_type": task.name, "attempt": task.attempt},
+            )
             if isinstance(error, KeyboardInterrupt):
                 hand_to_loop(error)
 
@@ -172,6 +187,19 @@ class EventBus:
         self.watched = bool(self._taps or self._listeners or self._streams)
         alone = len(self._taps) == 1 and not (self._listeners or self._streams)
         self.publish = self._taps[0] if alone else self._publish  # a journal alone hears of every task: no detour
+
+
+def _require_plain_callable(listener: object) -> None:
+    if not callable(listener):
+        raise TypeError(f"a listener must be callable with one event, not {listener!r}")
+    if is_coroutine_callable(listener):
+        raise TypeError(_NOT_AWAITED.format(listener))
+
+
+def _refuse_coroutine(listener: Listener, answer: object) -> None:
+    if answer is not None and asyncio.iscoroutine(answer):
+        answer.close()
+        raise TypeError(_NOT_AWAITED.format(listener))
 
 
 class EventStream:

@@ -86,7 +86,8 @@ class Slot:
             if self.task is not None:
                 self.task.cancel()
         except BaseException:
-            logger.exception("What a task waits for could not be cancelled")
+            extra = None if self.record is None else self.record.log_fields()
+            logger.exception("What a task waits for could not be cancelled", extra=extra)
 
     def limit(self, seconds: float) -> None:
         """Interrupt the task in so many seconds from now."""

@@ -275,6 +275,10 @@ class Ledger:
     def counts(self) -> dict[TaskStatus, int]:
         """Return how many known tasks are in each status."""
         self._forget_expired()
+        return self.tally()
+
+    def tally(self) -> dict[TaskStatus, int]:
+        """Return :meth:`counts` as they stand, without forgetting what has expired: safe from any thread."""
         running, unsuccessful = self._running, self._unsuccessful
         completed = len(self._finished) - sum(unsuccessful.values())
         return {PENDING: self.unfinished() - running, RUNNING: running, COMPLETED: completed, **unsuccessful}

@@ -230,7 +230,9 @@ class WorkerPool:
             self._follow_up(outcome)
         if outcome[2] is not None:
             error = (type(outcome[2]), outcome[2], record.traceback)
-            logger.error("Task %s (%s) failed", record.id, record.function.name, exc_info=error)
+            logger.error(
+                "Task %s (%s) failed", record.id, record.function.name, exc_info=error, extra=record.log_fields()
+            )
 
     def _follow_up(self, outcome: Outcome) -> None:
         if outcome is CUT_SHORT and asyncio._get_running_loop() is None:
@@ -259,7 +261,11 @@ class WorkerPool:
 
     def _leave_behind(self, slot: Slot, record: TaskRecord) -> None:
         """Go on without a task that was told to stop and did not."""
-        logger.warning("Task %s did not stop when told to; its slot goes on without it", record.id)
+        logger.warning(
+            "Task %s (%s) did not stop when told to; its slot goes on without it",
+            *(record.id, record.function.name),
+            extra=record.log_fields(),
+        )
         self._abandoned.add(slot)
         self._disown(slot, record, slot.cut_short(record))
 

@@ -98,6 +98,10 @@ class TaskRecord:
         status = self.status
         return status is not PENDING and status is not RUNNING
 
+    def log_fields(self) -> dict[str, object]:
+        """Return the ``extra`` of log records about this task."""
+        return {"task_id": self.id, "task_type": self.function.name, "attempt": self.attempt}
+
     def info(self) -> TaskInfo:
         """Return the snapshot of this moment."""
         status, finished = self.status, self.finished

@@ -209,11 +209,15 @@ class TaskRegistry:
         del (self._methods if bound else self.known)[key], self._references[key, bound]
 
 
+def is_coroutine_callable(function: object) -> bool:
+    """Return whether a call of *function* makes a coroutine, as far as it can be told without calling it."""
+    while isinstance(function, partial):
+        function = function.func
+    return callable(function) and (_is_coroutine_function(function) or _is_coroutine_function(type(function).__call__))
+
+
 def _require_coroutine_function(function: object) -> None:
-    inner = function
-    while isinstance(inner, partial):
-        inner = inner.func
-    if callable(inner) and (_is_coroutine_function(inner) or _is_coroutine_function(type(inner).__call__)):
+    if is_coroutine_callable(function):
         return
     hint = "a task must be a coroutine function (async def)"
     if inspect.iscoroutine(function):

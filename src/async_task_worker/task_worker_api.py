@@ -51,7 +51,7 @@ def create_task_worker_router(
         TypeError: *worker* lacks a worker's methods, or *expose* is a single name.
     """
     try:
-        web = import_module(".web", __package__)
+        web = import_module(".web.router", __package__)
     except ModuleNotFoundError as error:
         raise ImportError(_INSTALL) from error
     router: APIRouter = web.create_router(

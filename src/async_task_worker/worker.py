@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
+import re
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from .arguments import (
     checked_arguments,
@@ -45,6 +47,11 @@ from .status import COMPLETED, FAILED, PENDING, RUNNING, TaskInfo, TaskStatus
 if TYPE_CHECKING:
     from .cache import AsyncCacheAdapter
 
+logger = logging.getLogger(__name__)
+
+_WORKERS_STOP_TIMEOUT: Final = float("5.0")
+"""Default of ``stop()``, told apart by identity: the documented 5.0, unless the worker was made with another one."""
+
 
 class AsyncTaskWorker:
     """Runs coroutine functions in the background, a few at a time, and knows how each is doing.
@@ -73,6 +80,8 @@ class AsyncTaskWorker:
         on_full: What ``add_task`` does at that number: ``"wait"`` for room, or raise an ``"error"``.
         retention: How long a finished task stays known, in seconds or as a timedelta; None for ever.
         max_history: How many finished tasks stay known; None for all.
+        stop_timeout: Seconds running tasks may still take when ``async with``, ``lifespan`` or a
+            ``stop()`` without a timeout of its own ends the worker; None for any time.
         backend: Where tasks wait and run: ``"memory://"``, ``"sqlite:///tasks.db"`` for tasks that
             survive a crash, or an object with a Backend's methods.
         clock: The source of time for what is recorded, for tests. Timeouts follow the event loop's.
@@ -103,6 +112,7 @@ class AsyncTaskWorker:
         on_full: Literal["wait", "error"] = "wait",
         retention: float | timedelta | None = timedelta(days=7),
         max_history: int | None = 100_000,
+        stop_timeout: float | None = 5.0,
         backend: str | Backend = "memory://",
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
@@ -111,6 +121,7 @@ class AsyncTaskWorker:
         checked_seconds("worker_poll_interval", worker_poll_interval)
         cache_interval = checked_optional_seconds("cache_cleanup_interval", cache_cleanup_interval, zero=True)
         interval = checked_optional_seconds("cleanup_interval", cleanup_interval, zero=True)
+        self._stop_timeout = _waiting_time(stop_timeout, "stop_timeout")
         max_queue_size = checked_optional_count("max_queue_size", max_queue_size)
         if on_full not in ("wait", "error"):
             raise ValueError(f"on_full must be 'wait' or 'error', not {on_full!r}")
@@ -123,6 +134,7 @@ class AsyncTaskWorker:
         )
         self._futures = TaskFutures(self.events)
         self._backend = open_backend(backend)
+        self._backend_name = _shown_url(backend) if isinstance(backend, str) else type(backend).__name__
         self._backend.attach(Runtime(self._ledger, TaskExecutor(), self.events, max_workers, max_queue_size, on_full))
         cache_max_size = checked_optional_count("cache_max_size", cache_max_size, least=0)
         self._caching = Caching(
@@ -147,6 +159,14 @@ class AsyncTaskWorker:
         self._stops: set[asyncio.Task[None]] = set()  # under way
         self._start: asyncio.Future[bool] | None = None  # the one under way, and whether it got there
         self._spared: set[TaskRecord] = set()  # tasks that called stop() themselves
+
+    def __repr__(self) -> str:
+        """Return whether the worker runs, how many slots are in use, and how many tasks are in each status."""
+        counts = self._ledger.tally()
+        state = "running" if self.is_running else "stopped"
+        counted = ", ".join(f"{count} {status}" for status, count in counts.items() if count and status is not RUNNING)
+        slots = f"{counts[RUNNING]} of {self._max_workers} slots in use"
+        return f"<{type(self).__name__} {self._backend_name} {state}, {slots}{counted and ', '}{counted}>"
 
     @property
     def is_running(self) -> bool:
@@ -209,10 +229,11 @@ class AsyncTaskWorker:
             await self._backend.start()
             await self._caching.start()
             self._loop = loop
+            logger.info("Worker started: %s, %d slots", self._backend_name, self._max_workers)
         finally:
             start.set_result(self._loop is loop)
 
-    async def stop(self, timeout: float | None = 5.0) -> None:
+    async def stop(self, timeout: float | None = _WORKERS_STOP_TIMEOUT) -> None:
         """Take nothing new, let running tasks finish, then cut off the rest. Records stay readable.
 
         What had not started ends cancelled; where tasks are durable it stays for the next start,
@@ -224,13 +245,13 @@ class AsyncTaskWorker:
         ``start()`` works again afterwards.
 
         Args:
-            timeout: Seconds running tasks may still take; None for any time.
+            timeout: Seconds running tasks may still take; None for any time. Left out, it is the
+                worker's ``stop_timeout``, which is 5 seconds unless it was made with another one.
 
         Raises:
             WrongEventLoopError: The worker runs on another event loop.
         """
-        if timeout is not None:
-            timeout = checked_seconds("timeout", timeout, zero=True)
+        timeout = self._stop_timeout if timeout is _WORKERS_STOP_TIMEOUT else _waiting_time(timeout)
         under_way = self._stops_under_way() or self._starts_under_way()
         if not (under_way or self.is_running or self._left_running()):
             return
@@ -250,6 +271,7 @@ class AsyncTaskWorker:
             self._loop = None
         await self._backend.stop(timeout, self._spared)
         await self._caching.stop()
+        logger.info("Worker stopped: %r", self)
 
     def _stopped(self, stop: asyncio.Task[None]) -> None:
         self._stops.discard(stop)
@@ -694,8 +716,13 @@ class AsyncTaskWorker:
             raise WrongEventLoopError if self._process == os.getpid() else ForkedWorkerError
 
 
-def _waiting_time(timeout: float | None) -> float | None:
-    return None if timeout is None else checked_seconds("timeout", timeout, zero=True)
+def _waiting_time(timeout: float | None, name: str = "timeout") -> float | None:
+    return None if timeout is None else checked_seconds(name, timeout, zero=True)
+
+
+def _shown_url(url: str) -> str:
+    """Return a backend's URL as logs and ``repr`` may show it: without a user's name and password."""
+    return re.sub(r"//[^/]*@", "//***@", url)
 
 
 def _result(record: TaskRecord) -> Any:

@@ -26,6 +26,17 @@ async def test_a_worker_runs_from_start_to_stop(make_worker: MakeWorker) -> None
     assert not worker.is_running
 
 
+async def test_its_repr_tells_slots_and_counts(make_worker: MakeWorker, backend: Backend, folder: Path) -> None:
+    worker = await make_worker(started=False, max_workers=1)
+    name = f"AsyncTaskWorker {backend.url(folder)}"
+    assert repr(worker) == f"<{name} stopped, 0 of 1 slots in use>"
+    await worker.start()
+    await ended(worker, await worker.add_task(echo, 1))
+    await running(worker, await worker.add_task(wait_at, "gate"))
+    await worker.add_task(echo, 2)
+    assert repr(worker) == f"<{name} running, 1 of 1 slots in use, 1 pending, 1 completed>"
+
+
 async def test_before_start_a_task_is_refused_and_not_recorded(make_worker: MakeWorker) -> None:
     worker = await make_worker(started=False)
     events = heard_from(worker)

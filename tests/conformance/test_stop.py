@@ -35,6 +35,38 @@ async def test_stop_waits_five_seconds_unless_told_otherwise(worker: AsyncTaskWo
     assert status_of(worker, too_late) is backend.cut_off
 
 
+async def test_a_worker_can_be_made_with_another_time_for_its_stops(make_worker: MakeWorker, backend: Backend) -> None:
+    async with await make_worker(started=False, stop_timeout=7) as worker:
+        in_time, too_late = [await worker.add_task(sleep_for, seconds) for seconds in (6, 3600)]
+        await running(worker, in_time, too_late)
+        before = now()
+    assert now() - before == 7
+    assert [status_of(worker, task_id) for task_id in (in_time, too_late)] == [TaskStatus.COMPLETED, backend.cut_off]
+
+
+async def test_a_time_given_to_stop_beats_that_of_the_worker(make_worker: MakeWorker) -> None:
+    worker = await make_worker(stop_timeout=None)
+    task_id = await worker.add_task(sleep_for, 3600)
+    await running(worker, task_id)
+    before = now()
+    await worker.stop(timeout=5.0)
+    assert now() - before == 5
+
+
+async def test_a_worker_made_to_wait_for_ever_does(make_worker: MakeWorker) -> None:
+    worker = await make_worker(stop_timeout=None)
+    task_id = await worker.add_task(sleep_for, 86_400, "slept")
+    await running(worker, task_id)
+    await worker.stop()
+    assert info_of(worker, task_id).result == "slept"
+
+
+@pytest.mark.parametrize("wrong", [-1, float("nan"), float("inf")])
+async def test_an_impossible_time_for_stops_is_refused(make_worker: MakeWorker, wrong: float) -> None:
+    with pytest.raises(ValueError, match="stop_timeout"):
+        await make_worker(stop_timeout=wrong)
+
+
 async def test_stop_without_a_limit_waits_for_as_long_as_it_takes(worker: AsyncTaskWorker) -> None:
     task_id = await worker.add_task(sleep_for, 86_400, "slept")
     await running(worker, task_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+from functools import partial
 from typing import Any
 
 import pytest
@@ -44,6 +45,16 @@ def send(bus: EventBus) -> Publisher:
     return Publisher(bus)
 
 
+async def hear_async(_event: TaskEvent) -> None:
+    """A listener nothing would await."""
+
+
+class HearsAsync:
+    async def __call__(self, _event: TaskEvent) -> None: ...
+
+    async def hear(self, _event: TaskEvent) -> None: ...
+
+
 class TestListening:
     def test_every_listener_hears_every_event_in_order(self, bus: EventBus, send: Publisher) -> None:
         heard: list[tuple[int, str]] = []
@@ -51,6 +62,23 @@ class TestListening:
         bus.listen(lambda event: heard.append((2, event.type)))
         send("a", "b")
         assert heard == [(1, "a"), (2, "a"), (1, "b"), (2, "b")]
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [hear_async, partial(hear_async), HearsAsync(), HearsAsync().hear],
+        ids=["function", "partial", "callable", "method"],
+    )
+    def test_a_coroutine_function_is_refused_and_told_of_streams(self, bus: EventBus, wrong: Any) -> None:
+        with pytest.raises(TypeError, match=r"plain function.*events\.stream\(\)"):
+            bus.listen(wrong)
+        assert not bus.watched
+
+    def test_a_coroutine_that_a_plain_listener_returns_is_closed_and_reported(
+        self, bus: EventBus, send: Publisher, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        bus.listen(lambda event: hear_async(event))  # noqa: PLW0108 - a lambda hides what it calls
+        send("a")
+        assert "events.stream()" in caplog.text
 
     def test_events_are_numbered_without_gaps_and_dated(self, bus: EventBus, hands: Hands, send: Publisher) -> None:
         events: list[TaskEvent] = []

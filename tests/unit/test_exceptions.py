@@ -13,12 +13,16 @@ from typing import Any
 
 import pytest
 
+import async_cache
 import async_task_worker
 from async_task_worker import (
+    CacheUnavailableError,
     DuplicateTaskError,
     ForkedWorkerError,
+    InvalidCacheKeyError,
     NotRegisteredError,
     NotStorableError,
+    PrefixRequiredError,
     QueueFullError,
     StorageDamagedError,
     StorageError,
@@ -51,6 +55,9 @@ BUILTIN = {
     StorageInUseError: OSError,
     StorageDamagedError: OSError,
     ForkedWorkerError: RuntimeError,
+    InvalidCacheKeyError: ValueError,
+    CacheUnavailableError: Exception,
+    PrefixRequiredError: ValueError,
 }
 EVERY = pytest.mark.parametrize("error", BUILTIN)
 
@@ -128,6 +135,14 @@ def test_it_survives_a_journey(error: type[TaskWorkerError], journey: Any, detai
     arrived = journey(original)
     assert type(arrived) is error
     assert (str(arrived), arrived.args, arrived.task_id) == (str(original), original.args, "a")
+
+
+@pytest.mark.parametrize("error", [InvalidCacheKeyError, CacheUnavailableError, PrefixRequiredError])
+def test_an_error_of_the_cache_belongs_to_both_families(error: type[TaskWorkerError]) -> None:
+    base = getattr(async_cache, error.__name__)
+    assert issubclass(error, base)
+    assert issubclass(error, async_cache.AsyncCacheError)
+    assert str(error()) == str(base())
 
 
 def test_an_interrupt_handed_to_the_loop_ends_it() -> None:

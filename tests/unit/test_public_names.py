@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import inspect
 from collections.abc import Callable
 from datetime import timedelta
@@ -41,7 +42,8 @@ NAMES = [
     *("NotRegisteredError", "NotStorableError", "StorageError", "StorageInUseError", "StorageDamagedError"),
     *("ForkedWorkerError", "MissingResult"),
     *("QueueFullError", "TaskFailedError", "TaskCancelledError", "TaskTimeoutError", "TaskInterruptedError"),
-    *("AsyncCacheAdapter", "CacheAdapter"),
+    *("AsyncCacheAdapter", "CacheAdapter", "InvalidCacheKeyError", "CacheUnavailableError", "PrefixRequiredError"),
+    *("Clock", "ErrorDetail", "Limits", "redact_names"),
 ]
 REQUIRED = inspect.Parameter.empty
 OPTIONS = {
@@ -69,6 +71,7 @@ CONSTRUCTOR = {
     "on_full": "wait",
     "retention": timedelta(days=7),
     "max_history": 100_000,
+    "stop_timeout": 5.0,
     "backend": "memory://",
 }
 CALL = {"func_name": REQUIRED, "args": REQUIRED, "kwargs": REQUIRED}
@@ -219,6 +222,10 @@ def test_a_name_that_does_not_exist_is_said_to_be_missing() -> None:
 
 def test_a_snapshot_has_the_documented_attributes() -> None:
     assert {name for name in dir(TaskInfo) if not name.startswith("_")} == INFO
+
+
+def test_the_version_is_that_of_the_distribution() -> None:
+    assert async_task_worker.__version__ == importlib.metadata.version("async-task-worker")
 
 
 def test_an_event_has_the_documented_attributes() -> None:

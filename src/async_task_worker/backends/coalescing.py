@@ -86,12 +86,14 @@ class Coalescing:
             passenger.seat = flights.join(ticket.key, passenger)
             ticket.rider = passenger
 
-    def call_off(self) -> None:
-        """End every task that follows another."""
+    def call_off(self) -> int:
+        """Cancel every task that follows another; return how many there were."""
+        cancelled = 0
         for record in self._ledger.select({PENDING}):
             rider = None if record.ticket is None else record.ticket.rider
             if isinstance(rider, Passenger) and rider.seat.follows:
-                self._ledger.settle(record, CUT_SHORT)
+                cancelled += self._ledger.settle(record, CUT_SHORT)
+        return cancelled
 
     def let_go(self) -> None:
         """Have nobody follow anybody any more: what waits is to run by itself, and without the cache."""
@@ -151,7 +153,11 @@ class Passenger:
             try:
                 outcome = completed(snapshot.value())
             except Exception:
-                logger.exception("Task %s runs by itself: the result it waited for cannot be copied", self.record.id)
+                logger.exception(
+                    "Task %s (%s) runs by itself: the result it waited for cannot be copied",
+                    *(self.record.id, self.record.function.name),
+                    extra=self.record.log_fields(),
+                )
                 self.lead()
                 return
             if self.record.ticket is not None:

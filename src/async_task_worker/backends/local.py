@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from ..search import TaskPage, TaskQuery
 from ..status import PENDING, TaskInfo
 from .base import Requested, Runtime
 from .coalescing import Coalescing
+
+logger = logging.getLogger(__name__)
 
 
 class LocalBackend:
@@ -50,9 +53,15 @@ class LocalBackend:
         self._pool.close()
         if self._room is not None:
             self._room.close()
-        self._coalescing.call_off()
+        cancelled = self._coalescing.call_off()
         for record in self._queue.clear():
-            self._ledger.settle(record, CUT_SHORT)
+            cancelled += self._ledger.settle(record, CUT_SHORT)
+        if cancelled:
+            logger.warning(
+                "The worker stopped before %d of its tasks had started: they are cancelled. "
+                "To let them finish first, call `await worker.drain()` before it stops",
+                cancelled,
+            )
         await self._pool.finish(timeout, spare)
 
     def submit(self, record: TaskRecord, queue_timeout: float | None = None) -> Awaitable[None] | None:

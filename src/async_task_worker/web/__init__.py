@@ -1,10 +1,28 @@
-"""The HTTP API of a worker, as a FastAPI router: ``pip install "async-task-worker[web]"``."""
+"""The HTTP API of a worker, as a FastAPI router: ``pip install "async-task-worker[web]"``.
 
-from fastapi import APIRouter
-from fastapi.params import Depends
+What needs FastAPI is imported when it is first asked for; ``Limits`` and ``redact_names`` need nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
 from .limits import Limits
 from .redaction import Redact, redact_names
-from .router import create_router
+
+if TYPE_CHECKING:
+    from fastapi import APIRouter
+    from fastapi.params import Depends
+
+    from .router import create_router
 
 __all__ = ["APIRouter", "Depends", "Limits", "Redact", "create_router", "redact_names"]
+
+_LAZY: Final = {"APIRouter": "fastapi", "Depends": "fastapi.params", "create_router": ".router"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import the module behind a name of ``_LAZY``."""
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(_LAZY[name], __name__), name)
+    return found
