@@ -45,17 +45,30 @@ def _finite(value: float) -> float | None:
         return None
 
 
+_ROUNDING: Final = 1e-6
+"""What a sum of fractions may be beside 0 or 1."""
+
+
 def checked_progress(progress: Any) -> float:
     """Return the nearest number from 0.0 to 1.0, else raise."""
+    return min(max(_progress_number(progress), 0.0), 1.0)
+
+
+def is_out_of_range(progress: Any) -> bool:
+    """Whether a report of progress is a mistake, and not just the rounding error of a sum."""
+    return not -_ROUNDING <= _progress_number(progress) <= 1 + _ROUNDING
+
+
+def _progress_number(progress: Any) -> float:
     if isinstance(progress, str | bytes) or not hasattr(progress, "__float__"):
         raise TypeError(f"progress must be a number from 0.0 to 1.0, not {progress!r}")
     try:
         number = float(progress)
     except OverflowError:  # an int too large for a float
-        number = math.inf if progress > 0 else -math.inf
+        return math.inf if progress > 0 else -math.inf
     if math.isnan(number):
         raise ValueError("progress must be a number from 0.0 to 1.0, not NaN")
-    return min(max(number, 0.0), 1.0)
+    return number
 
 
 def checked_metadata(metadata: Any) -> dict[Any, Any]:

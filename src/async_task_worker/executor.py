@@ -18,6 +18,7 @@ from .record import TaskRecord
 from .registry import PROGRESS_PARAMETER
 from .status import COMPLETED, traceback_of
 from .ticket import Ticket
+from .tracebacks import leave
 
 logger = logging.getLogger(__name__)
 
@@ -208,7 +209,7 @@ def _raised(slot: Slot, record: TaskRecord, error: BaseException) -> Outcome:
         return slot.cut_short(record)  # without a loop it was closed with it, by nobody's wish
     traceback = traceback_of(error)
     if traceback is not None:
-        BaseException.with_traceback(error, traceback.tb_next)  # our own frame tells the user nothing
+        leave(error, traceback.tb_next)  # our own frame tells the user nothing
     if isinstance(error, KeyboardInterrupt):
         hand_to_loop(error)
     if slot.interruption is Interruption.TIMEOUT:

@@ -15,6 +15,7 @@ from .exceptions import TaskFailedError, WorkerNotRunningError
 from .loops import still_awaited
 from .record import TaskRecord
 from .status import CANCELLED, COMPLETED, FAILED, error_text
+from .tracebacks import hand_over
 
 TaskFuture = asyncio.Future[Any]
 
@@ -79,7 +80,7 @@ def failure(record: TaskRecord) -> Exception:
     """Return what to raise for a failed task: its own error wherever a future can carry it."""
     error = record.error
     if isinstance(error, Exception) and not isinstance(error, StopIteration):
-        BaseException.with_traceback(error, record.traceback)  # without the frames of earlier waiters
+        hand_over(error, record.traceback)  # without the frames of earlier waiters
         return error
     return failed_because(record)
 

@@ -7,6 +7,7 @@ whoever ends a task first decides how it ended. Each change is published once.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
@@ -15,15 +16,19 @@ from math import inf
 from operator import attrgetter
 from typing import Final
 
-from .arguments import checked_progress
+from .arguments import checked_progress, is_out_of_range
 from .clock import SYSTEM_CLOCK, Clock
 from .events import CREATED, PROGRESS, RELEASED, STARTED, EventBus
 from .exceptions import DuplicateTaskError
+from .loops import call_from_any_thread
 from .outcome import GIVEN_BACK, Outcome
 from .record import TaskRecord
 from .search import TaskQuery
 from .sifting import sifted
-from .status import CANCELLED, COMPLETED, FAILED, NEXT, PENDING, RUNNING, TaskStatus, traceback_of
+from .status import CANCELLED, COMPLETED, FAILED, NEXT, PENDING, RUNNING, TaskStatus
+from .tracebacks import left_traceback
+
+logger = logging.getLogger(__name__)
 
 ProgressCallback = Callable[[float], None]
 """What a task function gets as ``progress_callback``: call it with a number from 0.0 to 1.0."""
@@ -73,6 +78,7 @@ class Ledger:
         # Of the known tasks: how many run, and how many ended otherwise than completed. The rest follows.
         self._unsuccessful = {FAILED: 0, CANCELLED: 0}
         self._running = 0
+        self._warned_of_progress: set[str] = set()  # task types
         self._low_water = -1
         self._at_low_water: Callable[[], None] | None = None
         self._epoch = self._wall() - self._monotonic()
@@ -160,8 +166,8 @@ class Ledger:
     def reporter(self, record: TaskRecord) -> ProgressCallback:
         """Return the function a running task reports its progress through, from any thread.
 
-        It takes a number; what lies outside of 0.0 to 1.0 is moved to the nearest end. After
-        the task has ended it does nothing.
+        It takes a number; one outside of 0.0 to 1.0 is clamped, with a warning once per task
+        type. After the task has ended, or its event loop has closed, it does nothing.
         """
         events, loop = self._events, asyncio.get_running_loop()
 
@@ -169,12 +175,31 @@ class Ledger:
             if type(progress) is float and 0.0 <= progress <= 1.0 and record.status is RUNNING and not events.watched:
                 record.progress = progress  # nobody to tell: this is all, on whatever thread
                 record.changes += 1
-            elif asyncio._get_running_loop() is loop:
-                self.report(record, checked_progress(progress))
-            elif not loop.is_closed():
-                loop.call_soon_threadsafe(self.report, record, checked_progress(progress))
+                return
+            number = checked_progress(progress)
+            if is_out_of_range(progress):
+                self._warn_of_progress(record, progress)
+            if asyncio._get_running_loop() is loop:
+                self.report(record, number)
+            else:
+                call_from_any_thread(loop, self.report, record, number)
 
         return progress_callback
+
+    def _warn_of_progress(self, record: TaskRecord, progress: object) -> None:
+        """Log, once per task type, that a task reported progress outside of 0.0 to 1.0."""
+        name = record.function.name
+        if name not in self._warned_of_progress:
+            self._warned_of_progress.add(name)
+            logger.warning(
+                "Task %s (%s) reported progress %r, which is outside of 0.0 to 1.0; it was clamped to %g. "
+                "Divide by the total: progress_callback(done / total). "
+                "This is logged once for each task type.",
+                record.id,
+                name,
+                progress,
+                checked_progress(progress),
+            )
 
     def report(self, record: TaskRecord, progress: float) -> None:
         """Note the progress of a running task; of any other it is too late to tell."""
@@ -296,7 +321,7 @@ class Ledger:
         self._unsuccessful[status] += 1
         if error is not None:
             record.error = error
-            record.traceback = traceback_of(error)
+            record.traceback = left_traceback(error)
 
     def _follow_the_wall_clock(self, now: float) -> None:
         self._epoch_until = now + _EPOCH_CHECK

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 
@@ -18,3 +19,14 @@ def hand_to_loop(interrupt: KeyboardInterrupt) -> None:
         raise interrupt
 
     asyncio.get_running_loop().call_soon(end_loop)
+
+
+def call_from_any_thread(loop: asyncio.AbstractEventLoop, call: Callable[..., object], *args: object) -> bool:
+    """Have *loop* make a call; return False if it is closed, or is being closed by its own thread right now."""
+    try:
+        loop.call_soon_threadsafe(call, *args)
+    except RuntimeError:
+        if loop.is_closed():
+            return False
+        raise
+    return True

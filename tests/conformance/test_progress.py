@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -103,6 +104,43 @@ async def test_a_number_out_of_range_is_moved_to_its_end(worker: AsyncTaskWorker
     progress = await reported(worker, step)
     assert type(progress) is float
     assert progress == shown
+
+
+async def test_a_number_out_of_range_is_a_warning_once_per_task_type(
+    worker: AsyncTaskWorker, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Somebody reports 50 for 50 percent, and would read 100 percent from then on."""
+    for _ in range(2):
+        await ended(worker, await worker.add_task(report_progress, [50, 75]))
+    await ended(worker, await worker.add_task(report_by_keyword, -3))
+    first, second = warnings_in(caplog)
+    assert "report_progress" in first
+    assert "progress 50," in first
+    assert "clamped to 1" in first
+    assert "progress_callback(done / total)" in first
+    assert "report_by_keyword" in second
+    assert "clamped to 0" in second
+
+
+async def test_it_is_a_warning_from_a_thread_too(worker: AsyncTaskWorker, caplog: pytest.LogCaptureFixture) -> None:
+    open_gate("gate")
+    await ended(worker, await worker.add_task(report_from_thread, [2.5, 0.5], "gate"))
+    (warning,) = warnings_in(caplog)
+    assert "progress 2.5," in warning
+
+
+async def test_the_rounding_error_of_a_sum_is_no_mistake(
+    worker: AsyncTaskWorker, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert await reported(worker, 0.1 * 3 + 0.7) == 1.0
+    assert await reported(worker, 1.0000000000000002) == 1.0
+    assert warnings_in(caplog) == []
+
+
+def warnings_in(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return what this package warned of."""
+    records = [record for record in caplog.records if record.levelno == logging.WARNING]
+    return [record.getMessage() for record in records if record.name.startswith("async_task_worker.")]
 
 
 @pytest.mark.parametrize(

@@ -147,6 +147,29 @@ class TestProgressFromElsewhere:
         assert len(events) == told
         assert record.info().progress == 0.0
 
+    @pytest.mark.parametrize("progress", [0.5, 1])
+    def test_a_loop_that_closes_at_that_moment_is_no_error(
+        self, ledger: Ledger, events: list[TaskEvent], progress: float
+    ) -> None:
+        record = admitted(ledger, status=RUNNING)
+        loop = ClosesWhenCalled()
+
+        async def make() -> Callable[[float], None]:
+            return ledger.reporter(record)
+
+        progress_callback, told = loop.run_until_complete(make()), len(events)
+        progress_callback(progress)
+        assert loop.is_closed()
+        assert (len(events), record.info().progress) == (told, 0.0)
+
+
+class ClosesWhenCalled(asyncio.SelectorEventLoop):
+    """A loop that its own thread closes after another thread has found it open."""
+
+    def call_soon_threadsafe(self, *args: Any, **options: Any) -> asyncio.Handle:
+        self.close()
+        return super().call_soon_threadsafe(*args, **options)
+
 
 class TestAdmission:
     def test_a_known_id_is_refused_and_the_first_left_alone(self, ledger: Ledger, events: list[TaskEvent]) -> None:

@@ -28,6 +28,7 @@ from ..journal.connection import Connect, connect
 from ..journal.place import Place, place_of
 from ..journal.sqlite import SqliteJournal
 from ..journal.waking import Waking, without_collections
+from ..loops import call_from_any_thread
 from ..outcome import GIVEN_BACK, Outcome, completed, failed
 from ..pool import WorkerPool
 from ..queue import TaskQueue
@@ -371,8 +372,8 @@ class DurableBackend(LocalBackend):
                 self._adopt(name)
 
     def _heard_of(self, loop: asyncio.AbstractEventLoop, name: str) -> None:
-        if name in self._unregistered and not loop.is_closed():
-            loop.call_soon_threadsafe(self._adopt, name)
+        if name in self._unregistered:
+            call_from_any_thread(loop, self._adopt, name)
 
     def _adopt(self, name: str) -> None:
         """Queue the tasks whose function is registered by now."""
