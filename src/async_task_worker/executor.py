@@ -15,7 +15,7 @@ from .ledger import ProgressCallback
 from .loops import hand_to_loop
 from .outcome import CUT_SHORT, Interruption, Outcome, completed, failed
 from .record import TaskRecord
-from .registry import PROGRESS_PARAMETER
+from .signatures import PROGRESS_PARAMETER
 from .status import COMPLETED, traceback_of
 from .ticket import Ticket
 from .tracebacks import leave

@@ -10,6 +10,16 @@ from functools import partial
 from types import MethodType
 from typing import Any, Final, TypeVar
 
+from .signatures import (
+    BY_POSITION,
+    PROGRESS_PARAMETER,
+    UNKNOWN_DEFAULT,
+    UNLIMITED,
+    innermost,
+    progress_index,
+    signature_of,
+)
+
 TaskCallable = Callable[..., Coroutine[Any, Any, Any]]
 F = TypeVar("F", bound=TaskCallable)
 
@@ -17,18 +27,6 @@ if sys.version_info >= (3, 12):
     _is_coroutine_function = inspect.iscoroutinefunction
 else:  # 3.11's inspect does not know what asyncio marks, such as AsyncMock
     from asyncio import iscoroutinefunction as _is_coroutine_function
-
-PROGRESS_PARAMETER = "progress_callback"
-
-
-class _SomeDefault:
-    def __repr__(self) -> str:
-        return "..."
-
-
-_SOME_DEFAULT: Final = _SomeDefault()
-"""Stands for every default value in a signature."""
-_UNLIMITED = sys.maxsize
 
 
 class TaskFunction:
@@ -52,9 +50,8 @@ class TaskFunction:
         self.name = task_type or _own_name(function)
         self.entry_head: str | None = None
         self._signature = _bare_signature(function)
-        self.required, self.most, self.progress_index = _arity(self._signature)
-        if isinstance(function, partial) and PROGRESS_PARAMETER in function.keywords:
-            self.progress_index = -1  # it has been given one
+        self.progress_index = progress_index(function)
+        self.required, self.most = _arity(self._signature, self.progress_index)
 
     def check(self, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None) -> None:
         """Raise TypeError unless the function can be called like this."""
@@ -85,43 +82,38 @@ def _own_name(function: Any) -> str:
 
 def _bare_signature(function: TaskCallable) -> inspect.Signature | None:
     """Return the signature without the default values, which it would keep alive."""
-    try:
-        signature = inspect.signature(function)
-    except (ValueError, TypeError):  # it does not tell; the call itself will
+    signature = signature_of(function)
+    if signature is None:  # the call itself will tell
         return None
     parameters = [
-        parameter.replace(default=parameter.empty if parameter.default is parameter.empty else _SOME_DEFAULT)
+        parameter if parameter.default is parameter.empty else parameter.replace(default=UNKNOWN_DEFAULT)
         for parameter in signature.parameters.values()
     ]
     return signature.replace(parameters=parameters)
 
 
-def _arity(signature: inspect.Signature | None) -> tuple[int, int, int]:
-    """Return the fewest and the most arguments a call by position alone takes, and where progress goes."""
+def _arity(signature: inspect.Signature | None, progress: int) -> tuple[int, int]:
+    """Return the fewest and the most arguments a call by position alone takes, when progress goes there."""
     if signature is None:
-        return 0, _UNLIMITED, -1
-    positional = [p for p in signature.parameters.values() if p.kind in _POSITIONAL]
+        return 0, UNLIMITED
+    positional = [p for p in signature.parameters.values() if p.kind in BY_POSITION]
+    keyword_only = [p for p in signature.parameters.values() if p.kind is inspect.Parameter.KEYWORD_ONLY]
     required = sum(p.default is p.empty for p in positional)
     most = len(positional)
-    keyword_only = [p for p in signature.parameters.values() if p.kind is inspect.Parameter.KEYWORD_ONLY]
-    progress = _progress_index(positional, keyword_only)
     if any(p.default is p.empty and p.name != PROGRESS_PARAMETER for p in keyword_only):
-        required = _UNLIMITED  # never callable by position alone
+        required = UNLIMITED  # never callable by position alone
     elif any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in signature.parameters.values()):
-        most = _UNLIMITED
-    if 0 <= progress < len(positional) and positional[progress].default is inspect.Parameter.empty:
-        required = required - 1 if progress == len(positional) - 1 else _UNLIMITED
-    return required, most, progress
+        most = UNLIMITED
+    if PROGRESS_PARAMETER in signature.parameters and 0 <= progress < len(positional):
+        required = _without_progress(positional, required)
+    return required, most
 
 
-_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-
-
-def _progress_index(positional: list[inspect.Parameter], keyword_only: list[inspect.Parameter]) -> int:
-    for index, parameter in enumerate(positional):
-        if parameter.name == PROGRESS_PARAMETER and parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD:
-            return index
-    return _UNLIMITED if any(p.name == PROGRESS_PARAMETER for p in keyword_only) else -1
+def _without_progress(positional: list[inspect.Parameter], required: int) -> int:
+    last = positional[-1]
+    if any(p.name == PROGRESS_PARAMETER and p.default is p.empty for p in positional):
+        return required - 1 if last.name == PROGRESS_PARAMETER else UNLIMITED
+    return required
 
 
 class TaskRegistry:
@@ -225,6 +217,8 @@ def _require_coroutine_function(function: object) -> None:
         hint += "; pass the function itself and its arguments, not the result of calling it"
     elif inspect.isasyncgenfunction(function):
         hint += "; an async generator cannot be one: collect what it yields in a coroutine"
+    elif _is_coroutine_function(innermost(function)):
+        hint += "; the decorator around this one makes a plain function of it: have it return an `async def`"
     elif callable(function):
         hint += "; run a plain function with `await asyncio.to_thread(...)` inside one"
     raise TypeError(f"{hint}, not {function!r}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import inspect
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -153,6 +154,57 @@ def test_a_function_that_does_not_tell_takes_anything() -> None:
         async def __call__(self, **params: Any) -> None: ...
 
     assert TaskType("silent", Silent()).params_schema["properties"] == {}
+
+
+def with_session(function: Any) -> Any:
+    @functools.wraps(function)
+    async def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return await function("session", *args, **kwargs)
+
+    return wrapper
+
+
+def test_params_of_a_decorated_function_are_those_of_the_function_inside_and_optional() -> None:
+    async def save(session: str, row: int, *, when: datetime, mode: Literal["r", "w"] = "w") -> None: ...
+
+    found = TaskType("save", with_session(save))
+    assert found.params_schema.get("required", []) == []
+    assert list(found.params_schema["properties"]) == ["session", "row", "when", "mode"]
+    assert found.params_schema["properties"]["row"] == {"type": "integer", "title": "row"}
+    assert found.params_schema["properties"]["mode"]["default"] == "w"
+    assert found.params_schema["additionalProperties"] is True  # a decorator may take more
+    arguments = found.checked({"row": 7, "when": "2026-01-05T12:00:00Z", "tenant": "t"})
+    assert (arguments["row"], arguments["when"].year, arguments["tenant"]) == (7, 2026, "t")
+    with pytest.raises(Problem):
+        found.checked({"row": "seven"})
+
+
+def test_a_signature_that_the_author_set_is_the_schema() -> None:
+    async def save(session: str, row: int) -> None: ...
+
+    decorated = with_session(save)
+    decorated.__signature__ = inspect.Signature(list(inspect.signature(save).parameters.values())[1:])
+    found = TaskType("save", decorated)
+    assert found.params_schema["required"] == ["row"]
+    assert found.params_schema["additionalProperties"] is False
+    assert found.checked({"row": 7}) == {"row": 7}
+    with pytest.raises(Problem):
+        found.checked({"session": "s", "row": 7})
+
+
+def test_what_a_decorator_names_itself_it_requires() -> None:
+    def for_tenant(function: Any) -> Any:
+        @functools.wraps(function)
+        async def wrapper(tenant: str, *args: Any, **kwargs: Any) -> None:
+            await function(*args, **kwargs)
+
+        return wrapper
+
+    found = TaskType("files.read", for_tenant(annotated))
+    assert found.params_schema["required"] == ["tenant"]
+    assert found.checked({"tenant": "t", "path": "a"}) == {"tenant": "t", "path": Path("a")}
+    with pytest.raises(Problem):
+        found.checked({"path": "a"})
 
 
 def test_samples_of_the_loop_itself_can_be_described() -> None:

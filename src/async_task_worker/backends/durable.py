@@ -34,7 +34,6 @@ from ..pool import WorkerPool
 from ..queue import TaskQueue
 from ..record import TaskRecord
 from ..registry import (
-    PROGRESS_PARAMETER,
     TaskFunction,
     function_of,
     get_task_function,
@@ -45,6 +44,7 @@ from ..registry import (
 from ..request import requested
 from ..room import Room
 from ..search import TaskPage, TaskQuery
+from ..signatures import PROGRESS_PARAMETER
 from ..status import PENDING, RUNNING, TaskInfo
 from ..ticket import Ticket
 from .base import Requested, Runtime

@@ -6,17 +6,16 @@ import inspect
 import typing
 import weakref
 from collections.abc import Collection, Iterable, Mapping
-from functools import partial
 from math import isfinite
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 
-from ..registry import PROGRESS_PARAMETER, TaskCallable, exposed_function, function_of, get_all_task_types
+from ..registry import TaskCallable, exposed_function, function_of, get_all_task_types
+from ..signatures import BY_NAME, PROGRESS_PARAMETER, innermost, parameters_by_name
 from .problems import Problem
 from .rendering import encoded, text
 
-_GIVEN_BY_NAME: Final = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 _MOST_SAID: Final = 20
 _JSON_SCALARS: Final = (str, int, float, bool, type(None))
 
@@ -35,7 +34,7 @@ class TaskType:
         self.name = name
         self.function = function
         self.description = inspect.cleandoc(inspect.getdoc(function) or "").partition("\n\n")[0]
-        parameters = _parameters(function)
+        parameters = [found for found in parameters_by_name(function) if found.name != PROGRESS_PARAMETER]
         types = _resolved(function, parameters)
         self._model = _model(name, parameters, types)
         self._is_typed = any(found is not Any for found in types.values())
@@ -120,32 +119,11 @@ class TaskTypes:
         return known[name]
 
 
-def _parameters(function: TaskCallable) -> list[inspect.Parameter]:
-    """Return what can be given by name, and ``**kwargs``."""
-    try:
-        found = inspect.signature(function).parameters.values()
-    except (ValueError, TypeError):  # it does not tell
-        return []
-    kinds = (*_GIVEN_BY_NAME, inspect.Parameter.VAR_KEYWORD)
-    return [parameter for parameter in found if parameter.kind in kinds and parameter.name != PROGRESS_PARAMETER]
-
-
 def _resolved(function: TaskCallable, parameters: list[inspect.Parameter]) -> dict[str, Any]:
     """Return the type of each parameter, Any where there is none that JSON can be read as."""
-    names = _names_around(function)
-    named = [parameter for parameter in parameters if parameter.kind in _GIVEN_BY_NAME]
+    names: dict[str, Any] = getattr(innermost(function), "__globals__", {})  # what annotations as text speak of
+    named = [parameter for parameter in parameters if parameter.kind in BY_NAME]
     return {parameter.name: _readable(parameter.annotation, names) for parameter in named}
-
-
-def _names_around(function: Any) -> dict[str, Any]:
-    """Return the names an annotation written as text may speak of."""
-    while isinstance(function, partial):
-        function = function.func
-    function = inspect.unwrap(function)
-    found: dict[str, Any] = getattr(function, "__globals__", None) or getattr(
-        type(function).__call__, "__globals__", {}
-    )
-    return found
 
 
 def _readable(annotation: Any, names: dict[str, Any]) -> Any:

@@ -1,0 +1,197 @@
+"""How a callable may be called: its own signature, and what the functions it wraps say beyond that.
+
+``functools.wraps`` makes a decorated function look like the one inside, whose signature
+``inspect.signature`` then returns. A decorator may take other arguments than that, for
+instance because it adds one itself. So a call is checked against the outer signature, and
+what is inside only tells what the outer ``**kwargs`` may stand for.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Iterator
+from functools import partial
+from inspect import Parameter, Signature
+from types import FunctionType, MethodType
+from typing import Any, Final
+
+PROGRESS_PARAMETER: Final = "progress_callback"
+
+UNLIMITED: Final = sys.maxsize
+
+BY_POSITION: Final = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+BY_NAME: Final = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
+
+_MOST_LAYERS: Final = 100
+"""How deep decorators are followed: ``__wrapped__`` may lead in a circle."""
+
+
+class _Unknown:
+    """Stands for a default value that is not known."""
+
+    def __repr__(self) -> str:
+        return "..."
+
+
+UNKNOWN_DEFAULT: Final = _Unknown()
+
+
+def signature_of(function: object) -> Signature | None:
+    """Return the signature of *function* itself, not of one it wraps; None if it does not have any.
+
+    A ``__signature__`` counts if the author set it, not if ``functools.wraps`` copied it.
+    """
+    try:
+        return _own_signature(function)
+    except (ValueError, TypeError, RecursionError):  # the call itself will tell
+        return None
+
+
+def progress_index(function: object) -> int:
+    """Return where ``progress_callback`` stands among the positional parameters.
+
+    Returns:
+        -1 if it is not to be passed, more than there can be if it goes by keyword only: as such a
+        parameter, or through ``**kwargs`` to a wrapped function that names it.
+    """
+    consumed = 0
+    for inner, signature, following in _layers(function):
+        if isinstance(inner, partial) and PROGRESS_PARAMETER in inner.keywords:
+            return -1  # it has been given one
+        index = _named_index(signature)
+        if index >= 0:
+            return min(index + consumed, UNLIMITED)
+        if following is not None:
+            positional = [p.name for p in signature.parameters.values() if p.kind in BY_POSITION]
+            consumed += sum(name not in following.parameters for name in positional)
+    return -1
+
+
+def parameters_by_name(function: object) -> list[Parameter]:
+    """Return the parameters that can be given by name, and ``**kwargs`` if there is that.
+
+    What only a wrapped function names is optional: what wraps it may fill that in.
+    """
+    found: dict[str, Parameter] = {}
+    rest: list[Parameter] = []
+    for depth, (_, signature, _) in enumerate(_layers(function)):
+        for parameter in signature.parameters.values():
+            if parameter.kind in BY_NAME:
+                found.setdefault(parameter.name, _optional(parameter) if depth else parameter)
+            elif parameter.kind is Parameter.VAR_KEYWORD and not depth:
+                rest.append(parameter)
+    return [*found.values(), *rest]
+
+
+def innermost(function: Any) -> Any:
+    """Return the function that the author of a task wrote, below partials, methods, objects and decorators."""
+    for _ in range(_MOST_LAYERS):
+        if isinstance(function, partial):
+            function = function.func
+        elif (inner := getattr(function, "__wrapped__", None)) is not None:
+            function = inner
+        elif isinstance(call := inspect.getattr_static(type(function), "__call__", None), FunctionType):
+            function = call
+        else:
+            break
+    return function
+
+
+def _layers(function: Any) -> Iterator[tuple[Any, Signature, Signature | None]]:
+    """Yield each callable that keyword arguments get through to, its signature and that of the next one."""
+    signature = signature_of(function)
+    for _ in range(_MOST_LAYERS):
+        if signature is None:
+            return
+        inner = _wrapped(function) if _passes_keywords(function, signature) else None
+        following = None if inner is None else signature_of(inner)
+        if following is None and isinstance(inner, partial):  # the layer between takes some of its arguments
+            inner = inner.func
+            following = signature_of(inner)
+        yield function, signature, following
+        function, signature = inner, following
+
+
+def _passes_keywords(function: Any, signature: Signature) -> bool:
+    """Whether a function inside *function* may get arguments that this one does not name."""
+    if not any(parameter.kind is Parameter.VAR_KEYWORD for parameter in signature.parameters.values()):
+        return False
+    while isinstance(function, partial) and not _is_signed(function):
+        function = function.func
+    return not (_is_signed(function) or _is_signed(_call_method(function)))  # its author named all there are
+
+
+def _is_signed(function: Any) -> bool:
+    return getattr(function, "__signature__", None) is not None and not _is_copied(function)
+
+
+def _wrapped(function: Any) -> Any:
+    """Return the callable that *function* wraps, bound as that is; None if it wraps nothing."""
+    if isinstance(function, MethodType):
+        inner = _wrapped(function.__func__)
+        return None if inner is None else MethodType(inner, function.__self__)
+    if isinstance(function, partial):
+        inner = _wrapped(function.func)
+        return None if inner is None else partial(inner, *function.args, **function.keywords)
+    if (method := _call_method(function)) is not None and (inner := _wrapped(method)) is not None:
+        return inner
+    inner = getattr(function, "__wrapped__", None)
+    return inner if callable(inner) else None
+
+
+def _own_signature(function: Any) -> Signature:
+    if isinstance(function, MethodType):
+        return inspect.signature(MethodType(_with(_own_signature(function.__func__)), function.__self__))
+    if not _is_signed(function):
+        if isinstance(function, partial):
+            stand_in = partial(_with(_own_signature(function.func)), *function.args, **function.keywords)
+            return inspect.signature(stand_in)
+        if (method := _call_method(function)) is not None:
+            return _own_signature(method)
+    if _is_copied(function) and isinstance(function, FunctionType):
+        function = _without_signature(function)
+    return inspect.signature(function, follow_wrapped=False)
+
+
+def _is_copied(function: Any) -> bool:
+    """Whether its ``__signature__`` is that of the function it wraps: ``functools.wraps`` copies all attributes."""
+    signature = getattr(function, "__signature__", None)
+    return signature is not None and signature is getattr(getattr(function, "__wrapped__", None), "__signature__", None)
+
+
+def _call_method(function: Any) -> MethodType | None:
+    """Return what a call of an object with a ``__call__`` calls; None for anything else."""
+    if isinstance(function, FunctionType | type):
+        return None
+    call = inspect.getattr_static(type(function), "__call__", None)
+    return MethodType(call, function) if isinstance(call, FunctionType) else None
+
+
+def _with(signature: Signature) -> FunctionType:
+    def stand_in() -> None: ...
+
+    stand_in.__signature__ = signature  # type: ignore[attr-defined]
+    return stand_in  # type: ignore[return-value]
+
+
+def _without_signature(function: FunctionType) -> FunctionType:
+    bare = FunctionType(
+        function.__code__, function.__globals__, function.__name__, function.__defaults__, function.__closure__
+    )
+    bare.__kwdefaults__ = function.__kwdefaults__
+    bare.__annotations__ = function.__annotations__
+    return bare
+
+
+def _named_index(signature: Signature) -> int:
+    parameter = signature.parameters.get(PROGRESS_PARAMETER)
+    if parameter is None or parameter.kind not in BY_NAME:
+        return -1
+    if parameter.kind is Parameter.KEYWORD_ONLY:
+        return UNLIMITED
+    return list(signature.parameters).index(PROGRESS_PARAMETER)
+
+
+def _optional(parameter: Parameter) -> Parameter:
+    return parameter.replace(default=UNKNOWN_DEFAULT) if parameter.default is Parameter.empty else parameter
