@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from math import inf, nextafter
+from typing import Final, NamedTuple
 
 
 class Clock(NamedTuple):
@@ -20,3 +21,20 @@ class Clock(NamedTuple):
 
 
 SYSTEM_CLOCK = Clock()
+
+_FINE: Final = 1e-6
+"""Seconds in which nobody reads the clock twice to any purpose: less than it takes to add a task."""
+
+
+def growing(monotonic: Callable[[], float]) -> Callable[[], float]:
+    """Return a clock like this one that never tells the same time twice; itself, if it is as fine as that."""
+    if monotonic is time.monotonic and time.get_clock_info("monotonic").resolution < _FINE:
+        return monotonic
+    last = -inf
+
+    def later() -> float:
+        nonlocal last
+        last = max(monotonic(), nextafter(last, inf))
+        return last
+
+    return later

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
@@ -17,13 +18,13 @@ from operator import attrgetter
 from typing import Final
 
 from .arguments import checked_progress, is_out_of_range
-from .clock import SYSTEM_CLOCK, Clock
+from .clock import SYSTEM_CLOCK, Clock, growing
 from .events import CREATED, PROGRESS, RELEASED, STARTED, EventBus
 from .exceptions import DuplicateTaskError
 from .loops import call_from_any_thread
 from .outcome import GIVEN_BACK, Outcome
 from .record import TaskRecord
-from .search import TaskQuery
+from .search import Cursors, TaskQuery
 from .sifting import sifted
 from .status import CANCELLED, COMPLETED, FAILED, NEXT, PENDING, RUNNING, TaskStatus
 from .tracebacks import left_traceback
@@ -69,7 +70,10 @@ class Ledger:
         self._awaited = self._events.awaited
         self.keeping = clock, retention, max_history
         """What it was told of time, and of how long to keep what: a journal keeps its file in the same way."""
+        self.cursors = Cursors(os.urandom(16), lasting=False)
+        """Of searches; a backend that keeps tasks elsewhere puts its own in place of them."""
         self._wall, self._monotonic = clock
+        self._moment = growing(clock.monotonic)
         self._retention = retention
         self._max_history = inf if max_history is None else max_history
         self._sweep_above = self._max_history if retention is None else min(self._max_history, _SWEEP_LEAST)
@@ -90,7 +94,7 @@ class Ledger:
         Raises:
             DuplicateTaskError: A task of this id is known; it is left alone.
         """
-        record.created = now = self._monotonic()
+        record.created = now = self._moment()
         if now > self._epoch_until:
             self._follow_the_wall_clock(now)
         record.epoch = self._epoch
@@ -293,9 +297,13 @@ class Ledger:
         return list(islice(matching, limit))
 
     def search(self, query: TaskQuery) -> tuple[list[TaskRecord], str | None]:
-        """Return a page of records that match, newest first, and the cursor of the next one."""
+        """Return a page of records that match, newest first, and the cursor of the next one.
+
+        Raises:
+            ValueError: The cursor is invalid.
+        """
         self._forget_expired()
-        return sifted(self._records, query)
+        return sifted(self._records, query, self.cursors)
 
     def counts(self) -> dict[TaskStatus, int]:
         """Return how many known tasks are in each status."""

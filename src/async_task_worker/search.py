@@ -8,11 +8,17 @@ import struct
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from hashlib import blake2b
+from typing import Final, NamedTuple
 
 from .status import TaskInfo, TaskStatus
 
-_MOMENT: Final = struct.Struct(">d")
+_HEAD: Final = struct.Struct(">Bdq8s")
+"""Of a cursor: version, when the task was added, its number, digest of the filters. Then come its id and a checksum."""
+
+_VERSION: Final = 1
+_CHECK: Final = 8
+_SHOWN: Final = 80
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +32,7 @@ class TaskQuery:
         after: Added then or later.
         text: Casefolded; occurs in the id, the name, the error, or a value of the metadata.
         limit: At most this many in a page.
-        cursor: Where the page before ended, as its backend said it.
+        cursor: Where the page before ended, as its backend returned it.
     """
 
     statuses: AbstractSet[TaskStatus] | None = None
@@ -45,7 +51,8 @@ class TaskPage:
     Attributes:
         tasks: As they were at that moment. A page may hold fewer than were asked for, even
             none, and still not be the last: the search stops where it would take too long.
-        next_cursor: What to search on with; None after the last page.
+        next_cursor: What to search on with, with the same filters; None after the last page, and
+            only after that.
     """
 
     tasks: list[TaskInfo]
@@ -63,24 +70,90 @@ def moment_of(name: str, value: object) -> float | None:
     return value.timestamp()
 
 
-def cursor_at(created: float, task_id: str) -> str:
-    """Return the opaque text that stands for the place right after a task."""
-    place = _MOMENT.pack(created) + task_id.encode("utf-8", "surrogatepass")
-    return base64.urlsafe_b64encode(place).rstrip(b"=").decode("ascii")
+class Position(NamedTuple):
+    """The place in a list of tasks right after one of them, for memory and file alike.
 
-
-def place_of(cursor: str) -> tuple[float, str]:
-    """Return when the task at the cursor was added, and its id.
-
-    Raises:
-        ValueError: The text is none of ours.
+    Attributes:
+        created_at: When the task was added, in seconds since the epoch.
+        seq: Its number in the order of arrival, for tasks added at the same moment; as the store counts.
+        task_id: Its id.
     """
-    try:
-        place = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        (created,) = _MOMENT.unpack(place[: _MOMENT.size])
-        task_id = place[_MOMENT.size :].decode("utf-8", "surrogatepass")
-    except (binascii.Error, struct.error, ValueError):
-        raise ValueError("cursor is not one that a search returned") from None
-    if not task_id or created != created:  # noqa: PLR0124 - NaN is what differs from itself
-        raise ValueError("cursor is not one that a search returned")
-    return created, task_id
+
+    created_at: float
+    seq: int
+    task_id: str
+
+
+class Cursors:
+    """Makes and reads the cursors of one worker.
+
+    A cursor is opaque text: a position, a digest of the filters it was returned for, and a
+    checksum. So a changed text, the cursor of another worker and changed filters are noticed.
+
+    Args:
+        key: What tells this worker's cursors from those of others.
+        lasting: Whether positions outlive the process, so that only the wall clock can order them.
+    """
+
+    def __init__(self, key: bytes, *, lasting: bool) -> None:
+        self._key = blake2b(key).digest()
+        self.lasting = lasting
+
+    def at(self, position: Position, query: TaskQuery) -> str:
+        """Return the cursor for a position in the tasks that match *query*."""
+        created_at, seq, task_id = position
+        head = _HEAD.pack(_VERSION, created_at, seq, filters_digest(query))
+        body = head + task_id.encode("utf-8", "surrogatepass")
+        return _text(body + self._checksum(body))
+
+    def position(self, query: TaskQuery) -> Position | None:
+        """Return the position of the query's cursor; None without one.
+
+        Raises:
+            ValueError: It is not a cursor of this worker, or was returned for other filters.
+        """
+        if query.cursor is None:
+            return None
+        body, check = self._parts(query.cursor)
+        if len(body) <= _HEAD.size or check != self._checksum(body):
+            raise _invalid(query.cursor)
+        version, created_at, seq, digest = _HEAD.unpack(body[: _HEAD.size])
+        if version != _VERSION:
+            raise _invalid(query.cursor)
+        if digest != filters_digest(query):
+            raise ValueError(
+                "the filters differ from those of the page that returned this cursor: repeat status, task_type, "
+                "before, after and text for each page, or leave out the cursor to begin again"
+            )
+        return Position(created_at, seq, body[_HEAD.size :].decode("utf-8", "surrogatepass"))
+
+    def _parts(self, cursor: str) -> tuple[bytes, bytes]:
+        try:
+            data = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        except (binascii.Error, ValueError):
+            raise _invalid(cursor) from None
+        if _text(data) != cursor:  # several texts decode to the same bytes
+            raise _invalid(cursor)
+        return data[:-_CHECK], data[-_CHECK:]
+
+    def _checksum(self, body: bytes) -> bytes:
+        return blake2b(body, digest_size=_CHECK, key=self._key).digest()
+
+
+def filters_digest(query: TaskQuery) -> bytes:
+    """Return a digest of what the query looks for, which has to stay the same from page to page."""
+    statuses = None if query.statuses is None else sorted(map(str, query.statuses))
+    wanted = repr((statuses, query.task_type, query.before, query.after, query.text))
+    return blake2b(wanted.encode("ascii", "backslashreplace"), digest_size=8).digest()
+
+
+def _text(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+
+
+def _invalid(cursor: str) -> ValueError:
+    shown = cursor if len(cursor) <= _SHOWN else f"{cursor[:_SHOWN]}…"
+    return ValueError(
+        f"{shown!a} is not a cursor that a search of this worker returned: pass the next_cursor of the page before "
+        "unchanged, or None for the first page"
+    )

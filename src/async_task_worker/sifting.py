@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+import struct
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from operator import attrgetter
 from typing import Final
 
 from .record import TaskRecord
-from .search import TaskQuery, cursor_at, place_of
+from .search import Cursors, Position, TaskQuery
 from .status import FAILED, error_text
 
 _MOST_SEEN: Final = 50_000
@@ -26,17 +27,31 @@ _LEAST_AT_ONCE: Final = 500
 """Records taken from the ledger at a time, unless a page needs more."""
 
 _created: Final = attrgetter("created")
+_FLOAT: Final = struct.Struct(">d")
+_INT: Final = struct.Struct(">q")
+_LEAST: Final = -(2**63)
+
+_AS_ADDED: Final = 0.001
+"""Seconds by which the time a task was added may differ from that in a cursor: a file's is read back rounded."""
+
 Test = Callable[[TaskRecord], bool]
 
 
-def sifted(records: Mapping[str, TaskRecord], query: TaskQuery) -> tuple[list[TaskRecord], str | None]:
+def sifted(
+    records: Mapping[str, TaskRecord], query: TaskQuery, cursors: Cursors
+) -> tuple[list[TaskRecord], str | None]:
     """Return the newest records that match, from the cursor on, and the cursor of what is left.
 
     Args:
         records: In the order they were added.
         query: What is wanted.
+        cursors: Makes and reads the cursors.
+
+    Raises:
+        ValueError: The cursor is invalid.
     """
-    newest_first = iter(_from_cursor(records, query.cursor))
+    position = cursors.position(query)
+    newest_first = iter(_newest_first(records) if position is None else _after(records, position, cursors.lasting))
     left, at_once = (_MOST_SEEN, _LEAST_AT_ONCE) if query.text is None else (_MOST_READ, _TEXTS_AT_ONCE)
     reading = _Reading(query.text or "")
     tests = _tests(query, reading)
@@ -50,7 +65,7 @@ def sifted(records: Mapping[str, TaskRecord], query: TaskQuery) -> tuple[list[Ta
         if full or not left:
             last = page[-1] if full else seen[-1]
             more = last is not seen[-1] or next(newest_first, None) is not None
-            return page, cursor_at(last.created, last.id) if more else None
+            return page, cursors.at(_position(last), query) if more else None
     return page, None
 
 
@@ -60,18 +75,42 @@ def _passing(records: list[TaskRecord], tests: list[Test]) -> list[TaskRecord]:
     return records
 
 
-def _from_cursor(records: Mapping[str, TaskRecord], cursor: str | None) -> Iterable[TaskRecord]:
-    if cursor is None:
-        return reversed(records.values())  # type: ignore[call-overload, no-any-return]
-    created, task_id = place_of(cursor)
+def _newest_first(records: Mapping[str, TaskRecord]) -> Iterable[TaskRecord]:
+    return reversed(records.values())  # type: ignore[call-overload, no-any-return]
+
+
+def _position(record: TaskRecord) -> Position:
+    return Position(record.created + record.epoch, _number(record.created), record.id)
+
+
+def _number(moment: float) -> int:
+    """Return an integer that grows with the moment."""
+    (bits,) = _INT.unpack(_FLOAT.pack(moment))
+    number: int = bits if bits >= 0 else _LEAST - bits
+    return number
+
+
+def _after(records: Mapping[str, TaskRecord], position: Position, lasting: bool) -> Iterator[TaskRecord]:
+    """Return the records that are older than the one at the position, newest first."""
     listed = list(records.values())
-    place = bisect_right(listed, created, key=_created)
-    # The record at the cursor may be gone; then its moment alone tells how far the page before came.
-    for index in range(bisect_left(listed, created, hi=place, key=_created), place):
-        if listed[index].id == task_id:
-            place = index
-            break
+    record = records.get(position.task_id)
+    if record is not None and abs(record.created + record.epoch - position.created_at) < _AS_ADDED:
+        place = bisect_left(listed, record.created, key=_created)
+        while listed[place] is not record:
+            place += 1
+    elif lasting:  # it is forgotten, and may have been added in another life of the worker
+        place = bisect_left(listed, position.created_at, key=_created_at)
+    else:  # a moment of this process, whatever has become of the wall clock; no two tasks have the same
+        place = bisect_left(listed, position.seq, key=_moment)
     return _backwards(listed, place)
+
+
+def _created_at(record: TaskRecord) -> float:
+    return record.created + record.epoch
+
+
+def _moment(record: TaskRecord) -> int:
+    return _number(record.created)
 
 
 def _backwards(listed: list[TaskRecord], place: int) -> Iterator[TaskRecord]:

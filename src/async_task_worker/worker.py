@@ -551,8 +551,8 @@ class AsyncTaskWorker:
     ) -> TaskPage:
         """Return a page of the tasks the backend knows, newest first.
 
-        A page can be short, even empty, and still have a next one: a search stops looking
-        where it would hold up everybody else.
+        A page can be short, even empty, and still have a ``next_cursor``: a search stops where it
+        would take too long. That is not the end. Only a page without a ``next_cursor`` is the last.
 
         Args:
             status: Only tasks of this status, or of one of several; also as text.
@@ -562,12 +562,13 @@ class AsyncTaskWorker:
             text: Only tasks in whose id, name, error or metadata values it occurs, in
                 upper or lower case.
             limit: At most this many, at least 1.
-            cursor: The ``next_cursor`` of the page before. It stays good while tasks come and go.
+            cursor: The ``next_cursor`` of the page before, which was asked for with the same filters
+                (*limit* may differ). It stays good while tasks come and go, and across a stop and a start.
 
         Raises:
             TypeError: An argument is of the wrong type.
-            ValueError: There is no such status, a moment has no time zone, or the cursor or the
-                limit is none.
+            ValueError: There is no such status, a moment has no time zone, *limit* is less than 1, or
+                the cursor was edited, is another worker's or was returned for other filters.
         """
         for name, value in (("task_type", task_type), ("text", text), ("cursor", cursor)):
             if value is not None and not isinstance(value, str):

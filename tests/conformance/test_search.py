@@ -139,3 +139,53 @@ async def test_a_search_through_long_texts_goes_on_in_its_next_pages(worker: Asy
     if not backend.durable:  # a file is searched in a thread of its own, which holds up nobody
         assert (await worker.search_tasks(text="x007")).next_cursor is not None
     assert await all_pages(worker, text="x007") == [ids[207], ids[107], ids[7]]
+
+
+FILTERS: dict[str, Any] = {
+    "status": "completed",
+    "task_type": "echo",
+    "text": "x",
+    "after": datetime(2020, 1, 1, tzinfo=UTC),
+}
+
+
+@pytest.mark.parametrize("changed", [*FILTERS, "before"])
+async def test_a_filter_that_changed_between_pages_is_an_error(worker: AsyncTaskWorker, changed: str) -> None:
+    await finished(worker, *[await worker.add_task(echo, n, metadata={"tag": "x"}) for n in range(4)])
+    cursor = (await worker.search_tasks(limit=2, **FILTERS)).next_cursor
+    assert len((await worker.search_tasks(limit=5, cursor=cursor, **FILTERS)).tasks) == 2
+
+    other = {**FILTERS, changed: datetime.now(UTC) if changed == "before" else None}
+    with pytest.raises(ValueError, match="filters differ"):
+        await worker.search_tasks(limit=2, cursor=cursor, **other)
+
+
+async def test_a_cursor_of_another_worker_or_an_edited_one_is_an_error(
+    worker: AsyncTaskWorker, make_worker: MakeWorker, backend: Backend
+) -> None:
+    for number in range(3):
+        await worker.add_task(echo, number)
+    cursor = (await worker.search_tasks(limit=1)).next_cursor
+    assert cursor is not None
+    wrong = [cursor[:-1], cursor + "A", cursor.swapcase(), cursor[::-1]]
+    if not backend.durable:
+        other = await make_worker()
+        for number in range(3):
+            await other.add_task(echo, number)
+        wrong.append((await other.search_tasks(limit=1)).next_cursor or "")
+    for text in wrong:
+        with pytest.raises(ValueError, match="is not a cursor that a search of this worker returned"):
+            await worker.search_tasks(cursor=text)
+
+
+async def test_pages_begun_while_running_go_on_when_stopped_and_after_a_restart(worker: AsyncTaskWorker) -> None:
+    """One format for all three: a file answers while the worker runs, memory while it does not."""
+    ids = [await worker.add_task(echo, number) for number in range(9)]
+    await finished(worker, *ids)
+    first = await worker.search_tasks(limit=3)
+    await worker.stop()
+    second = await worker.search_tasks(limit=3, cursor=first.next_cursor)
+    await worker.start()
+    third = await worker.search_tasks(limit=3, cursor=second.next_cursor)
+    assert [ids_of(first), ids_of(second), ids_of(third)] == [ids[:5:-1], ids[5:2:-1], ids[2::-1]]
+    assert third.next_cursor is None

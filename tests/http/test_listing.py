@@ -150,3 +150,40 @@ async def test_large_parts_of_a_listed_task_are_placeholders(
     await finished(worker, task_id)
     assert (await client.get("/tasks")).json()["tasks"][0]["result"]["$type"] == "str"
     assert (await client.get(f"/tasks/{task_id}")).json()["result"] == "x" * 100_000
+
+
+@pytest.mark.parametrize("changed", ["status=failed", "task_type=echo", "q=note", "older_than_minutes=1", ""])
+@pytest.mark.parametrize("first", ["status=completed&older_than_minutes=0", "q=e"])
+async def test_changed_filters_are_refused_with_a_word_on_what_to_do(
+    worker: AsyncTaskWorker, client: httpx.AsyncClient, first: str, changed: str
+) -> None:
+    await finished(worker, *[await worker.add_task(note, number) for number in range(4)])
+    if "older" in first:
+        await worker.add_task(echo, 1)
+    page = (await client.get(f"/tasks?{first}&limit=2")).json()
+    assert len(page["tasks"]) == 2
+    cursor = page["next_cursor"]
+    assert (await client.get(f"/tasks?{first}&limit=1&cursor={cursor}")).status_code == 200
+    response = await client.get(f"/tasks?{changed}&limit=2&cursor={cursor}")
+    assert problem_code(response) == "invalid_cursor"
+    assert "leave out the cursor" in response.json()["detail"]
+
+
+@pytest.mark.parametrize("query", ["limit=2", "limit=2&older_than_minutes=0"])
+async def test_an_edited_cursor_is_refused(worker: AsyncTaskWorker, client: httpx.AsyncClient, query: str) -> None:
+    await finished(worker, *[await worker.add_task(note, number) for number in range(4)])
+    cursor = (await client.get(f"/tasks?{query}")).json()["next_cursor"]
+    for edited in (cursor + ".", cursor + "A", cursor[:-2], "B" + cursor[1:], cursor.replace(".", "..") + "=", "."):
+        response = await client.get(f"/tasks?{query}", params={**httpx.QueryParams(query), "cursor": edited})
+        assert problem_code(response) == "invalid_cursor", edited
+
+
+async def test_an_age_means_the_same_moment_on_every_page(worker: AsyncTaskWorker, client: httpx.AsyncClient) -> None:
+    ids = [await worker.add_task(note, number) for number in range(5)]
+    await finished(worker, *ids)
+    url, found = "/tasks?older_than_minutes=0.5&limit=2", []
+    while url:
+        response = await client.get(url)
+        found += ids_in(response)
+        url = response.links["next"]["url"] if "link" in response.headers else ""
+    assert found == ids[::-1]

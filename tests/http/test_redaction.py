@@ -149,3 +149,61 @@ async def test_others_have_their_turn_while_a_page_is_redacted(worker: AsyncTask
     assert (await client.get("/tasks")).json()["count"] == 20
     others.cancel()
     assert turns >= 20
+
+
+class Looks:
+    """A redaction that counts the tasks it is shown."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._redact = redact_names("token")
+
+    def __call__(self, body: dict[str, Any]) -> dict[str, Any]:
+        self.count += 1
+        return self._redact(body)
+
+
+async def walk(client: httpx.AsyncClient, looks: Looks, **query: Any) -> tuple[list[int], list[int], list[str]]:
+    """Return of each page how many tasks it has and how many were looked at for it, and the ids of all tasks."""
+    sizes, looked, found, cursor = [], [], [], None
+    while True:
+        before = looks.count
+        response = await client.get("/tasks", params=query | ({} if cursor is None else {"cursor": cursor}))
+        assert response.status_code == 200, response.text
+        body = response.json()
+        sizes.append(body["count"])
+        looked.append(looks.count - before - body["count"])  # each that is shown is redacted once more
+        found += [task["id"] for task in body["tasks"]]
+        cursor = body["next_cursor"]
+        if cursor is None:
+            return sizes, looked, found
+
+
+@pytest.mark.parametrize("limit", [1, 50])
+async def test_a_search_looks_at_as_many_tasks_for_a_right_guess_as_for_a_wrong_one(
+    worker: AsyncTaskWorker, serve: ServeWorker, limit: int
+) -> None:
+    looks = Looks()
+    client = await serve(worker, redact=looks, limits=Limits(searched=50))
+    for number in range(120):
+        await worker.add_task(wait_at, "gate", metadata={"token": f"hunter{number % 3}"})
+
+    right, wrong = [await walk(client, looks, q=guess, limit=limit) for guess in ("hunter2", "hunterX")]
+
+    assert right == wrong == ([0, 0, 0], [50, 50, 20], [])
+
+
+@pytest.mark.parametrize("limit", [1, 3, 50])
+async def test_a_search_with_redaction_finds_what_shows_in_pages_of_bounded_work(
+    worker: AsyncTaskWorker, serve: ServeWorker, limit: int
+) -> None:
+    looks = Looks()
+    client = await serve(worker, redact=looks, limits=Limits(searched=30))
+    users = [f"user {number % 20}" for number in range(100)]
+    ids = [await worker.add_task(wait_at, "gate", metadata={"token": "secret", "user": user}) for user in users]
+
+    sizes, looked, found = await walk(client, looks, q="user 17", limit=limit)
+
+    assert found == [task_id for task_id, user in zip(ids, users, strict=True) if user == "user 17"][::-1]
+    assert max(sizes) <= limit
+    assert max(looked) <= 30

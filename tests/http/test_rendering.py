@@ -17,7 +17,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from async_task_worker.search import cursor_at, place_of
 from async_task_worker.web.problems import Problem
 from async_task_worker.web.rendering import encoded, rendered, rfc3339
 from async_task_worker.web.strict_json import loaded
@@ -238,18 +237,3 @@ def test_reading_json_gives_a_value_or_a_problem(data: bytes) -> None:
     except Problem:
         return
     assert json.loads(json.dumps(value, allow_nan=False)) == value
-
-
-@settings(max_examples=EXAMPLES, deadline=None)
-@given(st.text(st.characters(exclude_categories=())) | st.text("ABCabc019-_", min_size=11))
-def test_a_text_is_a_cursor_or_a_value_error(text: str) -> None:
-    try:
-        place = place_of(text)
-    except ValueError:
-        return
-    assert place_of(cursor_at(*place)) == place
-
-
-@given(st.floats(allow_nan=False), st.text(st.characters(exclude_categories=()), min_size=1))
-def test_a_cursor_leads_back_to_its_place(created: float, task_id: str) -> None:
-    assert place_of(cursor_at(created, task_id)) == (created, task_id)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from async_task_worker.journal.history import search
-from async_task_worker.search import TaskQuery
+from async_task_worker.search import Cursors, TaskQuery
 from async_task_worker.status import CANCELLED, COMPLETED, FAILED
 
 
@@ -57,7 +57,7 @@ def test_a_search_goes_by_the_index_that_leads_there_soonest(
 ) -> None:
     statements: list[str] = []
     history.set_trace_callback(statements.append)
-    page = search(history, TaskQuery(**asked))
+    page = search(history, TaskQuery(**asked), Cursors(b"a file", lasting=True))
     history.set_trace_callback(None)
 
     assert page.tasks

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -43,7 +44,7 @@ from ..registry import (
 )
 from ..request import requested
 from ..room import Room
-from ..search import TaskPage, TaskQuery
+from ..search import Cursors, TaskPage, TaskQuery
 from ..signatures import PROGRESS_PARAMETER
 from ..status import PENDING, RUNNING, TaskInfo
 from ..ticket import Ticket
@@ -97,6 +98,7 @@ class DurableBackend(LocalBackend):
     def attach(self, runtime: Runtime) -> None:
         """Take what the worker provides."""
         self._ledger = runtime.ledger
+        self._ledger.cursors = Cursors(os.fsencode(os.path.realpath(self._place.path)), lasting=True)
         self._queue = TaskQueue()
         self._pool = WorkerPool(
             self._queue, runtime.executor, runtime.max_workers, ledger=runtime.ledger, stopped=_cut_off
@@ -182,7 +184,7 @@ class DurableBackend(LocalBackend):
             await self._journal.catch_up()
         if not (written and self._journal.is_open):  # it may have been closed meanwhile
             return await super().search(query)
-        page = await self._journal.search(query)
+        page = await self._journal.search(query, self._ledger.cursors)
         return TaskPage([self._as_known(info) for info in page.tasks], page.next_cursor)
 
     def result_storage(self, max_size: int | None) -> object:

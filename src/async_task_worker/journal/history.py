@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import struct
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from binascii import Error as Base64Error
 from collections.abc import Iterator
 from typing import Any, Final
 
-from ..search import TaskPage, TaskQuery
+from ..search import Cursors, Position, TaskPage, TaskQuery
 from ..status import COMPLETED, TaskInfo
 from .rows import CODES, FINISHED, SHOWN, Row, info_of
 
-_PLACE: Final = struct.Struct(">dq")
 _MOST_READ: Final = 2_000
 """Rows one page reads the texts of: everything else waits meanwhile."""
 
@@ -24,7 +20,9 @@ _FEW: Final = 500
 
 _LEAST_FINISHED: Final = min(FINISHED)
 _COLUMNS: Final = ",".join(SHOWN)
-_SEQ, _CREATED = SHOWN.index("seq"), SHOWN.index("created_at")
+_SEQ, _ID, _CREATED = SHOWN.index("seq"), SHOWN.index("id"), SHOWN.index("created_at")
+_AS_ADDED: Final = 0.001
+"""Seconds by which the time a task was added may differ from that in a cursor made in memory."""
 
 
 def find(connection: Any, task_id: str) -> TaskInfo | None:
@@ -36,17 +34,19 @@ def find(connection: Any, task_id: str) -> TaskInfo | None:
     return None if row is None else info_of(row)
 
 
-def search(connection: Any, query: TaskQuery) -> TaskPage:
+def search(connection: Any, query: TaskQuery, cursors: Cursors) -> TaskPage:
     """Return the newest tasks that match, from the cursor on.
 
     Raises:
-        ValueError: The cursor is none of ours.
+        ValueError: The cursor is invalid.
     """
+    position = cursors.position(query)
     try:
         few = _are_few(connection, query.task_type)
+        position = _exact(connection, position)
     except UnicodeEncodeError:  # it is no text, and nothing is written of such
         return TaskPage([], None)
-    conditions, values = _conditions(query, few=few)
+    conditions, values = _conditions(query, position, few=few)
     limit = min(query.limit, _MOST_ASKED) if query.text is None else _MOST_READ
     rows = connection.execute(
         f"SELECT {_COLUMNS} FROM task WHERE {' AND '.join(conditions)}"  # noqa: S608 - the values are bound
@@ -59,7 +59,7 @@ def search(connection: Any, query: TaskQuery) -> TaskPage:
     else:
         page, last = _with_text(seen, query.text, query.limit)
         more = more or last != seen[-1:]
-    return TaskPage(page, _cursor_at(*last) if more else None)
+    return TaskPage(page, cursors.at(_position(*last), query) if more else None)
 
 
 def _are_few(connection: Any, task_type: str | None) -> bool:
@@ -68,7 +68,7 @@ def _are_few(connection: Any, task_type: str | None) -> bool:
     return beyond is None
 
 
-def _conditions(query: TaskQuery, *, few: bool) -> tuple[list[str], list[Any]]:
+def _conditions(query: TaskQuery, position: Position | None, *, few: bool) -> tuple[list[str], list[Any]]:
     asked: list[tuple[str, list[Any]]] = [("1", [])]
     codes = sorted(CODES[status] for status in query.statuses or ())
     if query.statuses is not None:
@@ -83,8 +83,8 @@ def _conditions(query: TaskQuery, *, few: bool) -> tuple[list[str], list[Any]]:
         asked.append(("created_at < ?", [query.before]))
     if query.after is not None:
         asked.append(("created_at >= ?", [query.after]))
-    if query.cursor is not None:
-        created, seq = _place_of(query.cursor)
+    if position is not None:
+        created, seq, _ = position
         asked.append(("created_at <= ? AND (created_at < ? OR seq < ?)", [created, created, seq]))
     return [condition for condition, _ in asked], [value for _, values in asked for value in values]
 
@@ -108,13 +108,17 @@ def _texts(info: TaskInfo) -> Iterator[str]:
     yield from (value for value in info.metadata.values() if isinstance(value, str))
 
 
-def _cursor_at(row: Row) -> str:
-    return urlsafe_b64encode(_PLACE.pack(row[_CREATED], row[_SEQ])).rstrip(b"=").decode()
+def _position(row: Row) -> Position:
+    return Position(row[_CREATED], row[_SEQ], row[_ID])
 
 
-def _place_of(cursor: str) -> tuple[float, int]:
-    try:
-        created, seq = _PLACE.unpack(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-    except (Base64Error, struct.error, ValueError):
-        raise ValueError("cursor is not one that a search returned") from None
-    return created, seq
+def _exact(connection: Any, position: Position | None) -> Position | None:
+    """Return the position as the file has it: memory numbers tasks in its own way, and rounds their times."""
+    if position is None:
+        return None
+    created_at, _, task_id = position
+    found = connection.execute("SELECT created_at, seq FROM task WHERE id = ?", [task_id]).fetchone()
+    if found is None or abs(found[0] - created_at) >= _AS_ADDED:
+        return position
+    created_at, seq = found
+    return Position(created_at, seq, task_id)

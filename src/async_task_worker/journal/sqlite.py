@@ -21,7 +21,7 @@ from ..clock import Clock
 from ..exceptions import ForkedWorkerError, StorageError
 from ..loops import still_awaited
 from ..record import TaskRecord
-from ..search import TaskPage, TaskQuery
+from ..search import Cursors, TaskPage, TaskQuery
 from ..status import TaskInfo
 from .backlog import Backlog, Group
 from .base import Batch, Committed, Opened, Unfinished
@@ -204,9 +204,9 @@ class SqliteJournal:
         found: TaskInfo | None = await self.read(partial(find, task_id=task_id))
         return found
 
-    async def search(self, query: TaskQuery) -> TaskPage:
+    async def search(self, query: TaskQuery, cursors: Cursors) -> TaskPage:
         """Return a page of what is written, newest first."""
-        page: TaskPage = await self.read(partial(search, query=query))
+        page: TaskPage = await self.read(partial(search, query=query, cursors=cursors))
         return page
 
     async def read(self, query: Callable[[Any], Any]) -> Any:

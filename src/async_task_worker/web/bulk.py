@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, JsonValue
@@ -131,14 +132,15 @@ class Bulk:
             return list(dict.fromkeys(wanted.ids)), False
         selection = wanted.query
         statuses = selection.status or [PENDING, RUNNING]  # of the others there is nothing to cancel
-        page = await shown(
-            self._worker,
-            lambda info: self._bodies.shows(info, selection.q),
+        hides = bool(self._bodies.redacts and selection.q)
+        search = partial(
+            self._worker.search_tasks,
             status=statuses,
             task_type=selection.task_type,
-            text=selection.q,
-            limit=self._limits.batch,
+            text=None if hides else selection.q,
         )
+        shows = (lambda info: self._bodies.shows(info, selection.q or "")) if hides else _any_task
+        page = await shown(search, shows, limit=self._limits.batch)
         return [info.id for info in page.tasks], page.next_cursor is not None
 
     async def _cancel(self, task_id: str, dry_run: bool) -> str:
@@ -154,3 +156,7 @@ class Bulk:
     def _check_count(self, count: int) -> None:
         if count > self._limits.batch:
             raise Problem("body_too_large", f"one request is for {self._limits.batch} tasks at most")
+
+
+def _any_task(_: TaskInfo) -> bool:
+    return True

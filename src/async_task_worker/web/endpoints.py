@@ -90,13 +90,13 @@ class Endpoints:
     async def list_tasks(self, request: Request, filters: Annotated[TaskFilters, Query()]) -> Response:
         """List tasks, newest first, a page at a time.
 
-        A page can be short, or even empty, and still have a next one: a search that finds
-        little stops looking before it holds up everybody else.
+        A page can be short, or even empty, and still have a `next_cursor`: a search that finds
+        little stops before it takes too long. That is not the end. Only a page without a
+        `next_cursor` is the last. From page to page the filters have to stay the same.
         """
-        hides = self._bodies.redacts and filters.q
-        page = await page_of(
-            self._worker, filters, (lambda info: self._bodies.shows(info, filters.q)) if hides else None
-        )
+        wanted = filters.q if self._bodies.redacts else None
+        shows = (lambda info: self._bodies.shows(info, wanted)) if wanted else None
+        page = await page_of(self._worker, filters, shows, self._limits.searched)
         tasks = await self._bodies.listed(page.tasks)
         body = {"tasks": tasks, "count": len(tasks), "next_cursor": page.next_cursor}
         headers = None if page.next_cursor is None else {"Link": next_link(request, page.next_cursor)}

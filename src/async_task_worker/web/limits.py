@@ -17,6 +17,8 @@ class Limits:
             one is shown as a placeholder.
         listed: The same where several tasks are shown, and in events.
         batch: Tasks in one batch or action.
+        searched: Tasks, about, that one page of a text search looks at on a router that redacts. When
+            these are not enough the page is short, or empty, and has a ``next_cursor``.
         queue_wait: Seconds a submission waits for room in a full queue before it is refused.
         params_kept: Bytes of parameters kept, for showing them, after their tasks have ended.
         idempotency_keys: How many ``Idempotency-Key`` values are remembered, the latest.
@@ -36,6 +38,7 @@ class Limits:
     result: int = 1 << 20
     listed: int = 4 << 10
     batch: int = 1000
+    searched: int = 500
     queue_wait: float = 1.0
     params_kept: int = 16 << 20
     idempotency_keys: int = 10_000

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+import sys
+from collections.abc import Awaitable, Callable
+from datetime import datetime
 from functools import partial
 from typing import Annotated, Any, Final, Protocol
 from urllib.parse import quote, urlencode
@@ -15,9 +16,12 @@ from starlette.requests import Request
 
 from ..search import TaskPage
 from ..status import TaskInfo, TaskStatus
+from .page_cursors import BeyondWorker
 from .problems import Problem
 
-_OLDEST: Final = datetime(1, 1, 2, tzinfo=UTC)
+Shows = Callable[[TaskInfo], bool]
+
+_LOOKED_AT_ONCE: Final = 50
 _PLAIN_IN_PATHS: Final = "/:@!$&'()*+,;=~"
 _DATE_TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d")
 _PLUS_READ_AS_SPACE: Final = re.compile(r"(?<=\d) (?=\d\d:\d\d$)")
@@ -49,7 +53,12 @@ class TaskFilters(BaseModel):
     created_before: Moment | None = None
     older_than_minutes: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] | None = None
     limit: int = Field(default=50, ge=1, le=500)
-    cursor: str | None = Field(default=None, max_length=1000, description="`next_cursor` of the page before.")
+    cursor: str | None = Field(
+        default=None,
+        max_length=10_000,
+        description="`next_cursor` of the page before. The other filters have to stay the same; `limit` may change. "
+        "A page can be short, or even empty, and still have a `next_cursor`: only a page without one is the last.",
+    )
 
 
 class Searchable(Protocol):
@@ -60,50 +69,79 @@ class Searchable(Protocol):
         ...
 
 
-async def page_of(worker: Searchable, filters: TaskFilters, shows: Callable[[TaskInfo], bool] | None) -> TaskPage:
+async def page_of(worker: Searchable, filters: TaskFilters, shows: Shows | None, most_looks: int) -> TaskPage:
     """Return the page the filters ask for.
 
     Args:
         worker: Where to look.
         filters: What for.
-        shows: Whether a task shows what was looked for; None if every one that is found does.
+        shows: Whether a task shows the text that is looked for; None if whatever has it also shows it.
+        most_looks: About how many tasks may be looked at for that.
 
     Raises:
-        Problem: The cursor is none.
+        Problem: The cursor is invalid, or the filters are not those of the page that returned it.
     """
-    search = worker.search_tasks if shows is None else partial(shown, worker, shows)
+    beyond = BeyondWorker.of(filters, hidden=shows is not None)
     try:
-        return await search(
+        cursor = beyond.take_off(filters.cursor)
+        search = partial(
+            worker.search_tasks,
             status=[*filters.status, *filters.task_status] or None,
             task_type=filters.task_type,
-            text=filters.q,
-            before=_earliest(filters.created_before, _ago(filters.older_than_minutes)),
+            before=_earliest(filters.created_before, beyond.before),
             after=filters.created_after,
-            limit=filters.limit,
-            cursor=filters.cursor,
         )
+        if shows is None:
+            page = await search(text=filters.q, limit=filters.limit, cursor=cursor)
+        else:
+            page = await shown(search, shows, limit=filters.limit, cursor=cursor, most_looks=most_looks)
     except (ValueError, OverflowError) as error:
         raise Problem("invalid_cursor" if filters.cursor else "invalid_request", str(error)) from None
+    return TaskPage(page.tasks, beyond.put_on(page.next_cursor))
 
 
 async def shown(
-    worker: Searchable, shows: Callable[[TaskInfo], bool], *, limit: int, cursor: str | None = None, **query: Any
+    search: Callable[..., Awaitable[TaskPage]],
+    shows: Shows,
+    *,
+    limit: int,
+    cursor: str | None = None,
+    most_looks: int = sys.maxsize,
 ) -> TaskPage:
-    """Return the newest tasks that match and show it: as many as asked for, or all there are.
+    """Return the newest tasks that show something, and the cursor of what was not looked at.
 
-    Those that match in what is hidden leave no gap: a page too short, or a cursor behind an
-    empty one, would tell that a guess of a secret was right.
+    Every task is looked at as it is shown, whatever is hidden in it. So neither the work nor
+    where a page ends tells whether a hidden text was guessed. Other code has its turn after each.
+
+    Args:
+        search: Returns a page of the tasks to look at.
+        shows: Whether a task is wanted.
+        limit: How many are wanted at most.
+        cursor: Where to begin.
+        most_looks: About how many tasks are looked at. Then the page is short, or even empty.
     """
     found: list[TaskInfo] = []
+    looks, steady = 0, True
     while True:
-        page = await worker.search_tasks(**query, limit=limit - len(found), cursor=cursor)
-        for info in page.tasks:
-            if shows(info):
-                found.append(info)
-            await asyncio.sleep(0)  # to look at a task as it is shown may take long
+        room = limit - len(found)
+        page = await search(limit=min(_LOOKED_AT_ONCE, most_looks) if steady else room, cursor=cursor)
+        wanted = [index for index, info in enumerate(page.tasks) if await _looked_at(info, shows)]
+        looks += max(1, len(page.tasks))
+        if len(wanted) >= room and (end := wanted[room - 1] + 1) < len(page.tasks):
+            part = await search(limit=end, cursor=cursor)  # for the cursor right behind the last one that has room
+            if [info.id for info in part.tasks] != [info.id for info in page.tasks[:end]]:
+                steady = False  # tasks came or went in between: go on in pieces that never hold too many
+                continue
+            page, wanted = part, wanted[:room]
+        found += [page.tasks[index] for index in wanted]
         cursor = page.next_cursor
-        if cursor is None or len(found) == limit:
+        if cursor is None or len(found) == limit or looks >= most_looks:
             return TaskPage(found, cursor)
+
+
+async def _looked_at(info: TaskInfo, shows: Shows) -> bool:
+    await asyncio.sleep(0)  # to look at a task as it is shown may take long
+    return shows(info)
 
 
 def next_link(request: Request, cursor: str) -> str:
@@ -118,15 +156,6 @@ def path_of(request: Request) -> str:
     if not f"{path}/".startswith(f"{root}/"):
         path = root + path
     return quote(path, safe=_PLAIN_IN_PATHS)
-
-
-def _ago(minutes: float | None) -> datetime | None:
-    if minutes is None:
-        return None
-    try:
-        return datetime.now(UTC) - timedelta(minutes=minutes)
-    except OverflowError:
-        return _OLDEST
 
 
 def _earliest(*moments: datetime | None) -> datetime | None:

@@ -112,12 +112,12 @@ class TaskBodies:
                 await asyncio.sleep(0)
         return bodies
 
-    def shows(self, info: TaskInfo, query: str | None) -> bool:
-        """Whether a task found by a text shows that text: a search must not tell what is redacted."""
-        if self._redact is None or not query:
-            return True
-        body, wanted = self.full(info), query.casefold()
+    def shows(self, info: TaskInfo, wanted: str) -> bool:
+        """Whether a text occurs in what is shown of a task: a search must not tell what is redacted."""
+        shown = self._shown(info, _ALL)
+        body = shown if self._redact is None else self._redact(shown)
         texts = (body.get("id"), body.get("task_type"), body.get("error"), *(body.get("metadata") or {}).values())
+        wanted = wanted.casefold()
         return any(isinstance(found, str) and wanted in found.casefold() for found in texts)
 
     def result(self, info: TaskInfo) -> Any:
