@@ -5,7 +5,7 @@ A docstring cannot be the message: ``python -OO`` removes all of them.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 
 class AsyncCacheError(Exception):
@@ -94,8 +94,14 @@ class PrefixRequiredError(AsyncCacheError, ValueError):
 
 
 def described(error: BaseException) -> str:
-    """Return an error's type and text on one line, whatever the text contains."""
+    """Return an error's type and text on one line, whatever the text contains; a long one is cut."""
+    name = str.__str__(_name(type(error)))
     try:
-        return f"{type(error).__name__}: {str(error)!r}"
-    except Exception:  # noqa: BLE001 - an error of somebody else's making may be unable to print itself
-        return type(error).__name__
+        text = str.__str__(str(error))
+    except BaseException:  # noqa: BLE001 - an error of the user's making may be unable to print itself
+        return name
+    return f"{name}: {text if len(text) <= _LONGEST else text[:_LONGEST] + ' …'!r}"
+
+
+_name: Final = type.__dict__["__name__"].__get__
+_LONGEST: Final = 10_000

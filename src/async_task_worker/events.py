@@ -11,8 +11,9 @@ from contextvars import Context, copy_context
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, cast
 
+from .failure import exc_info_of
 from .loops import hand_to_loop, still_awaited
 from .record import TaskRecord
 from .registry import is_coroutine_callable
@@ -178,10 +179,11 @@ class EventBus:
             logger.exception(
                 "A listener failed on %s of task %r",
                 *(event.type, task.id),
+                exc_info=exc_info_of(error),
                 extra={"task_id": task.id, "task_type": task.name, "attempt": task.attempt},
             )
-            if isinstance(error, KeyboardInterrupt):
-                hand_to_loop(error)
+            if issubclass(type(error), KeyboardInterrupt):
+                hand_to_loop(cast("KeyboardInterrupt", error))
 
     def _look_around(self) -> None:
         self.watched = bool(self._taps or self._listeners or self._streams)

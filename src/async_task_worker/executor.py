@@ -7,16 +7,17 @@ import logging
 from asyncio import CancelledError
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from .eagerness import entered
 from .exceptions import TaskTimeoutError
+from .failure import exc_info_of, traceback_of
 from .ledger import ProgressCallback
 from .loops import hand_to_loop
 from .outcome import CUT_SHORT, Interruption, Outcome, completed, failed
 from .record import TaskRecord
 from .signatures import PROGRESS_PARAMETER
-from .status import COMPLETED, traceback_of
+from .status import COMPLETED
 from .ticket import Ticket
 from .tracebacks import leave
 
@@ -86,9 +87,9 @@ class Slot:
         try:
             if self.task is not None:
                 self.task.cancel()
-        except BaseException:
+        except BaseException as error:
             extra = None if self.record is None else self.record.log_fields()
-            logger.exception("What a task waits for could not be cancelled", extra=extra)
+            logger.exception("What a task waits for could not be cancelled", exc_info=exc_info_of(error), extra=extra)
 
     def limit(self, seconds: float) -> None:
         """Interrupt the task in so many seconds from now."""
@@ -205,13 +206,14 @@ def _returned(slot: Slot, record: TaskRecord, result: Any) -> Outcome:
 
 
 def _raised(slot: Slot, record: TaskRecord, error: BaseException) -> Outcome:
-    if isinstance(error, CancelledError) or asyncio._get_running_loop() is None:
+    kind = type(error)  # isinstance() would ask the error itself, which may raise
+    if issubclass(kind, CancelledError) or asyncio._get_running_loop() is None:
         return slot.cut_short(record)  # without a loop it was closed with it, by nobody's wish
     traceback = traceback_of(error)
     if traceback is not None:
         leave(error, traceback.tb_next)  # our own frame tells the user nothing
-    if isinstance(error, KeyboardInterrupt):
-        hand_to_loop(error)
+    if issubclass(kind, KeyboardInterrupt):
+        hand_to_loop(cast("KeyboardInterrupt", error))
     if slot.interruption is Interruption.TIMEOUT:
         return slot.cut_short(record, error)
     return failed(error)

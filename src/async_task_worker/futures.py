@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from .events import EventBus
 from .exceptions import TaskFailedError, WorkerNotRunningError
+from .failure import error_text
 from .loops import still_awaited
 from .record import TaskRecord
-from .status import CANCELLED, COMPLETED, FAILED, error_text
+from .status import CANCELLED, COMPLETED, FAILED
 from .tracebacks import hand_over
 
 TaskFuture = asyncio.Future[Any]
@@ -79,9 +80,10 @@ def resolve(future: TaskFuture, record: TaskRecord) -> None:
 def failure(record: TaskRecord) -> Exception:
     """Return what to raise for a failed task: its own error wherever a future can carry it."""
     error = record.error
-    if isinstance(error, Exception) and not isinstance(error, StopIteration):
+    kind = type(error)  # isinstance() would ask the error itself, which may raise
+    if issubclass(kind, Exception) and not issubclass(kind, StopIteration):
         hand_over(error, record.traceback)  # without the frames of earlier waiters
-        return error
+        return cast("Exception", error)
     return failed_because(record)
 
 

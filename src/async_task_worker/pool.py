@@ -14,6 +14,7 @@ from typing import Final
 
 from .eagerness import EAGER, Job, start, start_by_factory
 from .executor import Slot, Stopped, TaskExecutor, current_record, cut_off
+from .failure import exc_info_of
 from .ledger import Ledger
 from .loops import still_awaited
 from .outcome import CUT_SHORT, Interruption, Outcome, failed
@@ -229,7 +230,7 @@ class WorkerPool:
         if not self._filling:
             self._follow_up(outcome)
         if outcome[2] is not None:
-            error = (type(outcome[2]), outcome[2], record.traceback)
+            error = exc_info_of(outcome[2], record.traceback)
             logger.error(
                 "Task %s (%s) failed", record.id, record.function.name, exc_info=error, extra=record.log_fields()
             )

@@ -8,8 +8,9 @@ from types import TracebackType
 from typing import Any, Final
 
 from .arguments import copied
+from .failure import error_text
 from .registry import TaskCallable, TaskFunction
-from .status import COMPLETED, FAILED, PENDING, RUNNING, ErrorDetail, TaskInfo, TaskInfoDraft, TaskStatus, error_text
+from .status import COMPLETED, FAILED, PENDING, RUNNING, ErrorDetail, TaskInfo, TaskInfoDraft, TaskStatus
 from .ticket import Ticket
 
 NO_CONTEXT: Final = Context()
@@ -118,7 +119,7 @@ class TaskRecord:
         info.progress_detail = None
         info.result = self.result if status is COMPLETED else None
         info.error = None if error is None else error_text(error)
-        info.error_detail = None if error is None else ErrorDetail(error, self.traceback)
+        info.error_detail = None if error is None else ErrorDetail.of(error, self.traceback)
         info.metadata = copied(self.metadata) if self.metadata else {}
         info.priority = self.priority
         info.attempt = self.attempt

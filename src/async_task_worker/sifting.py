@@ -9,9 +9,10 @@ from itertools import islice
 from operator import attrgetter
 from typing import Final
 
+from .failure import error_text
 from .record import TaskRecord
 from .search import Cursors, Position, TaskQuery
-from .status import FAILED, error_text
+from .status import FAILED
 
 _MOST_SEEN: Final = 50_000
 """Records one page looks at: some ten milliseconds."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import traceback
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from types import TracebackType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+from .failure import class_name, error_text, traceback_text
+from .rendering import clipped, rendered, rfc3339, text
 
 
 class TaskStatus(StrEnum):
@@ -38,58 +40,102 @@ NEXT: Final[Mapping[TaskStatus, frozenset[TaskStatus]]] = {
 """The whole state machine: which status may follow which. A final one has no successor."""
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorDetail:
-    """What is known of a task's error beyond its text.
+class _Raised:
+    """The exception an error's detail is about, beside the fields: it is not copied with them."""
+
+    __slots__ = ("_exception", "_raised")
+
+    _exception: BaseException | None
+    _raised: TracebackType | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ErrorDetail(_Raised):
+    """What is known of a task's error beyond its text, as plain data.
+
+    Copies made by ``copy.deepcopy``, ``pickle`` and ``dataclasses.asdict`` have the three
+    texts, and no :attr:`exception`.
 
     Attributes:
-        exception: The error itself, the same object the task raised.
+        type: The error's class, with its module unless that is ``builtins``.
+        message: The same text as :attr:`TaskInfo.error`.
+        traceback: The formatted traceback, or the beginning and the end of a very long one.
+            Not for the public: it shows file names and source lines.
     """
 
-    exception: BaseException
-    _traceback: TracebackType | None = None
+    type: str
+    message: str
+    traceback: str = field(repr=False)
+
+    @staticmethod
+    def of(exception: BaseException, raised: TracebackType | None = None) -> ErrorDetail:
+        """Return the detail of an exception. Its texts are made when they are read first.
+
+        Args:
+            exception: What the task raised.
+            raised: Where; None for what its traceback says then.
+        """
+        detail = object.__new__(ErrorDetail)
+        _set(detail, "_exception", exception)
+        _set(detail, "_raised", raised)
+        return detail
+
+    @staticmethod
+    def written(exception: BaseException, kind: str, message: str, trace: str) -> ErrorDetail:
+        """Return a detail of these texts, and an exception to stand for the one that is gone."""
+        detail = ErrorDetail(kind, message, trace)
+        _set(detail, "_exception", exception)
+        return detail
 
     @property
-    def type(self) -> str:
-        """The error's class, with its module unless that is ``builtins``."""
-        return class_name(type(self.exception))
+    def exception(self) -> BaseException | None:
+        """The error itself, the same object the task raised.
 
-    @property
-    def message(self) -> str:
-        """The same text as :attr:`TaskInfo.error`."""
-        return error_text(self.exception)
+        Read from a file, it is a :class:`TaskFailedError` of the same text; of a copy
+        made by ``pickle``, ``copy.deepcopy`` or ``dataclasses.asdict`` it is None.
+        """
+        try:
+            return self._exception
+        except AttributeError:
+            return None
 
-    @property
-    def traceback(self) -> str:
-        """The formatted traceback. Not for the public: it shows file names and source lines."""
-        error, raised = self.exception, self._traceback or traceback_of(self.exception)
-        return "".join(traceback.format_exception(type(error), error, raised))
+    def __eq__(self, other: object) -> bool:
+        """Whether the other one has the same texts."""
+        if not isinstance(other, ErrorDetail):
+            return NotImplemented
+        error = self.exception
+        if error is not None and error is other.exception and _raised_at(self) is _raised_at(other):
+            return True  # so there is no need to make the texts
+        return _texts(self) == _texts(other)
 
+    def __hash__(self) -> int:
+        """Return what is equal for equal details."""
+        return hash(_texts(self))
 
-def traceback_of(error: BaseException) -> TracebackType | None:
-    """Return where *error* was raised, past whatever its own class may have put in front of that."""
-    found: TracebackType | None = BaseException.__dict__["__traceback__"].__get__(error)
-    return found
+    if not TYPE_CHECKING:
 
-
-def class_name(cls: type) -> str:
-    """Return what a class is called, with its module unless that is ``builtins``; its metaclass is not asked."""
-    module, name = type.__dict__["__module__"].__get__(cls), type.__dict__["__qualname__"].__get__(cls)
-    if module == "builtins":
-        return str(name)
-    return f"{module if isinstance(module, str) else '?'}.{name}"
-
-
-def error_text(error: BaseException) -> str:
-    """Return ``str(error)``, the class name if that is empty, and a stand-in if it raises."""
-    try:
-        return str(error) or _bare_name(error)
-    except BaseException as fault:  # noqa: BLE001 - the user's own __str__: whatever it raises, the task has ended
-        return f"<{_bare_name(error)}; its str() raised {_bare_name(fault)}>"
+        def __getattr__(self, name: str) -> str:  # of a text that was not read before
+            if name not in _TEXTS:
+                raise AttributeError(name)
+            text = _TEXTS[name](self._exception, self._raised)
+            _set(self, name, text)
+            return text
 
 
-def _bare_name(error: BaseException) -> str:
-    return str(type.__dict__["__name__"].__get__(type(error)))
+_set: Final = object.__setattr__
+_TEXTS: Final[Mapping[str, Callable[[BaseException, TracebackType | None], str]]] = {
+    "type": lambda error, _raised: class_name(type(error)),
+    "message": lambda error, _raised: error_text(error),
+    "traceback": traceback_text,
+}
+
+
+def _texts(detail: ErrorDetail) -> tuple[str, str, str]:
+    return detail.type, detail.message, detail.traceback
+
+
+def _raised_at(detail: ErrorDetail) -> TracebackType | None:
+    return getattr(detail, "_raised", None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +155,9 @@ class MissingResult:
 class TaskInfo:
     """What was known of a task at the moment it was asked for. It never changes afterwards.
 
+    It is plain data: ``copy.deepcopy``, ``pickle`` and ``dataclasses.asdict`` take it as far
+    as they take its result and metadata, and :meth:`as_dict` is always JSON.
+
     Attributes:
         id: The task's id.
         name: The task type its function is registered under, else the function's name.
@@ -122,7 +171,8 @@ class TaskInfo:
         progress_detail: What the task said beside the number, or None.
         result: What the task returned, the same object, or a copy from the cache; None unless completed.
             Read from a file it is an equal one, or a :class:`MissingResult`.
-        error: ``str()`` of what the task raised, or why it was ended; None unless it has one.
+        error: ``str()`` of what the task raised, or why it was ended; None unless it has one. It is
+            cut after a million characters.
         error_detail: Its type and traceback, or None.
         metadata: What was given to ``add_task``: a copy of its own.
         priority: Lower numbers run first. The best of those who wait for its result counts.
@@ -167,6 +217,19 @@ class TaskInfo:
             return None
         return (self.completed_at - self.started_at).total_seconds()
 
+    def as_dict(self, *, include_traceback: bool = False) -> dict[str, Any]:
+        """Return the task as plain data that ``json.dumps`` takes, with the names of the HTTP body.
+
+        Times are RFC 3339 text. What is not JSON, such as a result of bytes or NaN, is an
+        object that names its type: ``{"$type": "bytes", "$text": "12 bytes"}``. ``params``
+        is None: what a task was called with is not part of a snapshot.
+
+        Args:
+            include_traceback: Whether ``error_detail`` has the traceback, which shows file
+                names and source lines.
+        """
+        return document_of(self, _LONGEST_SHOWN, include_traceback=include_traceback)
+
 
 class TaskInfoDraft:
     """A TaskInfo that can still be written to. Its maker fills it in and changes its ``__class__``.
@@ -176,3 +239,48 @@ class TaskInfoDraft:
     """
 
     __slots__ = TaskInfo.__slots__
+
+
+_LONGEST_SHOWN: Final = 1 << 26
+"""Characters of one field: a value that refers to a part of it many times can be endless as JSON."""
+
+
+def document_of(
+    info: TaskInfo, limit: int, params: dict[str, Any] | None = None, *, include_traceback: bool = False
+) -> dict[str, Any]:
+    """Return the members of a task's body as plain data.
+
+    Args:
+        info: The task.
+        limit: Characters, about, that each field may take.
+        params: What it was submitted with, if that is to be shown.
+        include_traceback: Whether an error's traceback is part of its detail.
+    """
+    detail, error = info.error_detail, None if info.error is None else clipped(info.error, limit)
+    shown = None if detail is None else {"type": text(detail.type), "message": error}
+    if shown is not None and detail is not None and include_traceback:
+        shown["traceback"] = clipped(detail.traceback, limit)
+    metadata: dict[str, Any] = rendered(info.metadata, limit)
+    metadata.setdefault("task_type", text(info.name))
+    return {
+        "id": text(info.id),
+        "status": str(info.status),
+        "progress": info.progress,
+        "metadata": metadata,
+        "result": None if info.result is None else rendered(info.result, limit),
+        "error": error,
+        "task_type": text(info.name),
+        "phase": info.phase,
+        "params": None if params is None else rendered(params, limit),
+        "priority": info.priority,
+        "progress_detail": None if info.progress_detail is None else rendered(dict(info.progress_detail), limit),
+        "error_detail": shown,
+        "attempt": info.attempt,
+        "from_cache": info.from_cache,
+        "worker_id": None,
+        "created_at": rfc3339(info.created_at),
+        "started_at": rfc3339(info.started_at),
+        "completed_at": rfc3339(info.completed_at),
+        "wait_time": info.wait_time,
+        "run_time": info.run_time,
+    }

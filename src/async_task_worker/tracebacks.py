@@ -16,7 +16,7 @@ from opcode import opmap
 from types import FrameType, TracebackType
 from typing import Final
 
-from .status import traceback_of
+from .failure import traceback_of
 
 _LEFT: Final = -(1 << 24)
 """``tb_lasti`` counts down from here where a task left its error."""

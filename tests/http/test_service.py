@@ -49,15 +49,15 @@ async def test_the_cache_tells_of_itself_and_can_be_cleared(make_worker: MakeWor
     client = await serve(await make_worker(cache_enabled=True, cache_ttl=60))
     first = await submit(client, "echo", params={"value": 1}, wait=1)
     second = await submit(client, "echo", params={"value": 1}, wait=1)
-    assert (first["cached"], second["cached"], second["result"]) == (False, True, 1)
+    assert (first["from_cache"], second["from_cache"], second["result"]) == (False, True, 1)
 
     told = (await client.get("/cache")).json()
 
     assert (told["enabled"], told["default_ttl"]) == (True, 60)
     assert (told["statistics"]["hits"], told["statistics"]["sets"]) == (1, 1)
     assert (await client.delete("/cache")).status_code == 204
-    assert (await submit(client, "echo", params={"value": 1}, wait=1))["cached"] is False
-    assert (await submit(client, "echo", params={"value": 1}, use_cache=False, wait=1))["cached"] is False
+    assert (await submit(client, "echo", params={"value": 1}, wait=1))["from_cache"] is False
+    assert (await submit(client, "echo", params={"value": 1}, use_cache=False, wait=1))["from_cache"] is False
 
 
 async def test_a_cache_that_is_switched_off_says_so(client: httpx.AsyncClient) -> None:

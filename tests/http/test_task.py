@@ -40,7 +40,7 @@ async def test_a_body_tells_all_there_is_to_tell(worker: AsyncTaskWorker, client
         "progress_detail": None,
         "error_detail": None,
         "attempt": 1,
-        "cached": False,
+        "from_cache": False,
         "worker_id": None,
         "completed_at": None,
         "wait_time": info.wait_time,

@@ -147,7 +147,7 @@ AWAITED += ["invalidate_cache", "clear_cache"]
 INFO = {
     *("id", "name", "status", "phase", "created_at", "started_at", "completed_at", "progress", "progress_detail"),
     *("result", "error", "error_detail", "metadata", "priority", "attempt", "from_cache", "revision"),
-    *("wait_time", "run_time", "finished"),
+    *("wait_time", "run_time", "finished", "as_dict"),
 }
 
 

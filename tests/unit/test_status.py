@@ -10,9 +10,10 @@ import pytest
 
 from async_task_worker import TaskInfo, TaskStatus
 from async_task_worker.clock import SYSTEM_CLOCK, Clock
+from async_task_worker.failure import error_text
 from async_task_worker.ledger import Ledger
 from async_task_worker.outcome import failed
-from async_task_worker.status import ErrorDetail, error_text
+from async_task_worker.status import ErrorDetail
 from tests.unit.records import Hands, admitted
 
 
@@ -114,23 +115,23 @@ def _durations(info: TaskInfo) -> tuple[float | None, float | None]:
 )
 def test_an_error_always_has_a_text(error: BaseException, text: str) -> None:
     assert error_text(error) == text
-    assert ErrorDetail(error).message == text
+    assert ErrorDetail.of(error).message == text
 
 
 def test_the_detail_of_an_error_tells_its_type_and_where_it_was_raised() -> None:
     try:
         raise OddlyNamedError("here")
     except OddlyNamedError as error:
-        detail = ErrorDetail(error)
+        detail = ErrorDetail.of(error)
     assert detail.type == f"{__name__}.OddlyNamedError"
-    assert ErrorDetail(ValueError()).type == "ValueError"
+    assert ErrorDetail.of(ValueError()).type == "ValueError"
     assert "Traceback" in detail.traceback
     assert 'raise OddlyNamedError("here")' in detail.traceback
 
 
 @pytest.mark.parametrize("fault", [ValueError(), SystemExit(), GeneratorExit()])
 def test_the_detail_of_an_error_that_cannot_be_shown_can_be_read(fault: BaseException) -> None:
-    detail = ErrorDetail(RaisingError(fault))
+    detail = ErrorDetail.of(RaisingError(fault))
     assert "RaisingError" in detail.type
     assert "RaisingError" in detail.message
     assert "RaisingError" in detail.traceback
@@ -155,6 +156,6 @@ class SealedError(Exception, metaclass=Sealed):
 
 
 def test_an_error_whose_class_refuses_to_be_looked_at_has_a_name_and_a_text() -> None:
-    assert ErrorDetail(SealedError("text")).type == f"{__name__}.SealedError"
+    assert ErrorDetail.of(SealedError("text")).type == f"{__name__}.SealedError"
     assert error_text(SealedError()) == "SealedError"
     assert error_text(RaisingError(SealedError())) == "<RaisingError; its str() raised SealedError>"

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..exceptions import TaskInterruptedError, TaskTimeoutError
+from ..failure import exc_info_of
 from ..ledger import Ledger
 from ..outcome import CUT_SHORT, GIVEN_BACK, Outcome, completed
 from ..pool import WorkerPool
@@ -152,10 +153,11 @@ class Passenger:
         if status is COMPLETED:
             try:
                 outcome = completed(snapshot.value())
-            except Exception:
+            except Exception as error:
                 logger.exception(
                     "Task %s (%s) runs by itself: the result it waited for cannot be copied",
                     *(self.record.id, self.record.function.name),
+                    exc_info=exc_info_of(error),
                     extra=self.record.log_fields(),
                 )
                 self.lead()
@@ -197,5 +199,6 @@ def _tells(outcome: Outcome, record: TaskRecord) -> bool:
     """Whether the end of a task says something about others that do the same, not just about itself."""
     status, _, error = outcome
     if status is FAILED:
-        return not (isinstance(error, TaskTimeoutError | TaskInterruptedError) and error.task_id == record.id)
+        own = issubclass(type(error), TaskTimeoutError | TaskInterruptedError)  # isinstance() would ask the error
+        return not (own and getattr(error, "task_id", None) == record.id)
     return status is COMPLETED

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import traceback
-from dataclasses import dataclass
 from typing import Any, Final
 
 from async_cache.codec import Codec
 from async_cache.exceptions import CorruptError, UnencodableError
 
 from ..exceptions import NotStorableError, TaskFailedError
+from ..failure import class_name, error_text, traceback_text
 from ..record import TaskRecord
-from ..status import ErrorDetail, MissingResult, error_text
+from ..status import ErrorDetail, MissingResult
 
 _CODEC: Final = Codec()
 _LONGEST_TRACEBACK: Final = 16_000
@@ -21,29 +20,6 @@ LARGEST: Final = 900_000_000
 """Bytes of one value. SQLite takes a row of at most a thousand million, and a commit fails with any of its rows."""
 
 Call = tuple[list[Any], dict[str, Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class StoredErrorDetail(ErrorDetail):
-    """What was written down of an error: its class and traceback as text."""
-
-    stored_type: str = ""
-    stored_traceback: str = ""
-
-    @property
-    def type(self) -> str:
-        """The error's class, with its module unless that is ``builtins``."""
-        return self.stored_type
-
-    @property
-    def message(self) -> str:
-        """The same text as :attr:`TaskInfo.error`."""
-        return str(self.exception.args[0])
-
-    @property
-    def traceback(self) -> str:
-        """The formatted traceback, or the end of a long one. Not for the public."""
-        return self.stored_traceback
 
 
 def encoded_call(args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> bytes | None:
@@ -100,20 +76,16 @@ def decoded_result(data: bytes | None, detail: bytes | None) -> Any:
 def encoded_error(record: TaskRecord) -> tuple[str, bytes]:
     """Return the text of a failed task's error, and its class and traceback as bytes."""
     error = record.error
-    detail = ErrorDetail(error, record.traceback)
-    try:
-        trace = detail.traceback
-    except Exception:  # noqa: BLE001 - the user's error class: whatever it raises when shown, the task has ended
-        trace = "".join(traceback.format_tb(record.traceback))
-    return printable(error_text(error)), _CODEC.encode([detail.type, printable(trace[-_LONGEST_TRACEBACK:])])
+    trace = printable(traceback_text(error, record.traceback)[-_LONGEST_TRACEBACK:])
+    return printable(error_text(error)), _CODEC.encode([printable(class_name(type(error))), trace])
 
 
-def decoded_error(task_id: str, error: str | None, detail: bytes | None) -> StoredErrorDetail | None:
+def decoded_error(task_id: str, error: str | None, detail: bytes | None) -> ErrorDetail | None:
     """Return what :func:`encoded_error` wrote."""
     if error is None:
         return None
-    failed = TaskFailedError(error, task_id=task_id)
-    return StoredErrorDetail(failed, None, *(("", "") if detail is None else _CODEC.decode(detail)))
+    kind, trace = ("", "") if detail is None else _CODEC.decode(detail)
+    return ErrorDetail.written(TaskFailedError(error, task_id=task_id), kind, error, trace)
 
 
 def printable(text: str) -> str:

@@ -8,11 +8,11 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from ..status import ErrorDetail, TaskInfo
+from ..rendering import clipped, rendered
+from ..status import TaskInfo, document_of
 from .given_params import GivenParams
 from .limits import Limits
 from .redaction import Redact
-from .rendering import rendered, rfc3339, text
 
 _BULKY: Final = ("params", "metadata", "result", "progress_detail")
 _ALL: Final = 16 << 20
@@ -40,7 +40,7 @@ class TaskBody(BaseModel):
                     "progress_detail": None,
                     "error_detail": None,
                     "attempt": 1,
-                    "cached": False,
+                    "from_cache": False,
                     "worker_id": None,
                     "created_at": "2026-01-05T12:00:00.250000Z",
                     "started_at": "2026-01-05T12:00:00.251000Z",
@@ -65,7 +65,7 @@ class TaskBody(BaseModel):
     progress_detail: dict[str, JsonValue] | None
     error_detail: dict[str, JsonValue] | str | None
     attempt: int
-    cached: bool
+    from_cache: bool
     worker_id: str | None
     created_at: datetime
     started_at: datetime | None
@@ -137,47 +137,8 @@ class TaskBodies:
             if body.get(part) is not None:
                 body[part] = rendered(body[part], limit)
         if isinstance(body.get("error"), str):
-            body["error"] = _clipped(body["error"], limit)
+            body["error"] = clipped(body["error"], limit)
         return body
 
     def _shown(self, info: TaskInfo, limit: int) -> dict[str, Any]:
-        error = None if info.error is None else _clipped(info.error, limit)
-        return {
-            "id": text(info.id),
-            "status": str(info.status),
-            "progress": info.progress,
-            "metadata": self._metadata(info, limit),
-            "result": None if info.result is None else rendered(info.result, limit),
-            "error": error,
-            "task_type": text(info.name),
-            "phase": info.phase,
-            "params": None if (params := self._given.of(info.id)) is None else rendered(params, limit),
-            "priority": info.priority,
-            "progress_detail": None if info.progress_detail is None else rendered(dict(info.progress_detail), limit),
-            "error_detail": self._error_detail(info.error_detail, error, limit),
-            "attempt": info.attempt,
-            "cached": info.from_cache,
-            "worker_id": None,
-            "created_at": rfc3339(info.created_at),
-            "started_at": rfc3339(info.started_at),
-            "completed_at": rfc3339(info.completed_at),
-            "wait_time": info.wait_time,
-            "run_time": info.run_time,
-        }
-
-    def _metadata(self, info: TaskInfo, limit: int) -> dict[str, Any]:
-        shown: dict[str, Any] = rendered(info.metadata, limit)
-        shown.setdefault("task_type", text(info.name))
-        return shown
-
-    def _error_detail(self, detail: ErrorDetail | None, error: str | None, limit: int) -> dict[str, Any] | None:
-        if detail is None:
-            return None
-        shown = {"type": text(detail.type), "message": error}
-        if self._show_tracebacks:
-            shown["traceback"] = _clipped(detail.traceback, limit)
-        return shown
-
-
-def _clipped(written: str, limit: int) -> str:
-    return text(written if len(written) <= limit else written[:limit] + " …")
+        return document_of(info, limit, self._given.of(info.id), include_traceback=self._show_tracebacks)
