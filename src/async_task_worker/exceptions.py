@@ -85,7 +85,7 @@ class NotStorableError(TaskWorkerError, TypeError):
 
 
 class StorageError(TaskWorkerError, OSError):
-    __doc__ = "The file of the tasks could not be used, and is left as it was. Mend the cause and call again."
+    __doc__ = "The file of the tasks could not be used, and is left as it was. Fix the cause and try again."
 
 
 class StorageInUseError(StorageError):

@@ -30,6 +30,7 @@ from .clock import SYSTEM_CLOCK, Clock
 from .events import EventBus
 from .exceptions import (
     ForkedWorkerError,
+    StorageError,
     TaskCancelledError,
     TaskNotFoundError,
     WorkerNotRunningError,
@@ -596,6 +597,13 @@ class AsyncTaskWorker:
         """
         self._require_own_loop()
         await self._backend.backup(Path(path))
+
+    def storage_error(self) -> StorageError | None:
+        """Return why tasks cannot be stored, or None; on a running durable worker, look whether its file is there.
+
+        While there is such an error, ``add_task`` raises it too. In memory there is none.
+        """
+        return self._backend.storage_error()
 
     def counts(self) -> dict[TaskStatus, int]:
         """Return how many of the known tasks are in each status."""

@@ -54,7 +54,8 @@ HOUSE: Final = House(
         ),
         ("async_task_worker.journal.base", "async_task_worker.journal.connection"),
         ("async_task_worker.journal.cached", "async_task_worker.journal.rows"),
-        ("async_task_worker.journal.payload", "async_task_worker.journal.place"),
+        ("async_task_worker.journal.ownership", "async_task_worker.journal.payload", "async_task_worker.journal.place"),
+        ("async_task_worker.journal.file_systems",),
         # nouns
         ("async_task_worker.events", "async_task_worker.request", "async_task_worker.sifting"),
         ("async_task_worker.record",),
@@ -89,6 +90,7 @@ HOUSE: Final = House(
     guests={
         "click": "async_task_worker.cli",
         "fastapi": "async_task_worker.web",
+        "filelock": "async_task_worker.journal.ownership",
         "pydantic": "async_task_worker.web",
         "sse_starlette": "async_task_worker.web",
         "starlette": "async_task_worker.web",

@@ -15,6 +15,9 @@ CORE = {
     "async_task_worker": {"async_task_worker", "msgpack", "uuid_utils"},
 }
 
+DURABLE = {"filelock"}
+"""What is loaded when a worker on a file is made."""
+
 LOADED = """
 import sys
 before = set(sys.modules)
@@ -59,8 +62,14 @@ def test_a_worker_loads_the_cache_when_it_is_first_wanted() -> None:
     subprocess.run([sys.executable, "-I", "-c", WORKER], check=True)
 
 
-def test_the_core_requires_what_an_import_loads_and_nothing_else() -> None:
+def test_a_worker_on_a_file_loads_what_locks_it() -> None:
+    code = "import sys; from async_task_worker import *; AsyncTaskWorker(backend='sqlite:///x.db'); print(*sys.modules)"
+    child = subprocess.run([sys.executable, "-I", "-c", code], stdout=subprocess.PIPE, text=True, check=True)
+    assert set(child.stdout.split()) >= DURABLE
+
+
+def test_the_core_requires_what_it_loads_and_nothing_else() -> None:
     """What only an extra uses is no dependency of those who do without it."""
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     core = {re.split("[^a-z-]", stated)[0].replace("-", "_") for stated in project["dependencies"]}
-    assert core == set().union(*CORE.values()) - set(CORE)
+    assert core == set().union(*CORE.values()) - set(CORE) | DURABLE

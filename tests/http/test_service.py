@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import httpx
 import pytest
 from fastapi import Depends, FastAPI, HTTPException, Request
@@ -35,6 +37,17 @@ async def test_a_worker_that_does_not_run_is_alive_but_neither_well_nor_ready(
     assert (await client.get("/health/live")).status_code == 200
     await worker.start()
     assert (await client.get("/health/ready")).status_code == 200
+
+
+async def test_a_worker_whose_file_was_deleted_is_neither_well_nor_ready(folder: Path, serve: ServeWorker) -> None:
+    async with AsyncTaskWorker(backend=f"sqlite:///{folder}/tasks.db?durability=process") as worker:
+        client = await serve(worker)
+        assert (await client.get("/health")).status_code == 200
+        (folder / "tasks.db").unlink()
+        health = await client.get("/health")
+        assert (health.status_code, health.json()["status"]) == (503, "failing")
+        assert (await client.get("/health/ready")).status_code == 503
+        assert (await client.get("/health/live")).status_code == 200
 
 
 async def test_stats_count_tasks_by_status_and_slots(worker: AsyncTaskWorker, client: httpx.AsyncClient) -> None:

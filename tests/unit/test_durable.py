@@ -36,7 +36,6 @@ from async_task_worker import (
 )
 from async_task_worker.journal import payload, telling
 from async_task_worker.journal.base import Unfinished
-from async_task_worker.journal.place import network_file_system
 from async_task_worker.journal.waking import Waking
 from async_task_worker.record import TaskRecord
 from async_task_worker.registry import _REGISTRY
@@ -210,11 +209,16 @@ async def test_a_second_owner_is_told_the_name_of_the_file_and_may_take_over(ope
     "url",
     [
         *("sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite:///x\0.db", "sqlite://host/x.db"),
-        *("sqlite:///x.db?durability=some", "sqlite:///x.db?mode=ro", f"sqlite:///x.db?max_recoveries={10**30}"),
+        *(
+            "sqlite:///x.db?durability=some",
+            "sqlite:///x.db?mode=ro",
+            "sqlite:///x.db?filesystem=nfs",
+            f"sqlite:///x.db?max_recoveries={10**30}",
+        ),
     ],
 )
 def test_an_address_that_cannot_be_meant_is_refused(url: str) -> None:
-    with pytest.raises(ValueError, match=r"sqlite://|durability|max_recoveries"):
+    with pytest.raises(ValueError, match=r"sqlite://|durability|max_recoveries|filesystem"):
         AsyncTaskWorker(backend=url)
 
 
@@ -316,17 +320,6 @@ async def test_the_file_is_for_its_owners_eyes_only(opened: Open, path: Path, li
     await worker.add_task(echo, 1)
     for file in (path, path.with_name(f"{path.name}-wal")):
         assert file.stat().st_mode & 0o777 == 0o600
-
-
-def test_a_network_file_system_is_told_by_the_longest_mount(tmp_path: Path) -> None:
-    mounts = tmp_path / "mounts"
-    mounts.write_text(
-        f"disk / ext4 rw 0 0\nserver:/export {tmp_path}/far nfs4 rw 0 0\ndisk {tmp_path}/far/near ext4 rw 0 0\n"
-    )
-    assert network_file_system(tmp_path / "far" / "tasks.db", mounts) == "nfs4"
-    assert network_file_system(tmp_path / "far" / "near" / "tasks.db", mounts) is None
-    assert network_file_system(tmp_path / "tasks.db", mounts) is None
-    assert network_file_system(tmp_path / "tasks.db", tmp_path / "no mounts") is None
 
 
 # What is taken up again

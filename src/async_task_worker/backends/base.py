@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ..events import EventBus
+from ..exceptions import StorageError
 from ..executor import TaskExecutor
 from ..ledger import Ledger
 from ..record import TaskRecord
@@ -55,6 +56,10 @@ class Backend(Protocol):
     @property
     def abandoned_tasks(self) -> int:
         """How many tasks were left behind and still go on."""
+        ...
+
+    def storage_error(self) -> StorageError | None:
+        """Return why tasks cannot be stored at this moment; None if nothing is known to be wrong."""
         ...
 
     def attach(self, runtime: Runtime) -> None:

@@ -95,6 +95,10 @@ class DurableBackend(LocalBackend):
         """Whether the file is still open after a stop, because a task that called it goes on or has just ended."""
         return bool(self._closing) or (self._journal.is_open and not self._pool.is_open and not self._stopping)
 
+    def storage_error(self) -> StorageError | None:
+        """Return an error if the file was deleted or replaced; None if it is there, or is not open."""
+        return self._journal.loss() if self._journal.is_open else None
+
     def attach(self, runtime: Runtime) -> None:
         """Take what the worker provides."""
         self._ledger = runtime.ledger

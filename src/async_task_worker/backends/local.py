@@ -42,6 +42,10 @@ class LocalBackend:
         """How many tasks were left behind and still go on."""
         return self._pool.abandoned_tasks
 
+    def storage_error(self) -> StorageError | None:
+        """Return None: these tasks are not stored."""
+        return None
+
     async def start(self) -> None:
         """Begin to run tasks on the running event loop."""
         if self._room is not None:

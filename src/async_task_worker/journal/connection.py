@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..exceptions import StorageDamagedError, StorageError, StorageInUseError
-from .place import Place, network_file_system
+from .file_systems import foreign_file_system
+from .ownership import Ownership
+from .place import Place
 
 Connect = Callable[[Path], Any]
 """Makes a connection. It is sqlite3's, or a stand-in with the same methods."""
@@ -29,22 +31,47 @@ def connect(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(path, timeout=0, isolation_level=None, cached_statements=256)
 
 
-def opened(place: Place, connect: Connect = connect) -> Any:
-    """Return a connection that owns the file, of the newest version, until it is closed.
+def owned(place: Place) -> Ownership:
+    """Return the ownership of the file, which is made unless it is there.
 
     Raises:
-        StorageInUseError: Somebody else owns it.
+        StorageInUseError: Another worker owns it.
+        StorageError: It is in the wrong place, or cannot be opened or made.
+    """
+    path = place.path
+    if place.needs_local_disk and (kind := foreign_file_system(path)):
+        raise StorageError(
+            f"{path} is on a file system of type {kind!r}, which is not known to be local; on a shared one, locks and "
+            "the order of writes cannot be relied on. Use a local disk; or, if this machine alone writes there, add "
+            "?filesystem=unchecked to the address"
+        )
+    _refuse_at_sight(path)
+    try:
+        _make_private(path)
+        return Ownership(path)
+    except StorageError:
+        raise
+    except OSError as error:
+        raise explained(error, path) from error
+
+
+def opened(place: Place, database: str, connect: Connect = connect) -> Any:
+    """Return a connection to the file, of the newest version, which keeps other programs out until it is closed.
+
+    Args:
+        place: The file and how it is to be kept.
+        database: It, with symbolic links followed.
+        connect: Makes the connection.
+
+    Raises:
+        StorageInUseError: Another program uses it.
         StorageDamagedError: It is none of ours, of a later version, not whole, or does not pass the check.
         StorageError: It cannot be opened or made.
     """
     path = place.path
-    if kind := network_file_system(path):
-        raise StorageError(f"{path} lies on a network file system ({kind}), where locks cannot be relied on")
     connection = None
-    _refuse_at_sight(path)
     try:
-        _make_private(path)
-        connection = connect(path)
+        connection = connect(Path(database))
         _lock(connection)
         version = _version(connection, path)
         _set_up(connection, place)

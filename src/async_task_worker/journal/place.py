@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +13,6 @@ MAX_RECOVERIES: Final = 3
 
 _DIGITS: Final = 10
 """Of a number from an address, it has fewer."""
-
-_REMOTE: Final = frozenset(
-    {"afs", "beegfs", "ceph", "cifs", "fuse.glusterfs", "fuse.sshfs", "gfs2", "lustre", "ncpfs", "nfs", "nfs4", "ocfs2"}
-    | {"smb2", "smb3", "smbfs"}
-)
-_MOUNTS: Final = Path("/proc/self/mounts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +26,14 @@ class Place:
         max_recoveries: At how many deaths of its process a running task ends failed; 0 counts as 1.
             One more, the first in a row, may come before it was written down that the task runs.
         checked: Whether the whole file is checked for damage when it is opened.
+        needs_local_disk: Whether the file is refused where its file system is not known to be local.
     """
 
     path: Path
     survives_power_cuts: bool = True
     max_recoveries: int = MAX_RECOVERIES
     checked: bool = False
+    needs_local_disk: bool = True
 
 
 def place_of(url: str) -> Place:
@@ -46,7 +41,7 @@ def place_of(url: str) -> Place:
 
     A relative one is seen from what is the current folder now. Options follow a question
     mark: ``durability=power`` (default) or ``process``, ``max_recoveries=3``, ``check=no``
-    (default) or ``yes``.
+    (default) or ``yes``, ``filesystem=local`` (default) or ``unchecked``.
 
     Raises:
         ValueError: There is no path, or an option is unknown or of no use.
@@ -59,24 +54,6 @@ def place_of(url: str) -> Place:
     return Place(
         Path(path).absolute(), **dict(_read(name, value) for name, value in parse_qsl(query, keep_blank_values=True))
     )
-
-
-def network_file_system(path: Path, mounts: Path = _MOUNTS) -> str | None:
-    """Return the kind of the network file system *path* lies on, or None if it lies on none that can be told.
-
-    Locks and the order of writes cannot be relied on there.
-    """
-    try:
-        lines = mounts.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-    except OSError:
-        return None
-    real = os.path.realpath(path)
-    kind, longest = "", -1
-    for fields in map(str.split, lines):
-        mounted = fields[1].replace("\\040", " ")
-        if len(mounted) >= longest and Path(real).is_relative_to(mounted):
-            kind, longest = fields[2], len(mounted)
-    return kind if kind in _REMOTE else None
 
 
 def _read(name: str, value: str) -> tuple[str, Any]:
@@ -105,4 +82,5 @@ _OPTIONS: Final[dict[str, tuple[str, Callable[[str, str], object]]]] = {
     "durability": ("survives_power_cuts", _one_of({"power": True, "process": False})),
     "max_recoveries": ("max_recoveries", _count),
     "check": ("checked", _one_of({"no": False, "yes": True})),
+    "filesystem": ("needs_local_disk", _one_of({"local": True, "unchecked": False})),
 }

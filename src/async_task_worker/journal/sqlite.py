@@ -108,6 +108,10 @@ class SqliteJournal:
         """Whether another process, of which this one is a fork, has opened the file."""
         return self._thread is not None and self._forks != _forks
 
+    def loss(self) -> StorageError | None:
+        """Return an error if the file or its lock file was deleted or replaced since it was opened."""
+        return self._store.loss()
+
     async def open(self) -> Opened:
         """Become the owner of the file; what ran when its last owner died is pending again."""
         self._leave()

@@ -17,7 +17,8 @@ from ..exceptions import StorageError
 from ..status import COMPLETED
 from . import cached
 from .base import Batch, Committed, Opened
-from .connection import Connect, connect, explained, opened
+from .connection import Connect, connect, explained, opened, owned
+from .ownership import Ownership
 from .place import Place
 from .recovery import recover
 from .rows import CODES, DONE, ENDED, MOVED, PIECES, REPORTED, Row, Statement, insertion, update
@@ -48,6 +49,8 @@ class Store:
         self._place = place
         self._connect = connector
         self._connection: Any = None
+        self._ownership: Ownership | None = None
+        self._refused: list[int] = []  # numbers of tasks that got into the file after it had been moved away
         self._finished = 0
 
     def open(self, now: float) -> Opened:
@@ -56,11 +59,15 @@ class Store:
         Args:
             now: The wall-clock time.
         """
-        self._connection = opened(self._place, self._connect)
-        _open.add(self)
+        self._ownership = ownership = owned(self._place)
+        self._refused = []
         try:
+            self._connection = opened(self._place, ownership.database, self._connect)
+            _open.add(self)
             with self._transaction():
                 found = recover(self._connection, self._place.max_recoveries, now)
+            ownership.watch(ownership.database)
+            ownership.watch(f"{ownership.database}-wal")  # which another program deletes if it does not know of us
         except BaseException:
             self.close(clean=False)
             raise
@@ -68,15 +75,40 @@ class Store:
         return found
 
     def commit(self, batch: Batch) -> Committed:
-        """Write all of a batch or nothing. Only if cached results are what makes it fail, it is written without."""
+        """Write all of a batch or nothing. Only if cached results are what makes it fail, it is written without.
+
+        Raises:
+            StorageError: It could not be written, or the file is not where it was.
+        """
+        if self._ownership is not None and self._ownership.is_lost:  # it may have been put back
+            self._ownership.check()
+        if self._refused:
+            batch = replace(batch, withdrawn=[*self._refused, *batch.withdrawn])
         finished = self._finished
         try:
-            return Committed(self._commit(batch), None)
+            done = Committed(self._commit(batch), None)
         except StorageError as error:
             self._finished = finished
             if batch.cached is None:
                 raise
-            return Committed(self._commit(replace(batch, cached=None)), error)
+            done = Committed(self._commit(replace(batch, cached=None)), error)
+        self._refused.clear()
+        self._require_same_file(batch)
+        return done
+
+    def _require_same_file(self, batch: Batch) -> None:
+        """Raise StorageError if the batch went into a file that nobody finds any more."""
+        try:
+            if self._ownership is not None:
+                self._ownership.check()
+        except StorageError:
+            self._refused = [row[0] for row in batch.added]
+            raise
+
+    def loss(self) -> StorageError | None:
+        """Return an error if the file was deleted or replaced. May be called from any thread."""
+        ownership = self._ownership
+        return None if ownership is None else ownership.loss()
 
     def _commit(self, batch: Batch) -> set[int]:
         with self._transaction():
@@ -109,15 +141,17 @@ class Store:
     def close(self, *, clean: bool) -> None:
         """Close the file; *clean* notes that nothing was running."""
         connection, self._connection = self._connection, None
+        ownership, self._ownership = self._ownership, None
         _open.discard(self)
-        if connection is None:
-            return
         try:
-            if clean:
+            if connection is not None and clean:
                 with suppress(sqlite3.Error):  # the next owner is then more careful than it would have to be
                     connection.execute("DELETE FROM fact WHERE name = 'in use'")
         finally:
-            connection.close()
+            if connection is not None:
+                connection.close()
+            if ownership is not None:
+                ownership.release()
 
     def abandon(self) -> None:
         """Let go of the connection for good without closing it: it is the parent process's."""

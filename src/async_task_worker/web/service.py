@@ -48,21 +48,29 @@ class Service:
         self._exit = server_exit
 
     def health(self) -> tuple[int, dict[str, Any]]:
-        """Return the status and body of ``/health``: 503 unless tasks are taken."""
+        """Return the status and body of ``/health``: 503 unless tasks are taken and can be stored."""
         worker, counts = self._worker, self._worker.counts()
+        status = self._status()
         body = {
-            "status": "ok" if worker.is_running else "stopped",
+            "status": status,
             "worker_count": worker.max_workers,
             "queue_size": counts[PENDING],
             "running": counts[RUNNING],
             "abandoned_tasks": worker.abandoned_tasks,
         }
-        return (200 if worker.is_running else 503), body
+        return (200 if status == "ok" else 503), body
 
     def readiness(self) -> tuple[int, dict[str, Any]]:
         """Return the status and body of ``/health/ready``: 503 also while the server exits."""
-        ready = self._worker.is_running and not self._exit.is_near
+        ready = self._status() == "ok" and not self._exit.is_near
         return (200 if ready else 503), {"status": "ready" if ready else "not ready"}
+
+    def _status(self) -> str:
+        """Return "ok", "stopped", or "failing" if the file of the tasks is not where it was."""
+        if not self._worker.is_running:
+            return "stopped"
+        storage_error = getattr(self._worker, "storage_error", None)  # not every worker has storage
+        return "ok" if storage_error is None or storage_error() is None else "failing"
 
     def stats(self) -> dict[str, Any]:
         """Return the numbers of this moment."""
