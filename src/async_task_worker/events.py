@@ -25,6 +25,7 @@ CREATED: Final = "task.created"
 STARTED: Final = "task.started"
 PROGRESS: Final = "task.progress"
 RELEASED: Final = "task.released"
+REPRIORITIZED: Final = "task.reprioritized"
 
 _NOT_AWAITED: Final = (
     "a listener must be a plain function, but {!r} returns a coroutine: listeners are called in place and nothing "
@@ -42,7 +43,8 @@ class TaskEvent:
 
     Attributes:
         type: ``task.created``, ``task.started``, ``task.progress``, ``task.completed``,
-            ``task.failed`` or ``task.cancelled``; ``task.released`` if it is pending again
+            ``task.failed`` or ``task.cancelled``; ``task.reprioritized`` if its priority has
+            changed with those who wait for its result; ``task.released`` if it is pending again
             because its durable worker stopped before it ended.
         task: The task as it was right after the change.
         seq: Counts the events of this worker that somebody listened to.

@@ -19,7 +19,7 @@ from typing import Final
 
 from .arguments import checked_progress, is_out_of_range
 from .clock import SYSTEM_CLOCK, Clock, growing
-from .events import CREATED, PROGRESS, RELEASED, STARTED, EventBus
+from .events import CREATED, PROGRESS, RELEASED, REPRIORITIZED, STARTED, EventBus
 from .exceptions import DuplicateTaskError
 from .loops import call_from_any_thread
 from .outcome import GIVEN_BACK, Outcome
@@ -217,6 +217,14 @@ class Ledger:
         """Note what happens within the status; it shows from the next snapshot on."""
         record.phase = phase
         record.changes += 1
+
+    def reprioritize(self, record: TaskRecord, priority: int) -> None:
+        """Change the priority of a pending task. Where it waits is for the caller to change."""
+        if record.status is PENDING and record.priority != priority:
+            record.priority = priority
+            record.changes += 1
+            if self._events.watched:
+                self._events.publish(REPRIORITIZED, record)
 
     def settle(self, record: TaskRecord, outcome: Outcome) -> bool:  # noqa: C901, PLR0912, PLR0915 - every task pays for a call
         """End a task; return False, and change nothing, if somebody already did."""

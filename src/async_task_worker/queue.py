@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import heapq
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from operator import attrgetter
+from typing import Final
 
 from .arguments import HIGHEST_PRIORITY
 from .record import TaskRecord
@@ -19,8 +22,8 @@ class TaskQueue:
     """A priority queue of pending tasks: a FIFO per priority, a heap of the distinct priorities.
 
     Putting and popping cost no more at a million entries of one priority than at ten, and
-    tasks of equal priority keep their order by construction. A task that was cancelled
-    stays in place, dead, until it comes up or until half of the queue is dead.
+    tasks of equal priority keep their order by construction. The place of a task that was
+    cancelled or moved stays, dead, until it comes up or until half of the queue is dead.
     """
 
     __slots__ = ("_aside", "_best", "_dead", "_heap", "_lane", "_lanes")
@@ -69,7 +72,7 @@ class TaskQueue:
             if not self._lane:
                 self._advance()
             record = self._lane.popleft()
-            if record.status is PENDING:
+            if record.status is PENDING and record.priority == self._best:
                 return record
             self._dead -= 1
         return None
@@ -82,11 +85,26 @@ class TaskQueue:
         if self._dead > _WORTH_CLEARING and self._dead * 2 > len(self._lane) + self._aside:
             self._refill([live for live in self if live is not record])
 
-    def hurry(self, record: TaskRecord, priority: int) -> None:
-        """Move a queued task to a better priority. Its old place stays, dead, and is never looked at before the new."""
+    def take_out(self, record: TaskRecord) -> bool:
+        """Take out a task to change its priority; return False if it is not queued. Its place stays, dead."""
+        if record.slot is not self or record.status is not PENDING:
+            return False
         self.discard(record)
-        record.priority = priority
-        self.put(record)
+        record.slot = None
+        return True
+
+    def put_since(self, record: TaskRecord, moment: float) -> None:
+        """Add a pending task behind those of its priority that were added up to *moment*, before the later ones."""
+        lane = self._lane if record.priority == self._best else self._lanes.get(record.priority)
+        if isinstance(lane, TaskRecord):
+            lane = self._lanes[record.priority] = deque((lane,))
+        place = 0 if lane is None else bisect_right(lane, moment, key=_created)
+        if lane is None or place == len(lane) or record.status is not PENDING:
+            self.put(record)
+            return
+        record.slot = self
+        lane.insert(place, record)
+        self._aside += lane is not self._lane
 
     def clear(self) -> list[TaskRecord]:
         """Take out all live tasks, in the order of their turns."""
@@ -99,11 +117,16 @@ class TaskQueue:
     def __iter__(self) -> Iterator[TaskRecord]:
         """Iterate over the live tasks in the order of their turns."""
         lanes = {**self._lanes, self._best: self._lane}
+        seen: set[TaskRecord] | None = set() if self._dead else None  # one that was moved there and back stands twice
         for priority in sorted(lanes):
             lane = lanes[priority]
             for record in (lane,) if isinstance(lane, TaskRecord) else lane:
-                if record.status is PENDING and record.priority == priority:
-                    yield record
+                if record.status is PENDING and record.priority == priority and record.slot is self:
+                    if seen is None:
+                        yield record
+                    elif record not in seen:
+                        seen.add(record)
+                        yield record
 
     def _put_aside(self, record: TaskRecord) -> None:
         priority = record.priority
@@ -142,3 +165,6 @@ class TaskQueue:
         self._aside = self._dead = 0
         for record in records:
             self.put(record)
+
+
+_created: Final = attrgetter("created")

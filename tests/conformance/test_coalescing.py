@@ -415,6 +415,100 @@ async def test_whoever_takes_the_lead_is_as_urgent_as_the_best_who_waits(make_wo
     assert notes == ["wanted", "usual"]
 
 
+async def wanted_by(worker: AsyncTaskWorker, *priorities: int) -> list[str]:
+    """Fill the only slot, then add the same task with each of the priorities; return the ids."""
+    await running(worker, await worker.add_task(wait_at, "slot", use_cache=False))
+    return [await worker.add_task(note, "wanted", priority=priority) for priority in priorities]
+
+
+async def test_a_change_of_priority_shows_in_the_revision_and_in_an_event(make_worker: MakeWorker) -> None:
+    worker = await make_worker(max_workers=1, cache_enabled=True)
+    (leader,) = await wanted_by(worker, 10)
+    before, events = info_of(worker, leader), heard_from(worker)
+    urgent = await worker.add_task(note, "wanted", priority=-1)
+    after = info_of(worker, leader)
+    assert (before.priority, after.priority) == (10, -1)
+    assert after.revision > before.revision
+    assert await worker.cancel_task(urgent)
+    assert (info_of(worker, leader).priority, info_of(worker, leader).revision) == (10, after.revision + 1)
+    mine = [event for event in events if event.task.id == leader]
+    assert [(event.type, event.task.priority) for event in mine] == [
+        ("task.reprioritized", -1),
+        ("task.reprioritized", 10),
+    ]
+
+
+async def test_a_follower_that_leaves_takes_its_priority_along(make_worker: MakeWorker) -> None:
+    worker = await make_worker(max_workers=1, cache_enabled=True)
+    leader, hurried, urgent, also_urgent = await wanted_by(worker, 10, 5, -1, -1)
+    priorities = []
+    for follower in (urgent, also_urgent, hurried):
+        assert await worker.cancel_task(follower)
+        priorities.append(info_of(worker, leader).priority)
+    assert priorities == [-1, 5, 10]
+    for value, priority in (("first", -1), ("fifth", 5), ("tenth", 10)):
+        await worker.add_task(note, value, priority=priority)
+    open_gate("slot")
+    await worker.drain()
+    assert notes == ["first", "fifth", "wanted", "tenth"]
+
+
+async def test_a_leader_that_is_no_longer_urgent_has_its_former_turn_again(make_worker: MakeWorker) -> None:
+    """First come, first served within a priority: it was before those that came after it."""
+    worker = await make_worker(max_workers=1, cache_enabled=True)
+    await running(worker, await worker.add_task(wait_at, "slot", use_cache=False))
+    for value in ("before", "wanted", "after"):
+        await worker.add_task(note, value)
+    for _ in range(3):
+        assert await worker.cancel_task(await worker.add_task(note, "wanted", priority=-1))
+    open_gate("slot")
+    await worker.drain()
+    assert notes == ["before", "wanted", "after"]
+
+
+async def test_who_takes_the_lead_is_not_as_urgent_as_the_one_that_left(make_worker: MakeWorker) -> None:
+    worker = await make_worker(max_workers=1, cache_enabled=True)
+    leader, heir, last = await wanted_by(worker, -5, 10, 5)
+    await worker.add_task(note, "usual")
+    assert await worker.cancel_task(leader)
+    assert info_of(worker, heir).priority == 5
+    assert await worker.cancel_task(last)
+    assert info_of(worker, heir).priority == 10
+    open_gate("slot")
+    await worker.drain()
+    assert notes == ["usual", "wanted"]
+
+
+async def test_a_leader_that_runs_keeps_the_priority_it_was_started_with(make_worker: MakeWorker) -> None:
+    worker = await make_worker(max_workers=1, cache_enabled=True)
+    leader = await worker.add_task(note, "wanted", "gate", priority=10)
+    await running(worker, leader)
+    events = heard_from(worker)
+    urgent = await worker.add_task(note, "wanted", "gate", priority=-1)
+    assert await worker.cancel_task(urgent)
+    assert info_of(worker, leader).priority == 10
+    assert told(events) == ["created", "cancelled"]
+    open_gate("gate")
+    await worker.drain()
+
+
+async def test_after_a_restart_each_goes_by_its_own_priority(make_worker: MakeWorker, backend: Backend) -> None:
+    worker = await make_worker(max_workers=1, cache_enabled=True)
+    leader, urgent = await wanted_by(worker, 10, -1)
+    await worker.stop(timeout=0)
+    if backend.durable:
+        assert [info_of(worker, task_id).priority for task_id in (leader, urgent)] == [10, -1]
+        await worker.start()
+        await worker.add_task(note, "usual")
+        open_gate("slot")
+        await worker.drain()
+        assert notes == ["wanted", "usual", "wanted"]
+        found = {info.id: info.priority for info in (await worker.search_tasks()).tasks}
+        assert (found[leader], found[urgent]) == (10, -1)
+    else:
+        assert {status_of(worker, task_id) for task_id in (leader, urgent)} == {"cancelled"}
+
+
 async def test_followers_who_come_and_go_leave_nothing_behind(make_worker: MakeWorker) -> None:
     worker = await make_worker(max_workers=1, cache_enabled=True)
     await running(worker, await worker.add_task(wait_at, "slot", use_cache=False))
@@ -501,3 +595,26 @@ async def test_time_passes_for_nobody_while_it_follows(make_worker: MakeWorker) 
     await time_passes(2.5)
     assert status_of(worker, ids[1]) is TaskStatus.PENDING
     await worker.wait_for_tasks(ids)
+
+
+async def test_a_change_of_priority_is_written_into_the_file(make_worker: MakeWorker, backend: Backend) -> None:
+    if not backend.durable:
+        pytest.skip("there is no file")
+    worker = await make_worker(max_workers=1, cache_enabled=True)
+    journal: Any = worker._backend._journal  # type: ignore[attr-defined]
+    leader, urgent = await wanted_by(worker, 10, -1)
+
+    async def written() -> tuple[int, int]:
+        await journal.catch_up()
+        row = await journal.fetch(leader)
+        return row.priority, row.revision
+
+    first = await written()
+    assert await worker.cancel_task(urgent)
+    second = await written()
+    await worker.add_task(note, "wanted", priority=3)
+    open_gate("slot")
+    await worker.drain()
+    third = await written()
+    assert [first, second] == [(-1, 1), (10, 2)]
+    assert third == (3, info_of(worker, leader).revision)

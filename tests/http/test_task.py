@@ -175,3 +175,19 @@ async def test_the_params_of_tasks_that_are_forgotten_are_too(make_worker: MakeW
         last = await submit(client, "echo", params={"value": number}, wait=1)
     assert (await client.get(f"/tasks/{first['id']}")).status_code == 404
     assert (await client.get(f"/tasks/{last['id']}")).json()["params"] == {"value": 19}
+
+
+async def test_a_change_of_priority_is_another_state_of_the_task(make_worker: MakeWorker, serve: ServeWorker) -> None:
+    worker = await make_worker(max_workers=1, cache_enabled=True)
+    client = await serve(worker)
+    await worker.add_task(wait_at, "slot", use_cache=False)
+    leader = await worker.add_task(echo, "wanted", priority=10)
+    first = await client.get(f"/tasks/{leader}")
+    waiting = asyncio.create_task(
+        client.get(f"/tasks/{leader}?wait=10", headers={"If-None-Match": first.headers["etag"]})
+    )
+    await settled()
+    await worker.add_task(echo, "wanted", priority=-1)
+    changed = await waiting
+    assert (first.json()["priority"], changed.json()["priority"]) == (10, -1)
+    assert changed.headers["etag"] != first.headers["etag"]

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from async_cache import MemoryCacheAdapter
-from async_task_worker import AsyncTaskWorker, QueueFullError, TaskInfo, TaskStatus, WorkerNotRunningError
+from async_task_worker import AsyncTaskWorker, QueueFullError, TaskInfo, TaskQueue, TaskStatus, WorkerNotRunningError
 from async_task_worker.clock import Clock
 from tests.properties.lengths import long_or_short
 from tests.properties.witness import Witness
@@ -103,6 +103,7 @@ class Storm:
 
     async def caller(self) -> None:
         for _ in range(self.choices.randint(3, 15)):
+            self.check_priorities()
             action = self.choices.choice([self.add_some] * 6 + [self.cancel] * 3 + [self.disturb, self.restart])
             await action()
             for _ in range(self.choices.randint(0, 2)):
@@ -141,6 +142,17 @@ class Storm:
         self.check()
         await self.worker.stop()
         await self.worker.cache.aclose()
+
+    def check_priorities(self) -> None:
+        """Raise AssertionError unless who leads and is queued is as urgent as the best of those who wait for it."""
+        access = getattr(self.worker._caching, "_access", None)
+        for flight in () if access is None or access.flights is None else access.flights._flights.values():
+            assert flight.leader is not None
+            leader: Any = flight.leader.rider
+            if isinstance(leader.record.slot, TaskQueue) and leader.record.status is TaskStatus.PENDING:
+                followers: list[Any] = [seat.rider for seat in flight.followers]
+                assert leader.record.priority == min(leader.own, *(rider.own for rider in followers), leader.own)
+                assert all(rider.record.priority == rider.own for rider in followers)
 
     def check(self) -> None:
         self.witness.check()

@@ -62,7 +62,9 @@ class Witness:
 
     def _check_successor(self, event: TaskEvent, before: TaskInfo) -> None:
         now = event.task
-        allowed = {TaskStatus.RUNNING} if event.type == "task.progress" else NEXT[before.status]
+        allowed = {"task.progress": {TaskStatus.RUNNING}, "task.reprioritized": {TaskStatus.PENDING}}.get(
+            event.type, NEXT[before.status]
+        )
         if now.status not in allowed:
             self._object(event, f"which is {now.status} after it was {before.status}")
         if now.revision <= before.revision:

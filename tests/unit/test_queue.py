@@ -20,7 +20,7 @@ STEPS = st.one_of(
     st.tuples(st.just("put"), st.builds(lambda count, priority: [priority] * count, st.integers(60, 90), PRIORITIES)),
     st.tuples(st.just("pop"), st.integers(1, 8)),
     st.tuples(st.just("cancel"), st.integers(1, 90)),
-    st.tuples(st.just("hurry"), st.integers(1, 90)),
+    st.tuples(st.just("move"), st.integers(1, 90)),
     st.tuples(st.just("clear"), st.none()),
 )
 
@@ -32,13 +32,16 @@ class SortedList:
         self.queue = TaskQueue()
         self.waiting: list[TaskRecord] = []
         self._choices = choices
+        self._count = 0
 
     def put(self, priorities: list[int]) -> None:
         for priority in priorities:
             record = asked_for(priority=priority)
+            self._count += 1
+            record.created = float(self._count)
             self.queue.put(record)
             self.waiting.append(record)
-        self.waiting.sort(key=lambda record: record.priority)  # stable: first come, first served
+        self.waiting.sort(key=_turn)
 
     def pop(self, count: int) -> None:
         for _ in range(count):
@@ -51,13 +54,14 @@ class SortedList:
         for _ in range(min(count, len(self.waiting))):
             cancel(self.queue, self.waiting.pop(self._choices.randrange(len(self.waiting))))
 
-    def hurry(self, count: int) -> None:
-        for _ in range(count):
-            if self.waiting and (record := self._choices.choice(self.waiting)).priority > -(2**63):
-                self.waiting.remove(record)
-                self.queue.hurry(record, max(record.priority - self._choices.randint(1, 2), -(2**63)))
-                self.waiting.append(record)
-                self.waiting.sort(key=lambda record: record.priority)
+    def move(self, count: int) -> None:
+        """Change the priority of a task, for better or worse; it keeps its place by arrival."""
+        for _ in range(count if self.waiting else 0):
+            record = self._choices.choice(self.waiting)
+            assert self.queue.take_out(record)
+            record.priority = self._choices.choice([record.priority, *range(-2, 3)])
+            self.queue.put_since(record, record.created)
+            self.waiting.sort(key=_turn)
 
     def clear(self, _: None) -> None:
         assert self.queue.clear() == self.waiting
@@ -66,6 +70,10 @@ class SortedList:
     def compare(self) -> None:
         assert len(self.queue) == len(self.waiting)
         assert list(self.queue) == self.waiting
+
+
+def _turn(record: TaskRecord) -> tuple[int, float]:
+    return record.priority, record.created
 
 
 def cancel(queue: TaskQueue, record: TaskRecord) -> None:
@@ -147,3 +155,18 @@ def test_clearing_forgets_the_cancelled_ones_too() -> None:
     assert records_alive() == before
     queue.put(asked_for(task_id="afterwards"))
     assert [record.id for record in queue] == ["afterwards"]
+
+
+def test_a_task_that_is_moved_takes_the_turn_it_is_given() -> None:
+    queue = TaskQueue()
+    records = [asked_for(task_id=str(number), priority=number % 2) for number in range(6)]
+    for number, record in enumerate(records):
+        record.created = float(number)
+        queue.put(record)
+    late = records[5]
+    assert queue.take_out(late)
+    assert not queue.take_out(late)
+    late.priority = 0
+    queue.put_since(late, 2.5)
+    assert [record.id for record in queue] == ["0", "2", "5", "4", "1", "3"]
+    assert [queue.pop() for _ in range(7)] == [*[records[place] for place in (0, 2, 5, 4, 1, 3)], None]

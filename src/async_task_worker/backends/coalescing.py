@@ -75,8 +75,8 @@ class Coalescing:
         self._ledger.enter(record, COALESCED)
         self._admit(record)
         leader = passenger.seat.leader
-        if isinstance(leader, Passenger):
-            self.hurry(leader, record.priority)
+        if isinstance(leader, Passenger) and record.priority < leader.record.priority:
+            self._move(leader.record, record.priority, record.created)
         return True
 
     def lead(self, record: TaskRecord, ticket: Ticket) -> None:
@@ -109,12 +109,20 @@ class Coalescing:
         self._queue.put(record)
         self._pool.wake()
 
-    def hurry(self, leader: Passenger, priority: int) -> None:
-        """Let a pending leader have its turn as early as the best of its followers would."""
-        leader.urgency = min(leader.urgency, priority)
-        record = leader.record
-        if leader.urgency < record.priority and record.slot is self._queue and record.status is PENDING:
-            self._queue.hurry(record, leader.urgency)
+    def succeed(self, leader: Passenger) -> None:
+        """Give a task that has taken the lead, and was queued, its turn."""
+        self._move(leader.record, *leader.turn())
+
+    def left(self, leader: Passenger, priority: int) -> None:
+        """Give a pending leader the turn of the best of those that are left, if one of this priority has left."""
+        if priority == leader.record.priority < leader.own:
+            self._move(leader.record, *leader.turn())
+
+    def _move(self, record: TaskRecord, priority: int, since: float) -> None:
+        """Give a queued task the turn of one of this priority that was added at that moment."""
+        if self._queue.take_out(record):
+            self._ledger.reprioritize(record, priority)
+            self._queue.put_since(record, since)
 
     def settle(self, record: TaskRecord, outcome: Outcome) -> None:
         """End a task that followed."""
@@ -127,17 +135,27 @@ class Passenger:
     Attributes:
         record: The task.
         seat: Whether it leads or follows, and whom.
-        urgency: The best priority of those who followed it, or whoever led before it.
+        own: Its own priority. While it leads it goes by the best of those who wait for it, too.
     """
 
-    __slots__ = ("_line", "record", "seat", "urgency")
+    __slots__ = ("_line", "own", "record", "seat")
 
     seat: Seat[Outcome]
 
     def __init__(self, line: Coalescing, record: TaskRecord) -> None:
         self._line = line
         self.record = record
-        self.urgency = record.priority
+        self.own = record.priority
+
+    def turn(self) -> tuple[int, float]:
+        """Return the best priority of the task and those who follow it, and when the one of that priority was added."""
+        best: Passenger = self
+        for seat in () if self.seat.flight is None else self.seat.flight.followers:
+            if isinstance(seat.rider, Passenger) and seat.rider.own < best.own:
+                best = seat.rider
+                if best.own == self.record.priority:  # nobody who is left is better than that
+                    break
+        return best.own, best.record.created
 
     def board(self) -> None:
         """Mark the current context as part of the task."""
@@ -169,7 +187,10 @@ class Passenger:
     def ended(self, outcome: Outcome, ticket: Ticket) -> None:
         """Tell the others what became of the task."""
         if not self.seat.leads:
+            leader = self.seat.leader
             self.seat.leave()
+            if isinstance(leader, Passenger):
+                self._line.left(leader, self.own)
         elif ticket.private or not _tells(outcome, self.record):
             self._hand_over()
         elif outcome[0] is COMPLETED:
@@ -192,7 +213,7 @@ class Passenger:
         self.seat.leave()
         heir = self.seat.leader
         if isinstance(heir, Passenger):
-            self._line.hurry(heir, self.urgency)
+            self._line.succeed(heir)
 
 
 def _tells(outcome: Outcome, record: TaskRecord) -> bool:

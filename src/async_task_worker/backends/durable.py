@@ -278,6 +278,7 @@ class DurableBackend(LocalBackend):
 
     async def _take_up(self) -> None:
         """Open the file and make records of what is left in it."""
+        self._queue.clear()  # before priorities are changed back: there is no file to write that into
         self._coalescing.let_go()  # of what a closed loop left behind
         self._queue.clear()
         self._arriving.clear()

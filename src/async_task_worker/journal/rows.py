@@ -33,10 +33,10 @@ Row = tuple[Any, ...]
 ADDED: Final = ("seq", "id", "name", "created_at", "arguments", "priority", "timeout", "once", "metadata")
 """Of a new task. Rows are as long as they need to be: what is left out is as the table has it, and costs nothing."""
 
-MOVED: Final = ("id", "status", "phase", "attempt", "changes", "progress", "started_at")
+MOVED: Final = ("id", "status", "phase", "attempt", "changes", "progress", "started_at", "priority")
 DONE: Final = ("id", "started_at", "ended_at", "result")
 """Of a task that completed at its first start without a report: without the result if that is None."""
-REPORTED: Final = (*DONE, "attempt", "changes", "progress")
+REPORTED: Final = (*DONE, "attempt", "changes", "progress", "priority")
 """Of one that completed after more than that."""
 ENDED: Final = (*MOVED, "ended_at", "result", "error", "detail", "from_cache")
 """Of one that ended otherwise."""
@@ -75,6 +75,7 @@ def moved_row(record: TaskRecord) -> Row:
     return (
         *(record.id, CODES[record.status], record.phase, record.attempt, record.changes, record.progress),
         record.started + record.epoch if record.attempt else None,
+        record.priority,
     )
 
 
@@ -91,7 +92,8 @@ def ended_row(record: TaskRecord) -> Row:
             started, ended = record.started + epoch, record.ended + epoch
             if record.attempt == 1 and not record.changes:
                 return (record.id, started, ended) if result is None else (record.id, started, ended, result)
-            return (record.id, started, ended, result, record.attempt, record.changes, record.progress)
+            changed = (record.attempt, record.changes, record.progress, record.priority)
+            return (record.id, started, ended, result, *changed)
     elif record.status is FAILED:
         error, detail = encoded_error(record)
     from_cache = record.ticket is not None and record.ticket.from_cache

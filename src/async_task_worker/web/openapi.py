@@ -55,6 +55,7 @@ EVENT_STREAM: Final[dict[str, Any]] = {
                                     "task.created",
                                     "task.started",
                                     "task.progress",
+                                    "task.reprioritized",
                                     "task.completed",
                                     "task.failed",
                                     "task.cancelled",
