@@ -12,20 +12,22 @@ from typing import TYPE_CHECKING, Any
 from .worker import AsyncTaskWorker
 
 if TYPE_CHECKING:
-    from .web import APIRouter, Depends, Limits, Redact
+    from .web import APIRouter, Depends, Limits, Redact, Scope
 
 __all__ = ["AsyncTaskWorker", "create_task_worker_router"]
 
 _INSTALL = 'the HTTP API needs packages that are not installed: pip install "async-task-worker[web]"'
 
 
-def create_task_worker_router(
+def create_task_worker_router(  # noqa: PLR0913 - the documented options, by keyword
     worker: Any,
     prefix: str = "",
     tags: Sequence[Any] | None = None,
     *,
     dependencies: Sequence[Depends] | None = None,
+    protect_health: bool = False,
     expose: Iterable[str] | None = None,
+    scope: Scope | None = None,
     redact: Redact | None = None,
     limits: Limits | None = None,
     show_tracebacks: bool = False,
@@ -38,8 +40,15 @@ def create_task_worker_router(
         prefix: In front of every path.
         tags: For the OpenAPI document; None for ``["tasks"]``.
         dependencies: FastAPI dependencies of every endpoint, such as one that checks who asks.
+            ``/health``, ``/health/live`` and ``/health/ready`` stay open for load balancers: they
+            tell the status and how many tasks wait and run.
+        protect_health: Whether *dependencies* go for those three too. ``/health`` then has ``details``.
         expose: The only task types to offer; None for every registered one. Those registered
             with ``expose=False`` are never offered.
+        scope: A function of the request, plain or async, that returns what stands for its caller,
+            such as a user id: the same ``Idempotency-Key`` of two callers is two keys. None for
+            a hash of ``Authorization``, ``Cookie`` and ``X-Api-Key``, which changes with each new
+            token.
         redact: Gets each task as it is about to be shown, a dict of plain JSON data, and returns
             what to show in its place. ``async_task_worker.web.redact_names("password", …)`` makes
             one that hides fields by name, and what quotes them.
@@ -48,7 +57,8 @@ def create_task_worker_router(
 
     Raises:
         ImportError: The extra ``web`` is not installed.
-        TypeError: *worker* lacks a worker's methods, or *expose* is a single name.
+        TypeError: *worker* lacks a worker's methods, *expose* is a single name, or another
+            option is of the wrong type.
     """
     try:
         web = import_module(".web.router", __package__)
@@ -59,7 +69,9 @@ def create_task_worker_router(
         prefix,
         tags,
         dependencies=dependencies,
+        protect_health=protect_health,
         expose=expose,
+        scope=scope,
         redact=redact,
         limits=limits,
         show_tracebacks=show_tracebacks,

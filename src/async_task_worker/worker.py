@@ -605,6 +605,17 @@ class AsyncTaskWorker:
         """
         return self._backend.storage_error()
 
+    def check_loop(self) -> None:
+        """Raise unless the worker may be used here: on its event loop, in its process.
+
+        A worker that was never started, or whose event loop is closed, may be used anywhere.
+
+        Raises:
+            WrongEventLoopError: It runs, or ran last, on another event loop.
+            ForkedWorkerError: It runs in the process that this one is a fork of.
+        """
+        self._require_home()
+
     def counts(self) -> dict[TaskStatus, int]:
         """Return how many of the known tasks are in each status."""
         return self._ledger.counts()

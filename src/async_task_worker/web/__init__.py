@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from fastapi.params import Depends
 
     from .router import create_router
+    from .scopes import Scope
 
-__all__ = ["APIRouter", "Depends", "Limits", "Redact", "create_router", "redact_names"]
+__all__ = ["APIRouter", "Depends", "Limits", "Redact", "Scope", "create_router", "redact_names"]
 
-_LAZY: Final = {"APIRouter": "fastapi", "Depends": "fastapi.params", "create_router": ".router"}
+_LAZY: Final = {"APIRouter": "fastapi", "Depends": "fastapi.params", "Scope": ".scopes", "create_router": ".router"}
 
 
 def __getattr__(name: str) -> Any:

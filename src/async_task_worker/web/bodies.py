@@ -14,7 +14,7 @@ from .task_types import said
 
 M = TypeVar("M", bound=BaseModel)
 
-ID_PATTERN: Final = "^[A-Za-z0-9._:~-]{1,200}$"
+ID_PATTERN: Final = "^[A-Za-z0-9._:~@-]{1,200}$"
 _READ_AWAY: Final = 64 << 20
 """Bytes of a body too large that are read and dropped, so that its sender gets to read the answer."""
 
@@ -73,7 +73,7 @@ class TaskAction(BaseModel):
     )
 
     action: Literal["cancel"]
-    ids: list[TaskId] = Field(default=[], max_length=1000)
+    ids: list[str] = Field(default=[], max_length=1000)
     query: TaskSelection = TaskSelection()
     dry_run: Annotated[bool, Field(strict=True)] = Field(default=False, description="Only tell what would be done.")
 

@@ -7,27 +7,33 @@ import json
 from typing import Annotated, Any
 
 from fastapi import Path, Query
+from pydantic import AfterValidator
 from starlette.requests import Request
 from starlette.responses import Response
 
 from ..exceptions import TaskNotFoundError
 from ..status import COMPLETED, FAILED, TaskInfo
-from .bodies import ID_PATTERN, TaskAction, TaskBatch, TaskSubmission, submitted
+from .bodies import TaskAction, TaskBatch, TaskSubmission, submitted
 from .bulk import Bulk
 from .events import EventLog
+from .hrefs import href_of, id_in
 from .idempotency import IdempotencyKeys
 from .limits import Limits
-from .listing import TaskFilters, next_link, page_of, path_of
+from .listing import TaskFilters, next_link, page_of
 from .problems import Problem
-from .rendering import encoded
+from .rendering import encoded, text
+from .routes import asks_for_headers
+from .scopes import Scopes
 from .service import Service
 from .streams import EventStreams
 from .submitting import Submissions
 from .task_bodies import TaskBodies
 from .task_types import TaskTypes
-from .waits import LONGEST, ServerExit, preferred_wait
+from .waits import LONGEST, preferred_wait
 
-TaskId = Annotated[str, Path(pattern=ID_PATTERN, description="The task's id.")]
+TaskId = Annotated[
+    str, AfterValidator(id_in), Path(description="The task's id, percent-encoded.", examples=["nightly-2026-01-05"])
+]
 Wait = Annotated[float, Query(ge=0.0, le=LONGEST, allow_inf_nan=False, description="Seconds the answer may wait.")]
 
 
@@ -45,7 +51,8 @@ class Endpoints:
         bodies: Shows a task.
         submissions: Submits one.
         limits: How much is taken.
-        server_exit: Ends what waits.
+        service: Tells how the worker is doing.
+        scopes: Tells callers apart.
     """
 
     def __init__(
@@ -55,19 +62,21 @@ class Endpoints:
         bodies: TaskBodies,
         submissions: Submissions,
         limits: Limits,
-        server_exit: ServerExit,
+        service: Service,
+        scopes: Scopes,
     ) -> None:
         self._worker = worker
         self._types = types
         self._bodies = bodies
         self._submissions = submissions
         self._limits = limits
-        self._exit = server_exit
-        self._service = Service(worker, server_exit)
+        self._service = service
+        self._scopes = scopes
+        self._exit = service.server_exit
         self._bulk = Bulk(worker, submissions, bodies, limits)
-        self._keys = IdempotencyKeys(limits.idempotency_keys, limits.idempotency_age)
+        self._keys = IdempotencyKeys(limits.idempotency_keys, self._knows)
         self._log = EventLog(worker, bodies.brief, self._service.stats, limits)
-        self._streams = EventStreams(self._log, worker.fetch_task_info, server_exit, limits)
+        self._streams = EventStreams(self._log, worker.fetch_task_info, self._exit, limits)
 
     async def submit_task(self, request: Request) -> Response:
         """Have a task run.
@@ -80,8 +89,9 @@ class Endpoints:
             task_id = await self._submissions.submit(wanted)
         else:
             body = json.dumps(wanted.model_dump(), sort_keys=True).encode("ascii")
-            task_id, replayed = await self._keys.once(key, body, lambda: self._submissions.submit(wanted), self._knows)
-        headers = {"Location": f"{path_of(request)}/{task_id}"}
+            scope = await self._scopes.of(request)
+            task_id, replayed = await self._keys.once(scope, key, body, lambda: self._submissions.submit(wanted))
+        headers = {"Location": href_of(request, task_id)}
         if (seconds := preferred_wait(request.headers.get("prefer"))) is not None:
             await self._wait_for_end(task_id, seconds)
             headers["Preference-Applied"] = f"wait={seconds:.0f}"
@@ -97,7 +107,8 @@ class Endpoints:
         wanted = filters.q if self._bodies.redacts else None
         shows = (lambda info: self._bodies.shows(info, wanted)) if wanted else None
         page = await page_of(self._worker, filters, shows, self._limits.searched)
-        tasks = await self._bodies.listed(page.tasks)
+        bodies = await self._bodies.listed(page.tasks)
+        tasks = [body | {"href": _href(request, body, info)} for body, info in zip(bodies, page.tasks, strict=True)]
         body = {"tasks": tasks, "count": len(tasks), "next_cursor": page.next_cursor}
         headers = None if page.next_cursor is None else {"Link": next_link(request, page.next_cursor)}
         return as_json(body, headers=headers)
@@ -162,10 +173,15 @@ class Endpoints:
 
     async def follow_task(self, request: Request, task_id: TaskId) -> Response:
         """Tell what happens to a task as it happens, until it ends (server-sent events)."""
+        if asks_for_headers(request):
+            await self._info(task_id)
+            return Response(media_type="text/event-stream")
         return await self._streams.answer(request.headers.get("last-event-id") or None, task_id)
 
     async def follow_everything(self, request: Request) -> Response:
         """Tell what happens to all tasks as it happens (server-sent events)."""
+        if asks_for_headers(request):
+            return Response(media_type="text/event-stream")
         return await self._streams.answer(request.headers.get("last-event-id") or None)
 
     async def get_stats(self) -> Response:
@@ -198,7 +214,7 @@ class Endpoints:
 
     async def refuse_path(self) -> Response:
         """Say that there is nothing at a path below ``/tasks/``."""
-        raise Problem("path_not_found", "an id has no slashes in it")
+        raise Problem("path_not_found", "an id has no slashes in it, unless they are written as %2F")
 
     async def _read(self, request: Request, model: type[Any]) -> Any:
         return await submitted(request, model, self._limits.body, self._limits.depth)
@@ -238,6 +254,11 @@ class Endpoints:
                     news.cancel()
         finally:
             self._log.close(reader)
+
+
+def _href(request: Request, body: dict[str, Any], info: TaskInfo) -> str | None:
+    """Return the path of a listed task, None if a redaction has hidden its id."""
+    return href_of(request, info.id) if body.get("id") == text(info.id) else None
 
 
 def _etag(info: TaskInfo) -> str:

@@ -4,87 +4,105 @@ from __future__ import annotations
 
 import asyncio
 import re
-import time
-from collections import OrderedDict
+from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from hashlib import blake2b
 from typing import Final
 
+from ..exceptions import TaskWorkerError
 from .problems import Problem
 
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
+_LOOKED_AT: Final = 2
+"""Old keys that each new one has looked at, so that keys of forgotten tasks do not pile up."""
+
+ScopedKey = tuple[str, str]
+"""What stands for a caller, and a key of that caller."""
 
 
 class _Entry:
     """What a key was used for: the body, and the id of its task once there is one."""
 
-    __slots__ = ("body", "task_id", "until")
+    __slots__ = ("body", "task_id")
 
-    def __init__(self, body: bytes, until: float) -> None:
+    def __init__(self, body: bytes) -> None:
         self.body = body
-        self.until = until
         self.task_id: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
 
 class IdempotencyKeys:
-    """The keys used of late.
+    """The keys in use: those of tasks that are submitted at the moment, and those of known tasks.
 
     Args:
-        most: How many are remembered.
-        age: Seconds each is remembered.
+        enough: How many there may be before those of tasks that are no longer known are dropped.
+        is_known: Tells whether there still is a task of that id.
     """
 
-    def __init__(self, most: int, age: float) -> None:
-        self._most = most
-        self._age = age
-        self._entries: OrderedDict[str, _Entry] = OrderedDict()
+    def __init__(self, enough: int, is_known: Callable[[str], Awaitable[bool]]) -> None:
+        self._enough = enough
+        self._is_known = is_known
+        self._entries: dict[ScopedKey, _Entry] = {}
+        self._to_look_at: deque[tuple[ScopedKey, _Entry]] = deque()
 
-    async def once(
-        self, key: str, body: bytes, submit: Callable[[], Awaitable[str]], is_known: Callable[[str], Awaitable[bool]]
-    ) -> tuple[str, bool]:
+    async def once(self, scope: str, key: str, body: bytes, submit: Callable[[], Awaitable[str]]) -> tuple[str, bool]:
         """Return the id of the task for this key, and whether it had been submitted before.
 
         Of several calls at a time one submits, and the others wait for how that goes. A
         submission that was refused does not use the key up, nor does a task that is no
         longer known.
 
+        Args:
+            scope: What stands for the caller; the same key of another caller is another key.
+            key: The key.
+            body: What was sent along with it.
+            submit: Submits the task.
+
         Raises:
             Problem: The key is none, or was used with another body.
         """
         if not _KEY.fullmatch(key):
             raise Problem("invalid_request", "Idempotency-Key must be 1 to 255 printable ASCII characters")
-        digest = blake2b(body, digest_size=16).digest()
-        while (entry := self._current(key)) is not None:
+        scoped, digest = (scope, key), blake2b(body, digest_size=16).digest()
+        while (entry := self._entries.get(scoped)) is not None:
+            if entry.task_id.done() and not await self._stands(scoped, entry):
+                continue
             if entry.body != digest:
                 raise Problem("idempotency_mismatch", "use a new Idempotency-Key for a new request")
             await asyncio.wait([entry.task_id])
-            if not entry.task_id.cancelled():
-                task_id = entry.task_id.result()
-                if await is_known(task_id):
-                    return task_id, True
-                self._drop(key, entry)
-        return await self._first(key, digest, submit), False
+            if not entry.task_id.cancelled() and await self._stands(scoped, entry):
+                return entry.task_id.result(), True
+        return await self._first(scoped, digest, submit), False
 
-    async def _first(self, key: str, digest: bytes, submit: Callable[[], Awaitable[str]]) -> str:
-        entry = self._entries[key] = _Entry(digest, time.monotonic() + self._age)
-        if len(self._entries) > self._most:
-            self._entries.popitem(last=False)
+    async def _first(self, scoped: ScopedKey, digest: bytes, submit: Callable[[], Awaitable[str]]) -> str:
+        entry = self._entries[scoped] = _Entry(digest)
         try:
             task_id = await submit()
         except BaseException:
-            self._drop(key, entry)
-            entry.task_id.cancel()  # whoever waits tries for himself
+            self._drop(scoped, entry)
+            entry.task_id.cancel()  # each of those who wait tries by itself
             raise
         entry.task_id.set_result(task_id)
+        self._to_look_at.append((scoped, entry))
+        if len(self._entries) > self._enough:
+            with suppress(TaskWorkerError):  # it is submitted, whatever becomes of the others
+                await self._look_at_some()
         return task_id
 
-    def _current(self, key: str) -> _Entry | None:
-        entry = self._entries.get(key)
-        if entry is not None and entry.task_id.done() and entry.until <= time.monotonic():
-            self._drop(key, entry)
-            return None
-        return entry
+    async def _look_at_some(self) -> None:
+        """Drop the oldest keys if their tasks are no longer known; never one that is under way."""
+        for _ in range(min(_LOOKED_AT, len(self._to_look_at) - 1)):
+            scoped, entry = self._to_look_at.popleft()
+            if self._entries.get(scoped) is entry and await self._stands(scoped, entry):
+                self._to_look_at.append((scoped, entry))
 
-    def _drop(self, key: str, entry: _Entry) -> None:
-        if self._entries.get(key) is entry:
-            del self._entries[key]
+    async def _stands(self, scoped: ScopedKey, entry: _Entry) -> bool:
+        """Whether the entry's task is known; if not, the entry is dropped."""
+        if not entry.task_id.cancelled() and await self._is_known(entry.task_id.result()):
+            return True
+        self._drop(scoped, entry)
+        return False
+
+    def _drop(self, scoped: ScopedKey, entry: _Entry) -> None:
+        if self._entries.get(scoped) is entry:
+            del self._entries[scoped]

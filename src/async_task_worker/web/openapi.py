@@ -74,6 +74,42 @@ EVENT_STREAM: Final[dict[str, Any]] = {
 }
 
 
+def operation_id_of(route: Any) -> str:
+    """Return a name for the operation that no other router of the application uses.
+
+    It is the endpoint's name, followed by what stands in front of the path it has in the
+    router: ``submit_task``, or ``submit_task_api_v1`` below ``/api/v1``.
+    """
+    prefix = route.path_format.removesuffix(_OWN_PATHS.get(route.name, ""))
+    return str(route.name) + "".join(map(_in_name, prefix))
+
+
+def _in_name(char: str) -> str:
+    return _IN_NAMES.get(char) or (char if char.isalnum() else f"_{ord(char):x}_")
+
+
+_IN_NAMES: Final = {"/": "_", "-": "__", "_": "__"}
+_OWN_PATHS: Final = {
+    "submit_task": "/tasks",
+    "list_tasks": "/tasks",
+    "list_task_types": "/tasks/types",
+    "submit_batch": "/tasks/batch",
+    "act_on_tasks": "/tasks/actions",
+    "get_task": "/tasks/{task_id}",
+    "delete_task": "/tasks/{task_id}",
+    "cancel_task": "/tasks/{task_id}/cancel",
+    "get_task_result": "/tasks/{task_id}/result",
+    "follow_task": "/tasks/{task_id}/events",
+    "follow_everything": "/events",
+    "get_stats": "/stats",
+    "get_cache": "/cache",
+    "clear_cache": "/cache",
+    "check_health": "/health",
+    "check_liveness": "/health/live",
+    "check_readiness": "/health/ready",
+}
+
+
 class LiveExtra(dict[str, Any]):
     """Part of an operation that is made when the document is: task types may be registered until then."""
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from collections.abc import Mapping
-from http import HTTPStatus
 from typing import Any, Final
 
 from starlette.responses import Response
@@ -33,30 +31,12 @@ CODES: Final[Mapping[str, tuple[int, str]]] = {
     "queue_full": (429, "Too many tasks are waiting"),
     "too_many_streams": (429, "Too many event streams are open"),
     "not_running": (503, "The worker is not running"),
+    "wrong_process": (503, "The worker runs in another process"),
+    "wrong_event_loop": (503, "The worker runs on another event loop"),
+    "storage_failed": (503, "The storage of the tasks failed"),
+    "cache_unavailable": (503, "The cache cannot be reached"),
 }
 """Every code with its status and title."""
-
-SCHEMA: Final[dict[str, Any]] = {
-    "type": "object",
-    "description": "What went wrong (RFC 9457).",
-    "required": ["type", "title", "status", "code"],
-    "properties": {
-        "type": {"type": "string", "format": "uri-reference"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "code": {"type": "string", "description": "Names the problem; it never changes."},
-        "detail": {"type": "string"},
-        "errors": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["field", "message"],
-                "properties": {"field": {"type": "string"}, "message": {"type": "string"}},
-            },
-        },
-        "task_id": {"type": "string"},
-    },
-}
 
 
 class Problem(Exception):  # noqa: N818 - it is the document, raised
@@ -93,22 +73,3 @@ class Problem(Exception):  # noqa: N818 - it is the document, raised
         """Return the answer. What cannot be encoded was the client's: it is shown escaped, in ASCII."""
         content = json.dumps(self.document(), allow_nan=False).encode("ascii")
         return Response(content, self.status, self.headers, MEDIA_TYPE)
-
-
-def documented(*codes: str) -> dict[int | str, dict[str, Any]]:
-    """Return the OpenAPI responses for these codes, an example for each."""
-    by_status: defaultdict[int, list[str]] = defaultdict(list)
-    for code in codes:
-        by_status[CODES[code][0]].append(code)
-    return {
-        status: {
-            "description": f"{HTTPStatus(status).phrase}: {', '.join(f'`{code}`' for code in alike)}",
-            "content": {
-                MEDIA_TYPE: {
-                    "schema": SCHEMA,
-                    "examples": {code: {"value": Problem(code).document()} for code in alike},
-                }
-            },
-        }
-        for status, alike in sorted(by_status.items())
-    }

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 from typing import Any, Final
 
 from fastapi import APIRouter
 from fastapi.params import Depends
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import JsonValue
 from starlette.responses import JSONResponse, Response
 
 from .bodies import TaskAction, TaskBatch
@@ -16,10 +16,13 @@ from .bulk import ActionBody, BatchBody
 from .endpoints import Endpoints
 from .given_params import GivenParams
 from .limits import Limits
-from .openapi import EVENT_STREAM, IF_NONE_MATCH, LiveExtra, body_of, submission_of
-from .problems import documented
+from .openapi import EVENT_STREAM, IF_NONE_MATCH, LiveExtra, body_of, operation_id_of, submission_of
+from .page_bodies import HealthBody, TaskPageBody, TaskTypesBody
+from .problem_body import UNAVAILABLE, documented
 from .redaction import Redact
 from .routes import TaskRoute
+from .scopes import Scope, Scopes
+from .service import Service
 from .submitting import Submissions
 from .task_bodies import TaskBodies, TaskBody
 from .task_types import TaskTypes
@@ -32,43 +35,6 @@ NEEDED: Final = (
 """What a worker must have to be served."""
 
 
-class TaskPageBody(BaseModel):
-    """A page of tasks."""
-
-    model_config = ConfigDict(extra="allow")
-
-    tasks: list[TaskBody]
-    count: int
-    next_cursor: str | None
-
-
-class TaskTypeBody(BaseModel):
-    """A task type, and the params it takes as JSON Schema."""
-
-    model_config = ConfigDict(extra="allow")
-
-    name: str
-    description: str
-    params_schema: dict[str, JsonValue]
-
-
-class TaskTypesBody(BaseModel):
-    """The task types on offer."""
-
-    model_config = ConfigDict(extra="allow")
-
-    task_types: list[str]
-    types: list[TaskTypeBody]
-
-
-class HealthBody(BaseModel):
-    """How the worker is."""
-
-    model_config = ConfigDict(extra="allow")
-
-    status: str
-
-
 class EventStreamResponse(Response):
     """Stands for an event stream in the OpenAPI document."""
 
@@ -79,22 +45,21 @@ class JsonResponse(JSONResponse):
     """Stands for a JSON body in the OpenAPI document."""
 
 
-def create_router(
+def create_router(  # noqa: PLR0913 - the documented options, by keyword
     worker: Any,
     prefix: str = "",
     tags: Sequence[str | Enum] | None = None,
     *,
     dependencies: Sequence[Depends] | None = None,
+    protect_health: bool = False,
     expose: Iterable[str] | None = None,
+    scope: Scope | None = None,
     redact: Redact | None = None,
     limits: Limits | None = None,
     show_tracebacks: bool = False,
 ) -> APIRouter:
     """Return a router that serves the worker; see ``create_task_worker_router``."""
-    if missing := [name for name in NEEDED if not hasattr(worker, name)]:
-        raise TypeError(f"a worker has {', '.join(missing)}; {worker!r} has not")
-    if redact is not None and not callable(redact):
-        raise TypeError(f"redact must be a function of a task's body, such as redact_names(...), not {redact!r}")
+    _check_options(worker, redact, scope, limits)
     limits = Limits() if limits is None else limits
     types = TaskTypes(expose)
     given = GivenParams(
@@ -104,168 +69,215 @@ def create_router(
     )
     bodies = TaskBodies(limits, given, redact, show_tracebacks)
     submissions = Submissions(worker, types, given, limits)
-    endpoints = Endpoints(worker, types, bodies, submissions, limits, ServerExit())
+    service = Service(worker, ServerExit(), shows_details=protect_health)
+    endpoints = Endpoints(worker, types, bodies, submissions, limits, service, Scopes(scope))
     router = APIRouter(
         prefix=prefix,
         tags=["tasks"] if tags is None else list(tags),
-        dependencies=dependencies,
         route_class=type("RouterTaskRoute", (TaskRoute,), {}),
         default_response_class=JsonResponse,
+        generate_unique_id_function=operation_id_of,
     )
-    _add_tasks(router, endpoints, types)
-    _add_task(router, endpoints)
-    _add_service(router, endpoints)
-    router.add_api_route(
-        "/tasks/{rest:path}",
-        endpoints.refuse_path,
-        methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-        include_in_schema=False,
-    )
+    asked = list(dependencies or ())
+    routes = _Routes(router, [*asked, Depends(_loop_check(worker))], UNAVAILABLE)
+    _add_tasks(routes, endpoints, types)
+    _add_task(routes, endpoints)
+    _add_service(routes, endpoints)
+    _add_health(_Routes(router, asked if protect_health else [], ()), endpoints)
+    routes.add("/tasks/{rest:path}", endpoints.refuse_path, ("GET", "POST", "PUT", "PATCH", "DELETE"), hidden=True)
     return router
 
 
-def _add_tasks(router: APIRouter, endpoints: Endpoints, types: TaskTypes) -> None:
+def _check_options(worker: Any, redact: object, scope: object, limits: object) -> None:
+    if missing := [name for name in NEEDED if not hasattr(worker, name)]:
+        raise TypeError(f"a worker has {', '.join(missing)}; {worker!r} has not")
+    if redact is not None and not callable(redact):
+        raise TypeError(f"redact must be a function of a task's body, such as redact_names(...), not {redact!r}")
+    if scope is not None and not callable(scope):
+        raise TypeError(f"scope must be a function of the request that returns a str, not {scope!r}")
+    if limits is not None and not isinstance(limits, Limits):
+        raise TypeError(f"limits must be a Limits, such as Limits(body=100_000), not {limits!r}")
+
+
+def _loop_check(worker: Any) -> Callable[[], Any]:
+    """Return a dependency that refuses requests where the worker cannot be used."""
+    check_loop = getattr(worker, "check_loop", None)
+
+    async def check() -> None:
+        if check_loop is not None:
+            check_loop()
+
+    return check
+
+
+class _Routes:
+    """Adds routes to a router.
+
+    Args:
+        router: The router.
+        dependencies: Those of each of the routes.
+        codes: Codes of problems that each of them can answer with.
+    """
+
+    def __init__(self, router: APIRouter, dependencies: Sequence[Depends], codes: Iterable[str]) -> None:
+        self._router = router
+        self._dependencies = dependencies
+        self._codes = ("invalid_request", *codes)
+
+    def add(
+        self,
+        path: str,
+        endpoint: Callable[..., Any],
+        methods: Sequence[str] = ("GET",),
+        *,
+        shown: dict[int | str, dict[str, Any]] | None = None,
+        codes: Iterable[str] = (),
+        hidden: bool = False,
+        **options: Any,
+    ) -> None:
+        """Add a route.
+
+        Args:
+            path: Below the router's prefix.
+            endpoint: What answers; its name is that of the operation.
+            methods: What it takes.
+            shown: What it answers if all goes well.
+            codes: Codes of problems it can answer with, beside those of every route.
+            hidden: Whether to leave it out of the OpenAPI document.
+            options: Further ones of ``add_api_route``.
+        """
+        self._router.add_api_route(
+            path,
+            endpoint,
+            methods=list(methods),
+            dependencies=self._dependencies,
+            responses=None if hidden else {**documented(*codes, *self._codes), **(shown or {})},
+            include_in_schema=not hidden,
+            **options,
+        )
+
+
+def _add_tasks(routes: _Routes, endpoints: Endpoints, types: TaskTypes) -> None:
     """Add what is about tasks in general."""
-    router.add_api_route(
+    routes.add(
         "/tasks",
         endpoints.submit_task,
-        methods=["POST"],
-        operation_id="submit_task",
+        ("POST",),
         status_code=201,
-        responses={
+        shown={
             **_shown(201, TaskBody, "The task", Location="Where it is"),
             **_shown(200, TaskBody, "The task this key was used for before", Location="Where it is"),
-            **documented(
-                *("invalid_json", "unknown_task_type", "task_not_found", "task_id_conflict", "idempotency_mismatch"),
-                *("body_too_large", "unsupported_media_type", "invalid_request", "invalid_params"),
-                *("metadata_too_large", "queue_full", "not_running"),
-            ),
         },
+        codes=(
+            *("invalid_json", "unknown_task_type", "task_not_found", "task_id_conflict", "idempotency_mismatch"),
+            *("body_too_large", "unsupported_media_type", "invalid_params"),
+            *("metadata_too_large", "queue_full"),
+        ),
         openapi_extra=LiveExtra(lambda: submission_of(types)),
     )
-    router.add_api_route(
+    routes.add(
         "/tasks",
         endpoints.list_tasks,
-        operation_id="list_tasks",
-        responses={
-            **_shown(200, TaskPageBody, "A page of tasks", Link="Where the next page is"),
-            **documented("invalid_request", "invalid_cursor"),
-        },
+        shown=_shown(200, TaskPageBody, "A page of tasks", Link="Where the next page is"),
+        codes=("invalid_cursor",),
     )
-    for path, in_schema in (("/tasks/types", True), ("/types", False)):
-        router.add_api_route(
-            path,
-            endpoints.list_task_types,
-            operation_id="list_task_types",
-            include_in_schema=in_schema,
-            responses={**_shown(200, TaskTypesBody, "The task types"), **documented("invalid_request")},
-        )
+    routes.add("/tasks/", endpoints.submit_task, ("POST",), hidden=True)
+    routes.add("/tasks/", endpoints.list_tasks, hidden=True)
+    routes.add("/tasks/types", endpoints.list_task_types, shown=_shown(200, TaskTypesBody, "The task types"))
+    routes.add("/types", endpoints.list_task_types, hidden=True)
     for path, endpoint, model, answer in (
         ("/tasks/batch", endpoints.submit_batch, TaskBatch, BatchBody),
         ("/tasks/actions", endpoints.act_on_tasks, TaskAction, ActionBody),
     ):
-        router.add_api_route(
+        routes.add(
             path,
             endpoint,
-            methods=["POST"],
-            operation_id=endpoint.__name__,
-            responses={
-                **_shown(200, answer, "What became of each"),
-                **documented("invalid_json", "body_too_large", "unsupported_media_type", "invalid_request"),
-            },
+            ("POST",),
+            shown=_shown(200, answer, "What became of each"),
+            codes=("invalid_json", "body_too_large", "unsupported_media_type"),
             openapi_extra=body_of(model),
         )
 
 
-def _add_task(router: APIRouter, endpoints: Endpoints) -> None:
+def _add_task(routes: _Routes, endpoints: Endpoints) -> None:
     """Add what is about one task."""
-    unknown = ("task_not_found", "invalid_request")
-    router.add_api_route(
+    routes.add(
         "/tasks/{task_id}",
         endpoints.get_task,
-        operation_id="get_task",
-        responses={
+        shown={
             **_shown(200, TaskBody, "The task", ETag="Names this state of the task"),
             304: {"description": "It has not changed"},
-            **documented(*unknown),
         },
+        codes=("task_not_found",),
         openapi_extra={"parameters": [IF_NONE_MATCH]},
     )
-    router.add_api_route(
+    routes.add(
         "/tasks/{task_id}",
         endpoints.delete_task,
-        methods=["DELETE"],
-        operation_id="delete_task",
+        ("DELETE",),
         status_code=204,
-        responses={204: {"description": "It is cancelled, or had ended before"}, **documented(*unknown)},
+        shown={204: {"description": "It is cancelled, or had ended before"}},
+        codes=("task_not_found",),
     )
-    router.add_api_route(
+    routes.add(
         "/tasks/{task_id}/cancel",
         endpoints.cancel_task,
-        methods=["POST"],
-        operation_id="cancel_task",
+        ("POST",),
         status_code=202,
-        responses={**_shown(202, TaskBody, "The task"), **documented(*unknown, "task_finished")},
+        shown=_shown(202, TaskBody, "The task"),
+        codes=("task_not_found", "task_finished"),
     )
-    router.add_api_route(
+    routes.add(
         "/tasks/{task_id}/result",
         endpoints.get_task_result,
-        operation_id="get_task_result",
-        responses={
-            200: {"description": "What the task returned", "content": {"application/json": {"schema": {}}}},
-            **documented(*unknown, "not_finished", "task_failed", "task_cancelled"),
-        },
+        shown={200: {"description": "What the task returned", "content": {"application/json": {"schema": {}}}}},
+        codes=("task_not_found", "not_finished", "task_failed", "task_cancelled"),
     )
-    router.add_api_route(
+    routes.add(
         "/tasks/{task_id}/events",
         endpoints.follow_task,
-        operation_id="follow_task",
         response_class=EventStreamResponse,
-        responses={204: {"description": "All has been told"}, **documented(*unknown, "too_many_streams")},
+        shown={204: {"description": "All has been told"}},
+        codes=("task_not_found", "too_many_streams"),
         openapi_extra=EVENT_STREAM,
     )
 
 
-def _add_service(router: APIRouter, endpoints: Endpoints) -> None:
+def _add_service(routes: _Routes, endpoints: Endpoints) -> None:
     """Add what is about the worker as a whole."""
-    router.add_api_route(
+    routes.add(
         "/events",
         endpoints.follow_everything,
-        operation_id="follow_everything",
         response_class=EventStreamResponse,
-        responses=documented("invalid_request", "too_many_streams"),
+        codes=("too_many_streams",),
         openapi_extra=EVENT_STREAM,
     )
-    for path, endpoint in (("/stats", endpoints.get_stats), ("/cache", endpoints.get_cache)):
-        router.add_api_route(
-            path,
-            endpoint,
-            operation_id=endpoint.__name__,
-            responses={**_shown(200, dict[str, JsonValue], "Its numbers"), **documented("invalid_request")},
-        )
-    router.add_api_route(
+    routes.add("/stats", endpoints.get_stats, shown=_shown(200, dict[str, JsonValue], "Its numbers"))
+    routes.add(
+        "/cache",
+        endpoints.get_cache,
+        shown=_shown(200, dict[str, JsonValue], "Its numbers"),
+        codes=("cache_unavailable",),
+    )
+    routes.add(
         "/cache",
         endpoints.clear_cache,
-        methods=["DELETE"],
-        operation_id="clear_cache",
+        ("DELETE",),
         status_code=204,
-        responses={204: {"description": "It is empty"}, **documented("invalid_request")},
+        shown={204: {"description": "It is empty"}},
+        codes=("cache_unavailable",),
     )
+
+
+def _add_health(routes: _Routes, endpoints: Endpoints) -> None:
+    """Add what tells whether the worker is well."""
     for path, endpoint in (
         ("/health", endpoints.check_health),
         ("/health/live", endpoints.check_liveness),
         ("/health/ready", endpoints.check_readiness),
     ):
-        router.add_api_route(
-            path,
-            endpoint,
-            operation_id=endpoint.__name__,
-            responses={
-                **_shown(200, HealthBody, "It is well"),
-                **_shown(503, HealthBody, "It is not"),
-                **documented("invalid_request"),
-            },
-        )
+        shown = {**_shown(200, HealthBody, "It is well"), **_shown(503, HealthBody, "It is not")}
+        routes.add(path, endpoint, shown=shown)
 
 
 def _shown(status: int, model: Any, description: str, **headers: str) -> dict[int | str, dict[str, Any]]:

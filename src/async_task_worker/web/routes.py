@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
@@ -12,10 +12,12 @@ from starlette.responses import Response
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
+from .faults import TOLD, problem_of
+from .hrefs import RESERVED_IDS, slashes_kept
 from .problems import Problem
 
-RESERVED_IDS = frozenset({"types", "batch", "actions", "stats", "events", ".", ".."})
-"""Names of paths of our own, where an id would stand, and the two that clients resolve before they ask."""
+_HEAD: Final = "async_task_worker.head"
+"""Marks the scope of a ``HEAD`` request, which is answered like a ``GET``; the server leaves out the body."""
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -35,7 +37,11 @@ class TaskRoute(APIRoute):
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Say whether the request is for this route: a reserved name is no id."""
-        match, child_scope = super().matches(scope)
+        asked = _as_get(scope)
+        path = slashes_kept(scope["path"], scope.get("raw_path"))
+        if path != scope["path"]:
+            asked = {**asked, "path": path}
+        match, child_scope = super().matches(asked)
         params = child_scope.get("path_params", {})
         if params.get("task_id") in RESERVED_IDS and "{task_id}" in self.path:
             return Match.NONE, {}
@@ -45,6 +51,7 @@ class TaskRoute(APIRoute):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request, or say which methods its path takes."""
+        scope = _as_get(scope)
         if self.methods and scope["method"] not in self.methods:
             problem = Problem("method_not_allowed", headers={"Allow": ", ".join(sorted(self._methods_here()))})
             await problem.response()(scope, receive, send)
@@ -62,6 +69,8 @@ class TaskRoute(APIRoute):
                 return problem.response()
             except RequestValidationError as error:
                 return _invalid(error).response()
+            except TOLD as error:
+                return problem_of(error).response()
             except ClientDisconnect:
                 return Problem("invalid_request", "the body broke off").response()
 
@@ -69,12 +78,23 @@ class TaskRoute(APIRoute):
 
     def _methods_here(self) -> set[str]:
         """Return the methods of every sibling with the same path."""
-        return {method for route in self.siblings if route.path == self.path for method in route.methods or ()}
+        found = {method for route in self.siblings if route.path == self.path for method in route.methods or ()}
+        return found | {"HEAD"} if "GET" in found else found
 
     def _is_elsewhere(self, rest: str) -> bool:
         """Whether the rest of a path below ``/tasks/`` is some sibling's."""
         path = self.path.removesuffix("{rest:path}") + rest
         return any(route is not self and route.path_regex.match(path) for route in self.siblings)
+
+
+def asks_for_headers(request: Request) -> bool:
+    """Whether the request is a ``HEAD``: nothing of a body is sent, and none should be waited for."""
+    return _HEAD in request.scope
+
+
+def _as_get(scope: Scope) -> Scope:
+    """Return the scope of a ``HEAD`` request as one of a ``GET``, and any other as it is."""
+    return {**scope, "method": "GET", _HEAD: True} if scope.get("method") == "HEAD" else scope
 
 
 def _invalid(error: RequestValidationError) -> Problem:

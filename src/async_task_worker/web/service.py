@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
+from ..exceptions import TaskWorkerError
 from ..status import PENDING, RUNNING, TaskStatus
-from .rendering import rendered
+from .faults import problem_of
+from .problems import Problem
+from .rendering import rendered, text
 from .waits import ServerExit
 
 _MOST_STATISTICS: Final = 16 << 10
+_WELL: Final = "ok"
+
+logger = logging.getLogger(__name__)
+
+
+def _no_check() -> None:
+    """Stand for a check that the worker does not have."""
 
 
 class Counted(Protocol):
@@ -41,11 +52,13 @@ class Service:
     Args:
         worker: Whose numbers they are.
         server_exit: Tells whether the server is about to exit.
+        shows_details: Whether health tells more than the status and counts: who asks is allowed to know.
     """
 
-    def __init__(self, worker: Counted, server_exit: ServerExit) -> None:
+    def __init__(self, worker: Counted, server_exit: ServerExit, *, shows_details: bool = False) -> None:
         self._worker = worker
-        self._exit = server_exit
+        self.server_exit = server_exit
+        self._shows_details = shows_details
 
     def health(self) -> tuple[int, dict[str, Any]]:
         """Return the status and body of ``/health``: 503 unless tasks are taken and can be stored."""
@@ -58,19 +71,39 @@ class Service:
             "running": counts[RUNNING],
             "abandoned_tasks": worker.abandoned_tasks,
         }
-        return (200 if status == "ok" else 503), body
+        if self._shows_details:
+            body["details"] = self._details()
+        return (200 if status == _WELL else 503), body
 
     def readiness(self) -> tuple[int, dict[str, Any]]:
         """Return the status and body of ``/health/ready``: 503 also while the server exits."""
-        ready = self._status() == "ok" and not self._exit.is_near
+        ready = self._status() == _WELL and not self.server_exit.is_near
         return (200 if ready else 503), {"status": "ready" if ready else "not ready"}
 
     def _status(self) -> str:
-        """Return "ok", "stopped", or "failing" if the file of the tasks is not where it was."""
+        """Return "ok" if tasks are taken, or why not; "failing" if the file of the tasks is not where it was."""
+        try:
+            getattr(self._worker, "check_loop", _no_check)()
+        except TaskWorkerError as error:
+            return problem_of(error).code
         if not self._worker.is_running:
             return "stopped"
-        storage_error = getattr(self._worker, "storage_error", None)  # not every worker has storage
-        return "ok" if storage_error is None or storage_error() is None else "failing"
+        return _WELL if self._storage_error() is None else "failing"
+
+    def _storage_error(self) -> Exception | None:
+        """Return why tasks cannot be stored, if the worker stores them."""
+        look: Callable[[], Exception | None] = getattr(self._worker, "storage_error", _no_check)
+        return look()
+
+    def _details(self) -> dict[str, Any]:
+        """Return what is told of the worker only to those who are allowed to ask."""
+        return {
+            "is_running": self._worker.is_running,
+            "max_queue_size": getattr(self._worker, "max_queue_size", None),
+            "storage_error": None if (error := self._storage_error()) is None else text(str(error)),
+            "has_cache": bool(getattr(self._worker, "has_cache", False)),
+            "server_exits": self.server_exit.is_near,
+        }
 
     def stats(self) -> dict[str, Any]:
         """Return the numbers of this moment."""
@@ -88,8 +121,12 @@ class Service:
     def cache(self) -> dict[str, Any]:
         """Return what the cache tells of itself; a worker without one has it switched off."""
         cache = getattr(self._worker, "cache", None) if getattr(self._worker, "has_cache", True) else None
-        statistics = getattr(cache, "statistics", None)
-        told = statistics() if callable(statistics) else statistics
+        try:
+            statistics = getattr(cache, "statistics", None)
+            told = statistics() if callable(statistics) else statistics
+        except Exception:
+            logger.exception("The statistics of the cache cannot be read")
+            raise Problem("cache_unavailable", "its statistics cannot be read") from None
         return {
             "enabled": bool(getattr(cache, "enabled", False)),
             "default_ttl": rendered(getattr(cache, "default_ttl", None), _MOST_STATISTICS),

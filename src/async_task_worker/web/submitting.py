@@ -6,13 +6,14 @@ from typing import Any, Protocol
 
 from uuid_utils import uuid4
 
-from ..exceptions import DuplicateTaskError, QueueFullError, WorkerNotRunningError
+from ..exceptions import DuplicateTaskError
 from ..registry import TaskCallable
 from .bodies import TaskSubmission, size_of
+from .faults import TOLD, problem_of
 from .given_params import GivenParams
+from .hrefs import RESERVED_IDS
 from .limits import Limits
 from .problems import Problem
-from .routes import RESERVED_IDS
 from .task_types import TaskTypes
 
 
@@ -64,10 +65,8 @@ class Submissions:
                 await self._submit(task_type.function, arguments, task_id, wanted, waits)
         except DuplicateTaskError:
             raise Problem("task_id_conflict", f"a task {wanted.task_id!r} is known already") from None
-        except QueueFullError:
-            raise Problem("queue_full", "submit it again later", headers={"Retry-After": "1"}) from None
-        except WorkerNotRunningError:
-            raise Problem("not_running", headers={"Retry-After": "1"}) from None
+        except TOLD as error:
+            raise problem_of(error) from None
         except (TypeError, ValueError) as error:  # the function may have been registered anew, with other parameters
             raise Problem("invalid_params", str(error)) from None
         return task_id

@@ -1,0 +1,62 @@
+"""Paths of tasks: any id can stand in one, also one that has slashes or is the name of another path.
+
+An id made in Python can be any text. What is plain stands in a path as it is, and most of
+the rest percent-encoded. Servers and clients change some paths all the same: they drop
+``.`` and ``..``, and show ``%2F`` as a slash. Ids of that kind, and those that are names of
+paths of our own, are written in base64 after an equals sign.
+"""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import Final
+from urllib.parse import quote, unquote_to_bytes
+
+from starlette.requests import Request
+
+from .listing import path_of
+
+RESERVED_IDS: Final = frozenset({"types", "batch", "actions", "stats", "events", ".", ".."})
+"""Names of paths of our own, where an id would stand, and the two that clients resolve before they ask."""
+
+_MARK: Final = "="
+
+
+def segment_of(task_id: str) -> str:
+    """Return what stands for the id in a path."""
+    if task_id in RESERVED_IDS or task_id.startswith(_MARK) or "/" in task_id or not task_id.isprintable():
+        return _encoded(task_id)
+    return quote(task_id, safe=":@~")
+
+
+def id_in(segment: str) -> str:
+    """Return the id that a segment of a path, percent-decoded already, stands for."""
+    if not segment.startswith(_MARK):
+        return segment
+    try:
+        written = urlsafe_b64decode(segment[1:] + "=" * (-(len(segment) - 1) % 4))
+        task_id = written.decode("utf-8", "surrogatepass")
+    except ValueError:
+        return segment
+    return task_id if task_id and _encoded(task_id) == segment else segment
+
+
+def slashes_kept(path: str, raw_path: bytes | None) -> str:
+    """Return the path with segments that hold slashes of their own (``%2F``) encoded, so that they stay one segment."""
+    if raw_path is None or b"%2f" not in raw_path.lower() or _decoded(raw_path) != path:
+        return path
+    segments = map(_decoded, raw_path.split(b"/"))
+    return "/".join(_encoded(segment) if "/" in segment else segment for segment in segments)
+
+
+def href_of(request: Request, task_id: str) -> str:
+    """Return the path of a task, from a request to the path of all tasks."""
+    return f"{path_of(request).rstrip('/')}/{segment_of(task_id)}"
+
+
+def _encoded(task_id: str) -> str:
+    return _MARK + urlsafe_b64encode(task_id.encode("utf-8", "surrogatepass")).decode("ascii").rstrip("=")
+
+
+def _decoded(raw: bytes) -> str:
+    return unquote_to_bytes(raw).decode("utf-8", "replace")

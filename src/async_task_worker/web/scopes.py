@@ -1,0 +1,59 @@
+"""Who sends a request, as far as its ``Idempotency-Key`` goes: keys of different callers never meet."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from hashlib import blake2b
+from inspect import isawaitable
+from typing import Final
+
+from starlette.requests import Request
+
+logger = logging.getLogger(__name__)
+
+Scope = Callable[[Request], str | Awaitable[str]]
+"""Returns what stands for the caller of a request, such as a user id."""
+
+_CREDENTIALS: Final = ("authorization", "cookie", "x-api-key")
+
+
+class Scopes:
+    """Tells the callers of one router apart.
+
+    Args:
+        scope: Names the caller of a request; None for a hash of the request's credentials.
+    """
+
+    def __init__(self, scope: Scope | None) -> None:
+        self._scope = scope
+        self._warned = False
+
+    async def of(self, request: Request) -> str:
+        """Return what stands for the caller.
+
+        Raises:
+            TypeError: The function that names it returned something else than a str.
+        """
+        if self._scope is None:
+            return self._by_credentials(request)
+        found = self._scope(request)
+        if isawaitable(found):
+            found = await found
+        if not isinstance(found, str):
+            raise TypeError(f"scope must return a str, such as a user id, not {found!r}")
+        return found
+
+    def _by_credentials(self, request: Request) -> str:
+        if not self._warned:
+            self._warned = True
+            logger.warning(
+                "Idempotency keys are kept apart by a hash of Authorization, Cookie and X-Api-Key. A retry with a "
+                "renewed token or another cookie is then taken for a new caller, and its task runs twice. Give "
+                "create_task_worker_router(..., scope=...) a function of the request that returns the user's id."
+            )
+        digest = blake2b(digest_size=16)
+        for name in _CREDENTIALS:
+            values = request.headers.getlist(name)
+            digest.update(repr((name, values)).encode("ascii", "backslashreplace"))
+        return digest.hexdigest()
