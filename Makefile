@@ -12,6 +12,7 @@ PYTHON := $(shell for p in python3 python3.11 python3.12 python3.13 python3.14; 
 endif
 VENV ?= .venv
 GROUP ?= dev
+CONSTRAINTS ?= constraints.txt
 PY := $(VENV)/bin/python
 # Named after the version: asking for another one makes the environment anew.
 READY := $(VENV)/.ready-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
@@ -21,15 +22,6 @@ BENCH_PYTHONS ?= $(PY) $(shell for v in 3.14 3.13; do \
 	$$p -c 'import sys; sys.exit("%d.%d" % sys.version_info[:2] != "'$$v'")' 2>/dev/null && echo $$p && exit; \
 	done; done)
 CORE := */ledger.py,*/futures.py,*/queue.py,*/executor.py,*/pool.py
-
-# uv where it is there and knows dependency groups; else venv and pip.
-UV := $(shell uv pip install --help 2>/dev/null | grep -q -e '--group' && command -v uv)
-ifdef UV
-BARE := --without-pip
-INSTALL := $(UV) pip install --quiet --python $(PY) --constraint constraints.txt
-else
-INSTALL := $(PY) -m pip install --quiet --quiet --disable-pip-version-check --constraint constraints.txt
-endif
 
 help:  ## Say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -72,10 +64,7 @@ clean:  ## Remove environments, caches and build results
 		.coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml $(CONSTRAINTS)
 	@$(PYTHON) -c '$(NEW_ENOUGH)' || { echo 'Python 3.11 or newer is needed: make PYTHON=...' >&2; exit 1; }
-	@echo 'Setting up $(VENV) with $(PYTHON) and $(if $(UV),uv,pip); this takes up to a minute'
-	@$(PYTHON) -m venv --clear $(BARE) $(VENV)
-	@$(if $(UV),,$(INSTALL) --upgrade pip)
-	@$(INSTALL) --editable '.[all]' --group $(GROUP)
+	@$(PYTHON) tools/environment.py $(VENV) --group $(GROUP) --constraints $(CONSTRAINTS)
 	@touch $@

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import math
 import statistics
 import sys
@@ -187,6 +188,7 @@ def reason(info: TaskInfo) -> str:
 def main() -> int:
     """Run the census. The exit code is 0 even if some files cannot be counted: that is a finding."""
     options = parse_arguments()
+    logging.getLogger("async_task_worker").setLevel(logging.CRITICAL)  # the summary tells what failed
     sources = find_sources(options.folder)[: options.limit]
     if not sources:
         problem = "no Python files in" if options.folder.is_dir() else "no such folder:"

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import sys
 import threading
@@ -100,6 +101,7 @@ def end_with_parent() -> None:
 def main() -> None:
     """Take the census that the command line asks for."""
     file, workers, *rest = sys.argv[1:]
+    logging.getLogger("async_task_worker").setLevel(logging.CRITICAL)  # the table tells what failed
     threading.Thread(target=end_with_parent, daemon=True).start()
     sources = [read for path in rest for read in json.loads(Path(path).read_text(encoding="ascii"))]
     asyncio.run(

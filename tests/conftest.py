@@ -18,6 +18,7 @@ import asyncio
 import gc
 import signal
 import tempfile
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -59,6 +60,19 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", line)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in the background of a shell, and so in all children
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the seconds each folder of tests took, summed over the processes."""
+    seconds: defaultdict[str, float] = defaultdict(float)
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                seconds[report.nodeid.rpartition("/")[0]] += report.duration
+    if seconds:
+        terminalreporter.section("seconds of tests per folder")
+        for folder, spent in sorted(seconds.items(), key=lambda entry: -entry[1]):
+            terminalreporter.line(f"{spent:7.1f} {folder}")
 
 
 def pytest_collection_finish() -> None:
