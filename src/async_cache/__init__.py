@@ -18,7 +18,8 @@ from .exceptions import (
     UnencodableError,
 )
 from .flight import Flights, Rider, Seat
-from .keys import compose_key_functions, extract_key_component, generate_entry_id, key_component
+from .key_functions import compose_key_functions, default_key, extract_key_component, key_component
+from .keys import generate_entry_id
 from .snapshot import Snapshot
 from .statistics import CacheStatistics
 
@@ -42,6 +43,7 @@ __all__ = [
     "UncacheableError",
     "UnencodableError",
     "compose_key_functions",
+    "default_key",
     "extract_key_component",
     "generate_entry_id",
     "key_component",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ from .adapters.memory import MAX_SIZE
 from .entries import MAX_SERIALIZED_SIZE, Entries
 from .exceptions import CorruptError, UncacheableError, described
 from .flight import Flights, Passenger, Seat
-from .keys import KeyFunction, context_of, default_key, func_name_of, validated_key
+from .keys import KeyFunction, context_of, default_keys, func_name_of, validated_key
 from .limits import checked_seconds, checked_ttl
 from .snapshot import Snapshot
 from .sweeper import Sweeper
@@ -68,6 +68,7 @@ class AsyncCache(Entries):
         timeout: Seconds an operation of the adapter may take; None for 0.2, or for what a
             Redis adapter was made with.
         clock: Tells monotonic time in seconds, where no adapter is given.
+        skip_parameters: Names of parameters that are no part of default keys, whatever is given for them.
 
     Raises:
         TypeError: *adapter* lacks a method, or a number is none.
@@ -86,10 +87,13 @@ class AsyncCache(Entries):
         max_size: int | None = MAX_SIZE,
         timeout: float | None = None,
         clock: Callable[[], float] = time.monotonic,
+        skip_parameters: Iterable[str] = (),
     ) -> None:
         super().__init__(adapter, default_ttl, max_serialized_size, max_size, timeout, clock)
         self.enabled = enabled
         self.validate_keys = validate_keys
+        self._default_keys = default_keys(frozenset(skip_parameters))
+        self._default_key = self._default_keys.key
         self._pause = Pause()
         self._sweeper = Sweeper(self.sweep, checked_seconds("cleanup_interval", cleanup_interval))
         self.flights: Flights[Landing] = Flights(self.count_coalesced)
@@ -141,7 +145,8 @@ class AsyncCache(Entries):
             kwargs: Its keyword arguments.
             key_fn: Makes the key from the context of the call; what it returns is the key, to
                 the letter. If it raises or returns no str, there is no key. None for
-                the default key, which distinguishes functions, types and values.
+                the default key, which distinguishes functions, types and values, and is the same
+                for calls that mean the same: arguments bound to parameters, defaults filled in.
             entry_id: For the context.
             metadata: For the context.
 
@@ -150,8 +155,8 @@ class AsyncCache(Entries):
         """
         try:
             if key_fn is None:
-                return default_key(func, args, kwargs)
-            key: object = key_fn(context_of(func_name_of(func), args, kwargs or {}, entry_id, metadata))
+                return self._default_key(func, args, kwargs)
+            key: object = key_fn(context_of(func, args, kwargs or {}, entry_id, metadata, self._default_keys))
         except Exception as error:  # noqa: BLE001 - code of the user's, and its call is to run all the same
             self._bypass(func, key_fn, error)
             return None

@@ -10,9 +10,17 @@ from typing import Any, Final
 from msgpack import Packer, Timestamp  # type: ignore[import-untyped]
 
 from .exceptions import UnencodableError, described
-from .instances import taken_apart
+from .instances import can_be_taken_apart, taken_apart
 from .names import held_by, identity_of, is_class, name_of
 from .values import MARK, TAKE, refuse_unless
+
+
+class DefaultValue:
+    """Type of :data:`DEFAULT_VALUE`."""
+
+
+DEFAULT_VALUE: Final = DefaultValue()
+"""Stands for the default value of a parameter that has no canonical form of its own."""
 
 _AS_THEY_ARE: Final = frozenset({NoneType, bool, int, float, str, bytes, Timestamp})
 _ONLY_STR: Final = frozenset({str})
@@ -113,6 +121,7 @@ _FORMS: Final[dict[type, Callable[[Any], Any]]] = {
     frozenset: _form_of_set("fs"),
     FunctionType: _form_of_object,
     BuiltinFunctionType: _form_of_object,
+    DefaultValue: lambda _: [MARK, "dv"],
 }
 
 
@@ -126,6 +135,13 @@ def _form_of_other(value: Any, kind: type) -> list[Any]:
         return _form_of_object(value)
     mark, tag, *parts = taken_apart(value)
     return [mark, tag, identity_of(kind), *_forms(parts)]
+
+
+def is_opaque(kind: type) -> bool:
+    """Whether no instance of *kind* can have a canonical form, whatever it holds."""
+    if kind in _AS_THEY_ARE or kind in _FORMS or held_by(kind, "__cache_key__") is not None:
+        return False
+    return not (issubclass(kind, type) or can_be_taken_apart(kind))
 
 
 def _own_key(value: Any, kind: type) -> Any:

@@ -56,6 +56,17 @@ def taken_apart(value: object) -> list[Any]:
     return take(value)
 
 
+def can_be_taken_apart(kind: type) -> bool:
+    """Whether instances of *kind* are written at all; one that holds something else may be refused all the same."""
+    if kind in TAKERS or taker_of_arrays(kind) is not None:
+        return True
+    try:
+        _maker_for(kind)
+    except UnencodableError:
+        return False
+    return True
+
+
 def put_together(items: list[Any]) -> Any:
     """Return the value a list stands for: the list itself unless the marker heads it. Garbage may raise anything."""
     if items and items[0] is MARK:

@@ -17,6 +17,7 @@ from async_cache.keys import KeyFunction, escaped, func_name_of
 from .cache_exceptions import as_worker_errors
 from .record import TaskRecord
 from .registry import TaskCallable
+from .signatures import PROGRESS_PARAMETER
 
 MAX_SERIALIZED_SIZE = 10 * 1024 * 1024
 """Bytes a result may take unless told otherwise."""
@@ -71,6 +72,7 @@ class AsyncCacheAdapter:
             validate_keys=validate_keys,
             cleanup_interval=cleanup_interval,
             max_size=max_size,
+            skip_parameters=[PROGRESS_PARAMETER],
         )
         self._users: WeakSet[object] = WeakSet()
 

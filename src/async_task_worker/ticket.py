@@ -181,8 +181,7 @@ class Ticket:
 
 def _fixed(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> bool:
     """Whether nobody can change what the key was made of: a function bound to nothing, values of such types."""
-    return (
-        type(func) is FunctionType
-        and all(type(arg) in SCALARS for arg in args)
-        and (kwargs is None or all(type(arg) in SCALARS for arg in kwargs.values()))
-    )
+    if type(func) is not FunctionType or not SCALARS.issuperset(map(type, args)):
+        return False
+    values = (*(kwargs or {}).values(), *(func.__defaults__ or ()), *(func.__kwdefaults__ or {}).values())
+    return SCALARS.issuperset(map(type, values))

@@ -77,7 +77,9 @@ HOUSE: Final = House(
         ("async_cache.adapters.base", "async_cache.adapters.redis_client", "async_cache.adapters.serializers"),
         ("async_cache.adapters.guard",),
         # its keys and typed values
+        ("async_cache.key_functions",),
         ("async_cache.copiers", "async_cache.keys", "async_cache.snapshot"),
+        ("async_cache.binding",),
         ("async_cache.codec",),
         ("async_cache.canonical",),
         ("async_cache.instances",),

@@ -11,7 +11,13 @@ from typing import Any
 
 import pytest
 
-from async_cache import InvalidCacheKeyError, MemoryCacheAdapter, compose_key_functions, extract_key_component
+from async_cache import (
+    InvalidCacheKeyError,
+    MemoryCacheAdapter,
+    compose_key_functions,
+    default_key,
+    extract_key_component,
+)
 from async_cache import key_component as named_component
 from async_task_worker import AsyncCacheAdapter, AsyncTaskWorker, DuplicateTaskError, TaskInfo, TaskStatus, task
 from tests.conformance.watching import ended, heard_from, info_of, status_of, time_passes, told
@@ -537,6 +543,61 @@ async def test_a_key_function_is_told_everything_about_the_call(make_worker: Mak
         "metadata": {"user": "ada"},
     }
     assert contexts[1]["metadata"] == {}
+
+
+@task("priced")
+async def priced(month: str, currency: str = "EUR", *, progress_callback: Any = None) -> str:
+    note_it = f"{month} in {currency}"
+    notes.append(note_it)
+    return note_it
+
+
+async def test_calls_that_mean_the_same_share_a_result(make_worker: MakeWorker, adapter: Any) -> None:
+    worker = await make_worker(cache_enabled=True, cache_adapter=adapter)
+    await done(worker, priced, "May")
+    for args, kwargs in [((), {"month": "May"}), (("May", "EUR"), {}), (("May",), {"currency": "EUR"})]:
+        assert (await done(worker, priced, *args, **kwargs)).from_cache
+        assert await worker.cache.get(priced, args, kwargs) == (True, "May in EUR")
+    assert (await done(worker, priced, "May", "USD")).result == "May in USD"
+    assert await worker.invalidate_cache(priced, currency="EUR", month="May")
+    assert not (await done(worker, priced, "May")).from_cache
+    assert await worker.cache.invalidate(priced, ("May",), {"currency": "USD"})
+    assert await worker.cache.set(priced, (), {"currency": "USD", "month": "May"}, "stored by hand")
+    assert (await done(worker, priced, "May", "USD")).result == "stored by hand"
+    assert notes == ["May in EUR", "May in USD", "May in EUR"]
+
+
+@task("recalled")
+async def recalled(item: int, memory: list[int] = []) -> list[int]:  # noqa: B006 - the point
+    memory.append(item)
+    return [*memory]
+
+
+async def test_a_default_that_changes_before_the_task_runs_is_noticed(make_worker: MakeWorker) -> None:
+    """The result does not belong under the key of the values that the task was added with."""
+    worker = await make_worker(cache_enabled=True, max_workers=1)
+    memory = recalled.__defaults__[0]
+    memory.clear()
+    busy = await worker.add_task(wait_at, "gate", "busy")
+    late = await worker.add_task(recalled, 1)
+    memory.append(0)
+    open_gate("gate")
+    await worker.wait_for_tasks([busy, late])
+    assert (await worker.cache.get(recalled, (1,), {"memory": []})) == (False, None)
+    memory.clear()
+    assert (await done(worker, recalled, 1)).result == [1]
+
+
+async def test_the_default_key_can_be_a_component(make_worker: MakeWorker, adapter: Any) -> None:
+    tenant = compose_key_functions(extract_key_component("metadata.tenant"), default_key)
+    worker = await make_worker(cache_enabled=True, cache_adapter=adapter)
+    red, blue = ({"metadata": {"tenant": name}, "cache_key_fn": tenant} for name in ("red", "blue"))
+    assert (await done(worker, priced, "May", **red)).result == "May in EUR"
+    assert not (await done(worker, priced, "May", **blue)).from_cache
+    assert (await done(worker, priced, "May", currency="USD", **red)).result == "May in USD"
+    assert (await done(worker, priced, month="May", currency="EUR", **red)).from_cache
+    assert not (await done(worker, priced, "May")).from_cache
+    assert await worker.invalidate_cache(priced, "May", "EUR", **blue)
 
 
 async def test_metadata_is_no_part_of_the_key_unless_a_key_function_says_so(make_worker: MakeWorker) -> None:

@@ -416,11 +416,12 @@ def test_default_keys_tell_calls_apart() -> None:
     keys = {
         cache.key_for(area, (1,)),
         cache.key_for(area, (True,)),
-        cache.key_for(area, (), {"width": 1}),
+        cache.key_for(area, (), {"width": 1.0}),
         cache.key_for(user_key, (1,)),
         cache.key_for("area", (1,)),
     }
     assert len(keys) == 5
+    assert cache.key_for(area, (), {"width": 1}) in keys
     assert None not in keys
 
 

@@ -9,8 +9,15 @@ import zoneinfo
 
 import pytest
 
-from async_cache import AsyncCacheError, compose_key_functions, extract_key_component, key_component
-from async_cache.keys import context_of
+from async_cache import (
+    AsyncCache,
+    AsyncCacheError,
+    compose_key_functions,
+    default_key,
+    extract_key_component,
+    key_component,
+)
+from async_cache.keys import context_of, validated_key
 
 
 class Color(enum.Enum):
@@ -37,6 +44,10 @@ class Plain:
 
 
 async def work(*args: object) -> object:
+    return args
+
+
+async def other(*args: object) -> object:
     return args
 
 
@@ -202,3 +213,36 @@ def test_a_named_component_keeps_the_docstring_of_its_function() -> None:
         return "x"
 
     assert documented.__doc__ == "What it is."
+
+
+def test_the_default_key_stands_for_the_whole_call() -> None:
+    cache = AsyncCache()
+    tenant = compose_key_functions(extract_key_component("metadata.tenant"), default_key)
+
+    def key(func: object, *args: object, key_fn: object = tenant, **metadata: object) -> str | None:
+        return cache.key_for(func, args, key_fn=key_fn, metadata=metadata)
+
+    assert key(work, 1, key_fn=default_key) == cache.key_for(work, (1,))
+    keys = {key(work, 1, tenant="a"), key(work, 1, tenant="b"), key(work, "1", tenant="a"), key(other, 1, tenant="a")}
+    assert len(keys) == 4
+    assert key(work, 1, tenant="a") in keys
+    assert key(work, 1, key_fn=compose_key_functions(default_key)) != cache.key_for(work, (1,))
+    assert validated_key(key(work, 1, tenant="a"))
+
+
+def test_no_argument_looks_like_a_default_key() -> None:
+    cache = AsyncCache()
+    alone = str(cache.key_for(work, (1,), key_fn=compose_key_functions(default_key)))
+
+    assert extract_key_component("args.0")(context(alone)) != alone
+    assert compose_key_functions(extract_key_component("args.0"))(context(alone)) != alone
+
+
+def test_a_call_without_a_default_key_has_none_with_it_either() -> None:
+    cache = AsyncCache()
+    tenant = compose_key_functions(extract_key_component("metadata.tenant"), default_key)
+
+    assert cache.key_for(work, (Plain(),), key_fn=tenant) is None
+    assert cache.key_for(work, (1,), key_fn=lambda given: tenant({**given})) is None
+    with pytest.raises(TypeError, match="not a copy"):
+        tenant({**context(1)})
