@@ -30,9 +30,10 @@ class TaskFutures:
         self._awaited = events.awaited
         self._waiting: dict[str, list[TaskFuture]] = {}
 
-    def future_for(self, record: TaskRecord) -> TaskFuture:
-        """Return a new future for the task; already done if the task is."""
-        future = asyncio.get_running_loop().create_future()
+    def future_for(self, record: TaskRecord, future: TaskFuture | None = None) -> TaskFuture:
+        """Return a new future for the task, or *future*; already done if the task is."""
+        if future is None:
+            future = asyncio.get_running_loop().create_future()
         if record.status is COMPLETED:  # the usual case
             future.set_result(record.result)
         elif record.finished:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from time import perf_counter as _now
 from typing import Final
 
@@ -20,7 +21,8 @@ from .loops import still_awaited
 from .outcome import CUT_SHORT, Interruption, Outcome, failed
 from .queue import TaskQueue
 from .record import TaskRecord
-from .status import CANCELLED
+from .status import CANCELLED, PENDING
+from .waits import ALL, Waits
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +38,12 @@ _TURN: Final = 0.001
 _CLOCK_MASK: Final = 7
 """The clock is read at every eighth task started: it costs as much as a small task's share."""
 
+_TURNS_TO_GO_ON: Final = 3
+"""Turns of the loop within which a task goes on that waited for one that has just ended, also through ``wait_for``."""
+
+_AT_ONCE: Final = 8
+"""Tasks started in extra slots before the loop gets to do something else."""
+
 
 class WorkerPool:
     """Runs queued tasks, at most *max_workers* at a time.
@@ -46,6 +54,11 @@ class WorkerPool:
         max_workers: How many may run at once.
         ledger: Where their state is kept; a pool on its own gets one of its own.
         stopped: Says how a task ends that is cut off because the pool stops.
+        waits: Which running tasks wait for others; a pool on its own counts none.
+
+    Attributes:
+        leader_of: Returns the task to run in place of a pending one, if that shares the result of another.
+        is_pressed: Whether a running task waits for room in the queue.
     """
 
     def __init__(
@@ -56,6 +69,7 @@ class WorkerPool:
         *,
         ledger: Ledger | None = None,
         stopped: Stopped = cut_off,
+        waits: Waits | None = None,
     ) -> None:
         self._stopped = stopped
         self._queue = task_queue
@@ -75,6 +89,12 @@ class WorkerPool:
         self._abandoned: set[Slot] = set()  # left behind, still going; the loop alone holds Tasks weakly
         self._filling = False  # a fill is under way or has been scheduled
         self._idlers: list[tuple[asyncio.Future[None], set[TaskRecord]]] = []
+        self.waits = Waits(self._ledger) if waits is None else waits
+        self.waits.begun = self.relieve_soon
+        self._waiting = self.waits.by_task
+        self.leader_of: Callable[[TaskRecord], TaskRecord] = lambda record: record
+        self.is_pressed: Callable[[], bool] = lambda: False
+        self._relieving = False  # a look at what is waited for has been scheduled
 
     @property
     def running(self) -> set[TaskRecord]:
@@ -84,7 +104,12 @@ class WorkerPool:
     @property
     def free(self) -> int:
         """How many slots are free."""
-        return self._max_workers - len(self._slots) + len(self._free)
+        return max(self._max_workers - len(self._slots), 0) + len(self._free)
+
+    @property
+    def spare(self) -> int:
+        """How many more tasks may run, those that wait for others not counted."""
+        return self._max_workers - len(self._slots) + len(self._free) + len(self.waits)
 
     @property
     def taking(self) -> int:
@@ -109,7 +134,7 @@ class WorkerPool:
         self._start = start_by_factory if by_factory else start
         self._by_hand = by_factory or not EAGER
         self._open = self.hungry = True
-        self._filling = False
+        self._filling = self._relieving = False
         self.wake()
 
     async def stop(self, timeout: float = 5.0) -> None:
@@ -156,6 +181,8 @@ class WorkerPool:
 
     def wake(self) -> None:
         """Have the free slots filled, if there is anything to run. No user code runs in here."""
+        if self._waiting:
+            self.relieve_soon()
         if not self.hungry or not self._queue:
             return
         self.hungry = False
@@ -222,6 +249,10 @@ class WorkerPool:
                 self._abandoned.discard(slot)
                 return
             slot.tell()
+            self.waits.drop(record)
+            if len(self._slots) > self._max_workers:
+                self._end_extra(slot, record, outcome)
+                return
         slot.record = slot.task = None
         self._free.append(slot)
         self._ledger.settle(record, outcome)
@@ -230,10 +261,66 @@ class WorkerPool:
         if not self._filling:
             self._follow_up(outcome)
         if outcome[2] is not None:
-            error = exc_info_of(outcome[2], record.traceback)
-            logger.error(
-                "Task %s (%s) failed", record.id, record.function.name, exc_info=error, extra=record.log_fields()
-            )
+            _log_failure(record, outcome[2])
+
+    def _end_extra(self, slot: Slot, record: TaskRecord, outcome: Outcome) -> None:
+        """End a task while one runs in an extra slot: its slot goes, and no task of the queue takes its place."""
+        slot.record = slot.task = None
+        self._slots.remove(slot)
+        self._ledger.settle(record, outcome)
+        if self._idlers:
+            self._tell_idlers()
+        if self._waiting:
+            self.relieve_soon()
+        if outcome[2] is not None:
+            _log_failure(record, outcome[2])
+
+    def relieve_soon(self) -> None:
+        """Have a look at what running tasks wait for, once those that need not wait any longer have gone on."""
+        if self._open and not self._relieving:
+            self._relieving = True
+            self._loop.call_soon(self._relieve, _TURNS_TO_GO_ON)
+
+    def _relieve(self, turns: int) -> None:
+        """Run what running tasks wait for in extra slots: as many as there are tasks that wait."""
+        if turns:
+            self._loop.call_soon(self._relieve, turns - 1)
+            return
+        self._relieving = False
+        for _ in range(_AT_ONCE):
+            if not (self._open and self._waiting and self.spare > 0 and self._queue):
+                return
+            if self.free:  # it is about to be filled, in the order of the queue
+                break
+            record = self._awaited()
+            if record is None:
+                return
+            self._launch_extra(record)
+        self.relieve_soon()
+
+    def _awaited(self) -> TaskRecord | None:
+        """Take a task out of the queue that a running one waits for; None if there is none.
+
+        What is not in the queue has to wait for something else than a slot, and is left alone.
+        """
+        record = self.waits.first(self._take)
+        return self._queue.pop() if record is None and self.is_pressed() else record
+
+    def _take(self, task_id: str) -> TaskRecord | None:
+        if task_id == ALL:
+            return self._queue.pop()
+        record = self._ledger.get(task_id)
+        if record is None or record.status is not PENDING:
+            return None
+        record = self.leader_of(record)
+        return record if self._queue.take_out(record) else None
+
+    def _launch_extra(self, record: TaskRecord) -> None:
+        """Start a task in a slot of its own, which goes with the next task that ends."""
+        self._free.append(self._new_slot())
+        for slot in self._slots:
+            slot.watched = True
+        self._launch(record)
 
     def _follow_up(self, outcome: Outcome) -> None:
         if outcome is CUT_SHORT and asyncio._get_running_loop() is None:
@@ -273,8 +360,10 @@ class WorkerPool:
     def _disown(self, slot: Slot, record: TaskRecord, outcome: Outcome) -> None:
         """End the task here and now; a new slot takes the place of the one it still sits in."""
         heir = Slot(self._told, self._stopped)
+        heir.watched = len(self._slots) > self._max_workers
         self._slots[self._slots.index(slot)] = heir
         slot.tell()
+        self.waits.drop(record)
         slot.lost = slot.watched = True
         self._end(heir, record, outcome)
 
@@ -293,3 +382,13 @@ class WorkerPool:
             if running <= spare and still_awaited(future):
                 future.set_result(None)
         self._idlers = [idler for idler in self._idlers if still_awaited(idler[0])]
+
+
+def _log_failure(record: TaskRecord, error: BaseException) -> None:
+    logger.error(
+        "Task %s (%s) failed",
+        record.id,
+        record.function.name,
+        exc_info=exc_info_of(error, record.traceback),
+        extra=record.log_fields(),
+    )

@@ -78,7 +78,7 @@ class TaskQueue:
         return None
 
     def discard(self, record: TaskRecord) -> None:
-        """Count a task as dead if it is queued: its caller is about to end it, and it will be passed over."""
+        """Count a task as dead if it is queued: its caller is about to end or start it, and it will be passed over."""
         if record.slot is not self:
             return
         self._dead += 1
@@ -86,7 +86,7 @@ class TaskQueue:
             self._refill([live for live in self if live is not record])
 
     def take_out(self, record: TaskRecord) -> bool:
-        """Take out a task to change its priority; return False if it is not queued. Its place stays, dead."""
+        """Take out a task before its turn; return False if it is not queued. Its place stays, dead."""
         if record.slot is not self or record.status is not PENDING:
             return False
         self.discard(record)

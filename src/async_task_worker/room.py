@@ -40,6 +40,7 @@ class Room:
         self._granted = 0  # let in, but not back from waiting yet
         self._loop: asyncio.AbstractEventLoop | None = None
         self._untap: Callable[[], None] | None = None
+        pool.is_pressed = self._holds_up_a_task
 
     async def enter(self, timeout: float | None = None) -> None:
         """Return as soon as there is room for one task; the caller puts it there before it awaits again.
@@ -117,11 +118,21 @@ class Room:
 
     def _refuse_deadlock(self, own: TaskRecord | None) -> None:
         running = self._pool.running
-        if own not in running or self._pool.free > 0:
+        if own not in running:
             return
-        blocked = {own} | {waiting for future, waiting in self._waiting if not future.done()}
+        if self._pool.spare > 0:  # a slot, or an extra one as long as a running task waits for another
+            self._pool.relieve_soon()
+            return
+        blocked = {own, *self._pool.waits.by_task} | self._held_up()
         if running <= blocked:
             raise QueueFullError("Every running task waits for room in the queue, so none would ever leave it")
+
+    def _held_up(self) -> set[TaskRecord | None]:
+        return {waiting for future, waiting in self._waiting if not future.done()}
+
+    def _holds_up_a_task(self) -> bool:
+        """Whether a running task waits for room."""
+        return not self._held_up().isdisjoint(self._pool.running)
 
     def _stop_watching(self) -> None:
         if self._untap is not None:

@@ -36,7 +36,7 @@ from .exceptions import (
     WorkerNotRunningError,
     WrongEventLoopError,
 )
-from .executor import TaskExecutor, current_record
+from .executor import TaskExecutor, current_record, in_task
 from .futures import TaskFuture, TaskFutures, failed_because, failure
 from .idleness import Idleness
 from .ledger import Ledger
@@ -44,6 +44,7 @@ from .record import TaskRecord
 from .registry import TaskCallable
 from .search import TaskPage, TaskQuery, moment_of
 from .status import COMPLETED, FAILED, PENDING, RUNNING, TaskInfo, TaskStatus
+from .waits import Waits
 
 if TYPE_CHECKING:
     from .cache import AsyncCacheAdapter
@@ -136,7 +137,9 @@ class AsyncTaskWorker:
         self._futures = TaskFutures(self.events)
         self._backend = open_backend(backend)
         self._backend_name = _shown_url(backend) if isinstance(backend, str) else type(backend).__name__
-        self._backend.attach(Runtime(self._ledger, TaskExecutor(), self.events, max_workers, max_queue_size, on_full))
+        self._waits = Waits(self._ledger)
+        runtime = Runtime(self._ledger, TaskExecutor(), self.events, max_workers, max_queue_size, on_full, self._waits)
+        self._backend.attach(runtime)
         cache_max_size = checked_optional_count("cache_max_size", cache_max_size, least=0)
         self._caching = Caching(
             enabled=checked_switch("cache_enabled", cache_enabled),
@@ -337,7 +340,10 @@ class AsyncTaskWorker:
         self._require_home()
         if self._loop is None and not self._stops and not self._ledger.counts()[RUNNING]:
             return
-        if not await self._idleness.wait(current_record(), _waiting_time(timeout)):
+        timeout, own = _waiting_time(timeout), current_record()
+        with self._waits.wait_for_all(own):
+            done = await self._idleness.wait(own, timeout)
+        if not done:
             left = self._ledger.unfinished()
             raise TimeoutError(f"{left} tasks had not finished after {timeout:g} seconds; they go on")
 
@@ -712,6 +718,8 @@ class AsyncTaskWorker:
     def _future_for(self, record: TaskRecord) -> TaskFuture:
         if record.status is not COMPLETED and not record.finished:
             self._require_home()
+            if in_task() is not None:
+                return self._futures.future_for(record, self._waits.future_for(record))
         return self._futures.future_for(record)
 
     def _known(self, task_id: str) -> TaskRecord:

@@ -55,7 +55,8 @@ class Storm:
             on_full=choices.choice(["wait", "wait", "error"]),
             clock=Clock(loop.wall, loop.time),
         )
-        self.witness = Witness(self.worker)
+        self.waiting = 0  # tasks that wait for others
+        self.witness = Witness(self.worker, waiting=lambda: self.waiting)
         self.ids: list[str] = []
         self.keys: dict[str, int] = {}
         self.running: Counter[int] = Counter()
@@ -77,10 +78,14 @@ class Storm:
             self.running[key] -= 1
 
     async def ask_for(self, key: int, depth: int) -> None:
-        """Add a task and wait for it, but not for ever: all slots may be taken by those who wait like this."""
+        """Add a task and wait for it, but not for ever: it may do what a task does that waits for this one."""
         task_id = await self.add(key, depth)
         if task_id is not None:
-            await asyncio.wait([self.worker.get_task_future(task_id)], timeout=5)
+            self.waiting += 1
+            try:
+                await asyncio.wait([self.worker.get_task_future(task_id)], timeout=5)
+            finally:
+                self.waiting -= 1
 
     async def add(self, key: int, depth: int = 0) -> str | None:
         task_id = f"task-{len(self.keys)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 
 from async_task_worker import AsyncTaskWorker, TaskEvent, TaskInfo, TaskStatus
 from async_task_worker.status import NEXT
@@ -18,14 +19,17 @@ class Witness:
     Args:
         worker: The worker, not started yet.
         limit: How many tasks may wait at a time, if there is a limit.
+        waiting: Returns how many running tasks wait for other tasks of the worker; each is worth an extra slot.
 
     Attributes:
         objections: What should not have happened.
         last: What was heard last of each task.
     """
 
-    def __init__(self, worker: AsyncTaskWorker, limit: int | None = None) -> None:
-        self._slots, self._limit = worker.max_workers, limit
+    def __init__(
+        self, worker: AsyncTaskWorker, limit: int | None = None, waiting: Callable[[], int] | None = None
+    ) -> None:
+        self._slots, self._limit, self._waiting = worker.max_workers, limit, waiting
         self._statuses: Counter[TaskStatus] = Counter()
         self._seq = 0
         self.objections: list[str] = []
@@ -39,17 +43,25 @@ class Witness:
         if before is not None:
             self._statuses[before.status] -= 1
         self._statuses[now.status] += 1
-        if self._statuses[TaskStatus.RUNNING] > self._slots:
-            self._object(event, f"{self._statuses[TaskStatus.RUNNING]} run in {self._slots} slots")
+        self._check_slots(event)
         if self._limit is not None and self._statuses[TaskStatus.PENDING] > self._limit + self._free():
             self._object(event, f"{self._statuses[TaskStatus.PENDING]} wait where {self._limit} may")
         if event.seq != self._seq + 1:
             self._object(event, f"follows number {self._seq}")
         self._seq = event.seq
 
+    def _check_slots(self, event: TaskEvent) -> None:
+        running, waiting = self._statuses[TaskStatus.RUNNING], 0
+        if self._waiting is not None:
+            if event.type != "task.started":
+                return  # a task that goes on before what it waited for has ended keeps nobody from going on
+            waiting = self._waiting()
+        if running > self._slots + waiting:
+            self._object(event, f"{running} run in {self._slots} slots, and {waiting} of them wait for others")
+
     def _free(self) -> int:
         """Return how many of those who wait are about to start: a slot is free for them."""
-        return self._slots - self._statuses[TaskStatus.RUNNING]
+        return max(self._slots - self._statuses[TaskStatus.RUNNING], 0)
 
     def _check_step(self, event: TaskEvent, before: TaskInfo | None) -> None:
         now = event.task

@@ -15,6 +15,7 @@ from ..record import TaskRecord
 from ..room import OnFull
 from ..search import TaskPage, TaskQuery
 from ..status import TaskInfo
+from ..waits import Waits
 
 Requested = Callable[..., TaskRecord]
 
@@ -30,6 +31,7 @@ class Runtime:
         max_workers: How many tasks may run at once.
         max_queue_size: How many may wait; None for any number.
         on_full: Whether a caller waits for room or is refused.
+        waits: Which running tasks wait for others: those may be run beyond ``max_workers``.
     """
 
     ledger: Ledger
@@ -38,6 +40,7 @@ class Runtime:
     max_workers: int
     max_queue_size: int | None
     on_full: OnFull
+    waits: Waits
 
 
 class Backend(Protocol):

@@ -46,6 +46,7 @@ class Coalescing:
         self._queue = queue
         self._pool = pool
         self._admit = admit
+        pool.leader_of = self._leader_of
 
     def served(self, record: TaskRecord, ticket: Ticket) -> bool:
         """Admit a new task whose result is known, or about to be; say False, and do nothing, for any other.
@@ -123,6 +124,12 @@ class Coalescing:
         if self._queue.take_out(record):
             self._ledger.reprioritize(record, priority)
             self._queue.put_since(record, since)
+
+    def _leader_of(self, record: TaskRecord) -> TaskRecord:
+        """Return the task that a follower waits for; any other task itself."""
+        rider = None if record.ticket is None else record.ticket.rider
+        leader = rider.seat.leader if isinstance(rider, Passenger) else None
+        return leader.record if isinstance(leader, Passenger) else record
 
     def settle(self, record: TaskRecord, outcome: Outcome) -> None:
         """End a task that followed."""

@@ -105,7 +105,12 @@ class DurableBackend(LocalBackend):
         self._ledger.cursors = Cursors(os.fsencode(os.path.realpath(self._place.path)), lasting=True)
         self._queue = TaskQueue()
         self._pool = WorkerPool(
-            self._queue, runtime.executor, runtime.max_workers, ledger=runtime.ledger, stopped=_cut_off
+            self._queue,
+            runtime.executor,
+            runtime.max_workers,
+            ledger=runtime.ledger,
+            stopped=_cut_off,
+            waits=runtime.waits,
         )
         self._coalescing = Coalescing(self._ledger, self._queue, self._pool, self._ledger.enlist)
         self._journal = SqliteJournal(self._place, *self._ledger.keeping, self._connector)

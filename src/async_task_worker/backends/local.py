@@ -31,7 +31,9 @@ class LocalBackend:
         """Take what the worker provides."""
         self._ledger = runtime.ledger
         self._queue = TaskQueue()
-        self._pool = WorkerPool(self._queue, runtime.executor, runtime.max_workers, ledger=runtime.ledger)
+        self._pool = WorkerPool(
+            self._queue, runtime.executor, runtime.max_workers, ledger=runtime.ledger, waits=runtime.waits
+        )
         self._coalescing = Coalescing(self._ledger, self._queue, self._pool, self._ledger.admit)
         self._room = None
         if runtime.max_queue_size is not None:
