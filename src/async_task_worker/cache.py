@@ -15,8 +15,8 @@ from async_cache.cache import Pause
 from async_cache.keys import KeyFunction, escaped, func_name_of
 
 from .cache_exceptions import as_worker_errors
+from .functions import TaskCallable
 from .record import TaskRecord
-from .registry import TaskCallable
 from .signatures import PROGRESS_PARAMETER
 
 MAX_SERIALIZED_SIZE = 10 * 1024 * 1024

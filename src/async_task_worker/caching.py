@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .arguments import checked_metadata
 from .backends import Backend
+from .functions import TaskCallable
 from .outcome import Outcome
 from .record import TaskRecord
-from .registry import TaskCallable
 from .ticket import Access, Ticket
 
 if TYPE_CHECKING:

@@ -75,7 +75,7 @@ class TaskInterruptedError(TaskWorkerError):
 
 
 class NotRegisteredError(TaskWorkerError, LookupError):
-    __doc__ = 'A durable task is stored by the name of its function. Register it: put @task("a name") above it.'
+    __doc__ = 'The function is not registered. Put @task("a name") above it, or import the module that does.'
 
 
 class NotStorableError(TaskWorkerError, TypeError):

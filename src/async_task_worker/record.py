@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from .arguments import copied
 from .failure import error_text
-from .registry import TaskCallable, TaskFunction
+from .functions import TaskCallable, TaskFunction
 from .status import COMPLETED, FAILED, PENDING, RUNNING, ErrorDetail, TaskInfo, TaskInfoDraft, TaskStatus
 from .ticket import Ticket
 

@@ -1,26 +1,24 @@
-"""What is known of task functions: which name each goes by, and how it may be called."""
+"""The registered task functions: which goes by which name, and with which options."""
 
 from __future__ import annotations
 
 import inspect
+import logging
 import sys
 import weakref
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import partial
 from types import MethodType
 from typing import Any, Final, TypeVar
 
-from .signatures import (
-    BY_POSITION,
-    PROGRESS_PARAMETER,
-    UNKNOWN_DEFAULT,
-    UNLIMITED,
-    innermost,
-    progress_index,
-    signature_of,
-)
+from .exceptions import NotRegisteredError
+from .functions import TaskCallable, TaskFunction
+from .signatures import innermost
 
-TaskCallable = Callable[..., Coroutine[Any, Any, Any]]
+logger = logging.getLogger(__name__)
+
 F = TypeVar("F", bound=TaskCallable)
 
 if sys.version_info >= (3, 12):
@@ -29,176 +27,206 @@ else:  # 3.11's inspect does not know what asyncio marks, such as AsyncMock
     from asyncio import iscoroutinefunction as _is_coroutine_function
 
 
-class TaskFunction:
-    """How a task function may be called, worked out once per function.
-
-    ``inspect.Signature.bind`` costs more than running a small task, so calls by position
-    are checked against two numbers, and the signature is asked only about the others.
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """A registered name.
 
     Attributes:
-        name: The task type it is registered under, else its own name.
-        required: The fewest arguments a call by position alone takes.
-        most: The most it takes.
-        progress_index: Where ``progress_callback`` stands among the positional parameters
-            (past them all if it is keyword-only), or -1 if the function does not name it.
-        entry_head: How the ids of its cached results begin; None until it has any.
+        func: The function it stands for.
+        function: What is known of that, under this name and with its options.
+        expose: Whether other programs may have it run.
     """
 
-    __slots__ = ("_signature", "entry_head", "most", "name", "progress_index", "required")
+    func: TaskCallable
+    function: TaskFunction
+    expose: bool
 
-    def __init__(self, function: TaskCallable, task_type: str | None = None) -> None:
-        self.name = task_type or _own_name(function)
-        self.entry_head: str | None = None
-        self._signature = _bare_signature(function)
-        self.progress_index = progress_index(function)
-        self.required, self.most = _arity(self._signature, self.progress_index)
-
-    def check(self, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None) -> None:
-        """Raise TypeError unless the function can be called like this."""
-        if kwargs or not self.required <= len(args) <= self.most:
-            self._bind(args, kwargs or {})
-
-    def wants_progress(self, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None) -> bool:
-        """Whether a call like this leaves ``progress_callback`` to be filled in."""
-        return len(args) <= self.progress_index and PROGRESS_PARAMETER not in (kwargs or ())
-
-    def _bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-        if self._signature is None:
-            return
-        filled = {PROGRESS_PARAMETER: None} if self.wants_progress(args, kwargs) else {}
-        try:
-            self._signature.bind(*args, **filled, **kwargs)
-        except TypeError as error:
-            raise TypeError(
-                f"{self.name}{self._signature} cannot be called with the given arguments: {error}"
-            ) from None
-
-
-def _own_name(function: Any) -> str:
-    while isinstance(function, partial):
-        function = function.func
-    return getattr(function, "__name__", None) or type(function).__name__
-
-
-def _bare_signature(function: TaskCallable) -> inspect.Signature | None:
-    """Return the signature without the default values, which it would keep alive."""
-    signature = signature_of(function)
-    if signature is None:  # the call itself will tell
-        return None
-    parameters = [
-        parameter if parameter.default is parameter.empty else parameter.replace(default=UNKNOWN_DEFAULT)
-        for parameter in signature.parameters.values()
-    ]
-    return signature.replace(parameters=parameters)
-
-
-def _arity(signature: inspect.Signature | None, progress: int) -> tuple[int, int]:
-    """Return the fewest and the most arguments a call by position alone takes, when progress goes there."""
-    if signature is None:
-        return 0, UNLIMITED
-    positional = [p for p in signature.parameters.values() if p.kind in BY_POSITION]
-    keyword_only = [p for p in signature.parameters.values() if p.kind is inspect.Parameter.KEYWORD_ONLY]
-    required = sum(p.default is p.empty for p in positional)
-    most = len(positional)
-    if any(p.default is p.empty and p.name != PROGRESS_PARAMETER for p in keyword_only):
-        required = UNLIMITED  # never callable by position alone
-    elif any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in signature.parameters.values()):
-        most = UNLIMITED
-    if PROGRESS_PARAMETER in signature.parameters and 0 <= progress < len(positional):
-        required = _without_progress(positional, required)
-    return required, most
-
-
-def _without_progress(positional: list[inspect.Parameter], required: int) -> int:
-    last = positional[-1]
-    if any(p.name == PROGRESS_PARAMETER and p.default is p.empty for p in positional):
-        return required - 1 if last.name == PROGRESS_PARAMETER else UNLIMITED
-    return required
+    @property
+    def name(self) -> str:
+        """The name itself."""
+        return self.function.name
 
 
 class TaskRegistry:
     """Task types by name, and the known functions by identity.
 
-    Functions are remembered weakly: a task function made inside another, and all it
-    closes over, goes when its last task does.
+    Options belong to a name. A function that is given itself, not by a name, goes by the first
+    of its names, and may run again only if every one of them says so.
+
+    Functions that are not registered are remembered weakly: a task function made inside
+    another, and all it closes over, goes when its last task does.
     """
 
     def __init__(self) -> None:
-        self._functions: dict[str, TaskCallable] = {}
-        self._hidden: set[str] = set()
-        self._once: set[str] = set()
+        self._entries: dict[str, Registration] = {}
+        self._names: dict[Hashable, list[str]] = {}  # of each registered function, the first one first
         self._watchers: list[Callable[[str], None]] = []
         self.known: dict[int, TaskFunction] = {}  # by the id() of functions that live
-        self._methods: dict[int, TaskFunction] = {}  # by that of the function behind a bound method
+        self._registered_methods: dict[MethodType, TaskFunction] = {}  # methods of one object each
+        self._methods: dict[int, TaskFunction] = {}  # others, by the id() of the function behind them
         self._references: dict[tuple[int, bool], object] = {}  # what tells when they live no more
 
     def register(self, task_type: str, function: TaskCallable, expose: bool = True, idempotent: bool = True) -> None:
-        """Make *function* the one for *task_type*; a later one replaces an earlier one."""
-        if not isinstance(expose, bool):
-            raise TypeError(f"expose must be True or False, not {expose!r}")
-        if not isinstance(idempotent, bool):
-            raise TypeError(f"idempotent must be True or False, not {idempotent!r}")
-        if not isinstance(task_type, str):
-            raise TypeError(f'task type must be a str, not {task_type!r}. Use it like this: @task("resize")')
-        if not task_type:
-            raise ValueError("task type must not be empty")
-        self._learn(function, task_type)
-        self._functions[task_type] = function
-        (self._hidden.discard if expose else self._hidden.add)(task_type)
-        (self._once.discard if idempotent else self._once.add)(task_type)
+        """Make *function* the one for *task_type*; a later one replaces an earlier one, with its options."""
+        _require_options(task_type, expose, idempotent)
+        _require_coroutine_function(function)
+        before = self._entries.get(task_type)
+        entry = Registration(function, TaskFunction(function, task_type, idempotent), expose)
+        self._entries[task_type] = entry
+        names = self._names.setdefault(_key(function), [])
+        if task_type not in names:
+            names.append(task_type)
+        self._name(function)
+        if before is not None and not _is_same(before.func, function):
+            self._name(before.func)
+            if not _is_made_anew(before.func, function):
+                logger.warning(
+                    "Task type %r was %s and is %s from now on: a name stands for one function. "
+                    "Give one of them another name, unless it is meant to be replaced",
+                    *(task_type, _described(before.func), _described(function)),
+                )
         for watcher in tuple(self._watchers):
             watcher(task_type)
 
     def get(self, task_type: str) -> TaskCallable | None:
         """Return the function registered last under *task_type*, or None."""
-        return self._functions.get(task_type)
+        entry = self._entries.get(task_type)
+        return None if entry is None else entry.func
+
+    def find(self, task_type: str) -> Registration | None:
+        """Return the function registered last under *task_type* and what is known of it, or None."""
+        return self._entries.get(task_type)
+
+    def require(self, task_type: str) -> Registration:
+        """Return what :meth:`find` does; raise NotRegisteredError, with names like it, if there is none."""
+        entry = self._entries.get(task_type)
+        if entry is None:
+            near = get_close_matches(task_type, self._entries, cutoff=0.5)
+            like = f"; names like it are {', '.join(map(repr, near))}" if near else ""
+            raise NotRegisteredError(f"There is no task type {task_type!r}{like}")
+        return entry
 
     def types(self) -> list[str]:
         """Return the registered task types in the order in which their names came first."""
-        return list(self._functions)
+        return list(self._entries)
 
     def exposed(self, task_type: str) -> TaskCallable | None:
         """Return the function of this type if it may be offered to other programs, else None."""
-        return None if task_type in self._hidden else self._functions.get(task_type)
+        entry = self._entries.get(task_type)
+        return entry.func if entry is not None and entry.expose else None
 
     def is_idempotent(self, task_type: str) -> bool:
         """Whether a task of this type may run again after its process died, or its worker stopped, while it ran."""
-        return task_type not in self._once
+        entry = self._entries.get(task_type)
+        return entry is None or entry.function.idempotent
 
     def watch(self, watcher: Callable[[str], None]) -> Callable[[], None]:
         """Call *watcher* with every task type registered from now on; return what ends that."""
         self._watchers.append(watcher)
         return lambda: self._watchers.remove(watcher)
 
+    def resolve(self, func: TaskCallable | Registration) -> tuple[TaskCallable, TaskFunction]:
+        """Return a function and what is known of it, if it was asked for by a name under that one."""
+        if isinstance(func, Registration):
+            return func.func, func.function
+        return func, self.function_of(func)
+
     def function_of(self, function: TaskCallable) -> TaskFunction:
         """Return what is known of *function*; raise TypeError if it is no coroutine function."""
         if isinstance(function, MethodType):
-            known = self._methods.get(id(function.__func__))
+            known = self._registered_methods.get(function) or self._methods.get(id(function.__func__))
         else:
             known = self.known.get(id(function))
-        return known or self._learn(function, None)
+        return known or self._learn(function)
 
-    def _learn(self, function: TaskCallable, task_type: str | None) -> TaskFunction:
-        """Work out what there is to know; tasks added under an earlier name keep that."""
+    def _learn(self, function: TaskCallable) -> TaskFunction:
+        """Work out what there is to know of a function that is not registered."""
         _require_coroutine_function(function)
-        target: Any = function
+        known = TaskFunction(function)
+        if isinstance(function, MethodType) and (behind := self.known.get(id(function.__func__))) is not None:
+            known = known.named(behind.name, behind.idempotent)  # it may have been registered in its class
+        self._remember(function, known)
+        return known
+
+    def _name(self, function: TaskCallable) -> None:
+        """Work out anew what a function goes by that was registered, or has lost a name to another one."""
+        names = self._names.pop(_key(function), [])
+        mine = {name: entry for name in names if (entry := self._entries.get(name)) and _is_same(entry.func, function)}
+        if not mine:
+            if isinstance(function, MethodType):
+                self._registered_methods.pop(function, None)
+            return
+        self._names[_key(function)] = list(mine)
+        first, *_ = mine.values()
+        known = first.function.named(first.name, all(entry.function.idempotent for entry in mine.values()))
+        if isinstance(function, MethodType):
+            self._registered_methods[function] = known
+        else:
+            self._remember(function, known, for_good=True)
+            self._methods.pop(id(function), None)  # bound to an object it has that name, too
+
+    def _remember(self, function: TaskCallable, known: TaskFunction, for_good: bool = False) -> None:
+        """Have *function* known as long as it lives; tasks added under an earlier name keep that."""
         bound = isinstance(function, MethodType)
-        if isinstance(function, MethodType):  # made anew at each access: know the function behind it
-            target = function.__func__
-            registered = self.known.get(id(target))
-            task_type = task_type or (registered.name if registered else None)
-        known, key = TaskFunction(function, task_type), id(target)
+        # A method is made anew at each access: the function behind it is known.
+        target: Any = function.__func__ if isinstance(function, MethodType) else function
+        key = id(target)
         try:
             self._references[key, bound] = weakref.ref(target, lambda _: self._forget(key, bound))
         except TypeError:  # an instance with __slots__ cannot be known weakly,
-            if task_type is None:
-                return known  # so it is worked out anew for each task,
+            if not for_good:
+                return  # so it is worked out anew for each task,
             self._references[key, bound] = target  # or, once registered, known for good
         (self._methods if bound else self.known)[key] = known
-        return known
 
     def _forget(self, key: int, bound: bool) -> None:
-        del (self._methods if bound else self.known)[key], self._references[key, bound]
+        (self._methods if bound else self.known).pop(key, None)
+        del self._references[key, bound]
+
+
+def _key(function: TaskCallable) -> Hashable:
+    """Return what a registered function is found by: a method is made anew at each access, but equal."""
+    return function if isinstance(function, MethodType) else id(function)
+
+
+def _is_same(one: object, other: object) -> bool:
+    return one is other or (isinstance(one, MethodType) and one == other)
+
+
+def _is_made_anew(old: object, new: object) -> bool:
+    """Whether *new* comes from the source of *old*: its module was loaded again, or what it is defined in called."""
+    before, after = _source(old), _source(new)
+    if before is after or _label(before) != _label(after):
+        return False
+    if "<locals>" not in _label(before):
+        return True
+    code = getattr(before, "__code__", None)
+    return code is not None and code is getattr(after, "__code__", None) and getattr(after, "__closure__", None) is None
+
+
+def _source(function: Any) -> Any:
+    """Return what was defined: the function of a partial or a method, the class of an object."""
+    while isinstance(function, partial | MethodType):
+        function = function.func if isinstance(function, partial) else function.__func__
+    return function if hasattr(function, "__qualname__") else type(function)
+
+
+def _label(source: object) -> str:
+    return f"{getattr(source, '__module__', None)}.{getattr(source, '__qualname__', None)}"
+
+
+def _described(function: object) -> str:
+    return _label(_source(function))
+
+
+def _require_options(task_type: object, expose: object, idempotent: object) -> None:
+    for name, switch in (("expose", expose), ("idempotent", idempotent)):
+        if not isinstance(switch, bool):
+            raise TypeError(f"{name} must be True or False, not {switch!r}")
+    if not isinstance(task_type, str):
+        raise TypeError(f'task type must be a str, not {task_type!r}. Use it like this: @task("resize")')
+    if not task_type:
+        raise ValueError("task type must not be empty")
 
 
 def is_coroutine_callable(function: object) -> bool:
@@ -212,7 +240,12 @@ def _require_coroutine_function(function: object) -> None:
     if is_coroutine_callable(function):
         return
     hint = "a task must be a coroutine function (async def)"
-    if inspect.iscoroutine(function):
+    if isinstance(function, str):
+        hint += (
+            f"; call worker.submit({function!r}, args) to run what is registered under a name, or pass "
+            f"get_task_function({function!r}); @task({function!r}) above a function registers it"
+        )
+    elif inspect.iscoroutine(function):
         function.close()
         hint += "; pass the function itself and its arguments, not the result of calling it"
     elif inspect.isasyncgenfunction(function):
@@ -231,7 +264,11 @@ _REGISTRY = TaskRegistry()
 def task(task_type: str, *, expose: bool = True, idempotent: bool = True) -> Callable[[F], F]:
     """Register the decorated coroutine function under *task_type* and return it unchanged.
 
-    A later function of the same name replaces an earlier one.
+    A later function of the same name replaces an earlier one, which logs a warning unless it is
+    the same one made anew: loaded again with its module, for example.
+
+    The options belong to the name: one function can have several, each with its own. Where it is
+    given itself, not a name, it goes by the first and may run again only if all of them say so.
 
     Args:
         task_type: The name it goes by.
@@ -240,7 +277,8 @@ def task(task_type: str, *, expose: bool = True, idempotent: bool = True) -> Cal
             stopped, while it ran. If not, it ends failed then.
 
     Raises:
-        TypeError: *task_type* is no string, or the function is no coroutine function.
+        TypeError: *task_type* is not a string, an option is not a bool, or the function is not a
+            coroutine function.
         ValueError: *task_type* is empty.
     """
 
@@ -254,7 +292,7 @@ def task(task_type: str, *, expose: bool = True, idempotent: bool = True) -> Cal
 
 
 def register_task(task_type: str, task_func: TaskCallable, *, expose: bool = True, idempotent: bool = True) -> None:
-    """Register *task_func* under *task_type*; a later one replaces an earlier one.
+    """Register *task_func* under *task_type*; a later one replaces an earlier one. See :func:`task`.
 
     Args:
         task_type: The name it goes by.
@@ -264,7 +302,8 @@ def register_task(task_type: str, task_func: TaskCallable, *, expose: bool = Tru
             stopped, while it ran.
 
     Raises:
-        TypeError: *task_type* is no string, or the function is no coroutine function.
+        TypeError: *task_type* is not a string, an option is not a bool, or the function is not a
+            coroutine function.
         ValueError: *task_type* is empty.
     """
     _REGISTRY.register(task_type, task_func, expose, idempotent)
@@ -281,8 +320,11 @@ def get_all_task_types() -> list[str]:
 
 
 function_of = _REGISTRY.function_of
+resolved = _REGISTRY.resolve
 exposed_function = _REGISTRY.exposed
 is_idempotent = _REGISTRY.is_idempotent
+find_registration = _REGISTRY.find
+require_registration = _REGISTRY.require
 watch_registrations = _REGISTRY.watch
 registered_function = _REGISTRY.get
 known_functions: Final = _REGISTRY.known

@@ -15,11 +15,11 @@ from .arguments import (
     checked_task_id,
 )
 from .record import TaskRecord
-from .registry import TaskCallable, function_of, known_functions
+from .registry import known_functions, resolved
 
 
 def requested(
-    func: TaskCallable,
+    func: Any,
     args: tuple[Any, ...],
     kwargs: dict[str, Any] | None,
     priority: int,
@@ -28,8 +28,13 @@ def requested(
     task_id: str | None,
     new_id: Callable[[], object] = uuid4,
 ) -> TaskRecord:
-    """Return the task asked for, not admitted yet, or say what is wrong with it."""
-    function = known_functions.get(id(func)) or function_of(func)
+    """Return the task asked for, not admitted yet, or say what is wrong with it.
+
+    *func* is a task function, or the ``Registration`` of one that was asked for by its name.
+    """
+    function = known_functions.get(id(func))
+    if function is None:
+        func, function = resolved(func)
     if kwargs is not None or not function.required <= len(args) <= function.most:
         function.check(args, kwargs)
     if priority is not NORMAL_PRIORITY:

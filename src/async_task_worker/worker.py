@@ -37,11 +37,12 @@ from .exceptions import (
     WrongEventLoopError,
 )
 from .executor import TaskExecutor, current_record, in_task
+from .functions import TaskCallable
 from .futures import TaskFuture, TaskFutures, failed_because, failure
 from .idleness import Idleness
 from .ledger import Ledger
 from .record import TaskRecord
-from .registry import TaskCallable
+from .registry import require_registration
 from .search import TaskPage, TaskQuery, moment_of
 from .status import COMPLETED, FAILED, PENDING, RUNNING, TaskInfo, TaskStatus
 from .waits import Waits
@@ -411,7 +412,7 @@ class AsyncTaskWorker:
 
     async def submit(  # noqa: PLR0913 - the documented options, all by keyword
         self,
-        func: TaskCallable,
+        func: TaskCallable | str,
         args: Iterable[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
         *,
@@ -429,7 +430,8 @@ class AsyncTaskWorker:
         No name of a parameter is reserved here: *kwargs* may hold ``priority`` or ``self``.
 
         Args:
-            func: A coroutine function.
+            func: A coroutine function, or the name one is registered under: the task goes by that
+                name and its options.
             args: Its positional arguments.
             kwargs: Its keyword arguments.
             priority: See :meth:`add_task`, like all that follow.
@@ -444,6 +446,7 @@ class AsyncTaskWorker:
                 written down. With ``on_full="error"`` nothing waits.
 
         Raises:
+            NotRegisteredError: No function is registered under the name *func*; also as for :meth:`add_task`.
             TypeError: Also if *args* is a string or no iterable, or *kwargs* no mapping of strings.
             QueueFullError: Also if there was no room within *queue_timeout*.
         """
@@ -453,7 +456,8 @@ class AsyncTaskWorker:
             queue_timeout = checked_seconds("queue_timeout", queue_timeout, zero=True)
         if timeout is None:
             timeout = self._task_timeout
-        record = self._requested(func, *checked_arguments(args, kwargs), priority, timeout, metadata, task_id)
+        call = require_registration(func) if isinstance(func, str) else func
+        record = self._requested(call, *checked_arguments(args, kwargs), priority, timeout, metadata, task_id)
         if self._asks_cache or use_cache:
             record.ticket = self._caching.ticket(record, use_cache, cache_ttl, cache_key_fn)
         submitting = self._submit(record) if queue_timeout is None else self._submit(record, queue_timeout)

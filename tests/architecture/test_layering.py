@@ -63,7 +63,7 @@ HOUSE: Final = House(
         ("async_task_worker.ticket",),
         ("async_task_worker.arguments", "async_task_worker.outcome"),
         ("async_task_worker.policy", "async_task_worker.registry", "async_task_worker.search"),
-        ("async_task_worker.tracebacks",),
+        ("async_task_worker.functions", "async_task_worker.tracebacks"),
         ("async_task_worker.cache_exceptions", "async_task_worker.signatures", "async_task_worker.status"),
         ("async_task_worker.rendering",),
         ("async_task_worker.failure",),

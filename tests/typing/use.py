@@ -104,6 +104,7 @@ async def adding(worker: AsyncTaskWorker) -> None:
         await worker.submit(resize, ("a.png",), {"width": 3}, priority=1, task_id="other", timeout=1),
         str,
     )
+    assert_type(await worker.submit("resize", ["a.png"], {"width": 3}), str)
 
 
 async def caching(worker: AsyncTaskWorker) -> None:

@@ -521,7 +521,7 @@ async def test_tasks_without_a_function_wait_until_it_is_registered(
     await first.add_task(wait_at, "gate")
     ids = [await first.add_task(add, number, right=1) for number in range(3)]
     await first.stop(timeout=0)
-    function = _REGISTRY._functions.pop("add")
+    function = _REGISTRY._entries.pop("add").func
     tasks.open_all_gates()
     second = await opened()
     assert "'add' (3)" in caplog.text
@@ -574,7 +574,7 @@ async def test_todays_function_gets_what_it_asks_for(opened: Open) -> None:
         assert await second.wait_for_tasks(ids) == ["reporting", "plain"]
     finally:
         for name in kinds:
-            del _REGISTRY._functions[name]
+            del _REGISTRY._entries[name]
 
 
 @task("take_no_turns")
@@ -983,7 +983,7 @@ def test_a_function_registered_while_the_file_is_read_after_a_loop_was_closed_ru
     put_into(path, 2)
     function, by_arrival = get_task_function("take_no_turns"), Waking.by_arrival
     assert function is not None
-    monkeypatch.delitem(_REGISTRY._functions, "take_no_turns")
+    monkeypatch.delitem(_REGISTRY._entries, "take_no_turns")
     leave_a_loop_behind(worker.start)
 
     def and_register(waking: Waking) -> dict[str, TaskRecord]:

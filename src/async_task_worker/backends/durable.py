@@ -35,9 +35,8 @@ from ..pool import WorkerPool
 from ..queue import TaskQueue
 from ..record import TaskRecord
 from ..registry import (
-    TaskFunction,
+    find_registration,
     function_of,
-    get_task_function,
     is_idempotent,
     registered_function,
     watch_registrations,
@@ -153,7 +152,10 @@ class DurableBackend(LocalBackend):
         """Write the task down and queue it; what is left to await is that it is durable."""
         registered = registered_function(record.function.name)
         if registered is not record.func and registered != record.func:
-            raise NotRegisteredError(f"{record.function.name} is not registered")
+            what = "is not registered" if registered is None else "is the name of another function"
+            raise NotRegisteredError(
+                f"A durable task is stored by the name of its function, and {record.function.name!r} {what}"
+            )
         self._refuse_duplicate(record)
         if (ticket := record.ticket) is not None:
             hit, result = ticket.look_now()
@@ -234,7 +236,7 @@ class DurableBackend(LocalBackend):
         If its caller is called off, it is taken out again.
         """
         self._ledger.stamp(record)
-        once = not is_idempotent(record.function.name)
+        once = not record.function.idempotent
         if once:
             record.func = self._begun(record.func)
         seq, durable = self._journal.append(record, once=once)
@@ -329,11 +331,15 @@ class DurableBackend(LocalBackend):
         record = current_record()
         if record is None:
             raise RuntimeError("this runs as a task only")
-        once = not is_idempotent(record.function.name)
+        name = record.function.name
+        if record.function.idempotent and not is_idempotent(name):  # it was registered anew since
+            record.function = record.function.named(name, idempotent=False)
+            self._journal.note(record)
+        once = not record.function.idempotent
         if self._cautious or once:  # a task that kills its process is found out
             await self._begin()
         args, kwargs = await self._patiently(partial(self._journal.arguments, record))
-        function: Any = get_task_function(record.function.name)  # today's: it may have been registered anew
+        function: Any = registered_function(name)  # today's: it may have been registered anew
         if not function_of(function).wants_progress(tuple(args), kwargs):
             progress.pop(PROGRESS_PARAMETER, None)
         elif not progress:
@@ -389,10 +395,11 @@ class DurableBackend(LocalBackend):
 
     def _adopt(self, name: str) -> None:
         """Queue the tasks whose function is registered by now."""
-        function: Any = get_task_function(name)
+        entry = find_registration(name)
         for record in self._unregistered.pop(name, ()):
-            if record.status is PENDING:
-                record.function = TaskFunction(function, name)
+            if record.status is PENDING and entry is not None:
+                once = entry.function.idempotent and not record.function.idempotent
+                record.function = entry.function.named(name, idempotent=False) if once else entry.function
                 record.func = self._resume
                 self._queue.put(record)
         self._pool.wake()

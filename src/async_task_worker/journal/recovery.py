@@ -29,10 +29,12 @@ _AGAIN: Final = """
     WHERE status = 1
 """
 
-_UNFINISHED: Final = "seq, id, name, priority, created_at, changes OR timeout IS NOT NULL OR metadata IS NOT NULL"
+_UNFINISHED: Final = (
+    "seq, id, name, priority, created_at, changes OR once OR timeout IS NOT NULL OR metadata IS NOT NULL"
+)
 """The last says whether there is more: whatever happened to a task that is pending again has changed it."""
 _MORE: Final = """
-    SELECT seq, phase, attempt, changes, progress, timeout, metadata, started_at FROM task
+    SELECT seq, phase, attempt, changes, progress, timeout, metadata, started_at, once FROM task
     WHERE seq IN (SELECT value FROM json_each(?))
 """
 _BEFORE_ALL: Final = LOWEST_PRIORITY, 0

@@ -33,7 +33,8 @@ Row = tuple[Any, ...]
 ADDED: Final = ("seq", "id", "name", "created_at", "arguments", "priority", "timeout", "once", "metadata")
 """Of a new task. Rows are as long as they need to be: what is left out is as the table has it, and costs nothing."""
 
-MOVED: Final = ("id", "status", "phase", "attempt", "changes", "progress", "started_at", "priority")
+MOVED: Final = ("id", "status", "phase", "attempt", "changes", "progress", "once", "started_at", "priority")
+"""Of one that goes on. Whether it must not run twice is written again: its function may have become such a one."""
 DONE: Final = ("id", "started_at", "ended_at", "result")
 """Of a task that completed at its first start without a report: without the result if that is None."""
 REPORTED: Final = (*DONE, "attempt", "changes", "progress", "priority")
@@ -74,6 +75,7 @@ def moved_row(record: TaskRecord) -> Row:
     """Return what can change about a task before its end."""
     return (
         *(record.id, CODES[record.status], record.phase, record.attempt, record.changes, record.progress),
+        not record.function.idempotent,
         record.started + record.epoch if record.attempt else None,
         record.priority,
     )

@@ -11,11 +11,13 @@ from math import inf
 from operator import lt
 from typing import Any, Final
 
+from ..functions import TaskFunction
 from ..record import NO_CONTEXT, TaskRecord
-from ..registry import TaskFunction, get_task_function
+from ..registry import find_registration
 from ..status import PENDING
 from .base import Unfinished
 from .payload import decoded_metadata
+from .rows import Row
 
 _ABSENT: Final[Callable[..., Any]] = lambda *_args, **_kwargs: None  # noqa: E731
 
@@ -55,6 +57,7 @@ class Waking:
         self._seqs = array("q")
         self.records: dict[str, TaskRecord] = {}
         self._functions: dict[str, tuple[TaskFunction, Callable[..., Any] | None]] = {}
+        self._once: dict[str, TaskFunction] = {}
 
     def take(self, found: Unfinished) -> None:  # noqa: PLR0915 - a call per record would cost as much again
         """Make records of unfinished tasks. All in one loop: there can be a million of them."""
@@ -82,7 +85,7 @@ class Waking:
             record.created = last  # one object for tasks added at the same moment
             records[task_id] = record
             if longer:
-                self._complete(record, *found.more[seq])
+                self._complete(record, found.more[seq])
         self._last = last
         self._seqs.extend([row[0] for row in found.rows])
 
@@ -94,18 +97,9 @@ class Waking:
         listed = list(self.records.items())
         return dict([listed[place] for place in sorted(range(len(seqs)), key=seqs.__getitem__)])
 
-    def _complete(
-        self,
-        record: TaskRecord,
-        phase: str | None,
-        attempt: int,
-        changes: int,
-        progress: float,
-        timeout: float | None,
-        metadata: bytes | None,
-        started: float | None,
-    ) -> None:
+    def _complete(self, record: TaskRecord, more: Row) -> None:
         """Add what is not so of most tasks."""
+        phase, attempt, changes, progress, timeout, metadata, started, once = more
         record.phase = phase
         record.attempt = attempt
         record.changes = changes
@@ -114,9 +108,17 @@ class Waking:
         record.metadata = decoded_metadata(metadata)
         if started is not None:
             record.started = started - self._epoch
+        if once and record.function.idempotent:  # it was added as one that must not run twice, and stays one
+            record.function = self._strict(record.function)
+
+    def _strict(self, function: TaskFunction) -> TaskFunction:
+        found = self._once.get(function.name)
+        if found is None:
+            found = self._once[function.name] = function.named(function.name, idempotent=False)
+        return found
 
     def _look_up(self, name: str) -> tuple[TaskFunction, Callable[..., Any] | None]:
-        func = get_task_function(name)
-        found = (TaskFunction(_ABSENT, name), None) if func is None else (TaskFunction(func, name), self._run)
+        entry = find_registration(name)
+        found = (TaskFunction(_ABSENT, name), None) if entry is None else (entry.function, self._run)
         self._functions[name] = found
         return found

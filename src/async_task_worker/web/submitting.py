@@ -7,7 +7,6 @@ from typing import Any, Protocol
 from uuid_utils import uuid4
 
 from ..exceptions import DuplicateTaskError
-from ..registry import TaskCallable
 from .bodies import TaskSubmission, size_of
 from .faults import TOLD, problem_of
 from .given_params import GivenParams
@@ -20,8 +19,8 @@ from .task_types import TaskTypes
 class Submitter(Protocol):
     """What a submission needs of a worker."""
 
-    async def submit(self, func: TaskCallable, args: Any = (), kwargs: Any = None, **options: Any) -> str:
-        """Have the function run; return the task's id."""
+    async def submit(self, func: str, args: Any = (), kwargs: Any = None, **options: Any) -> str:
+        """Run the function registered under a name; return the task's id."""
         ...
 
 
@@ -62,7 +61,7 @@ class Submissions:
         task_id = wanted.task_id or str(uuid4())
         try:
             with self._given.coming(task_id, params, size_of(params) if params else 0):
-                await self._submit(task_type.function, arguments, task_id, wanted, waits)
+                await self._submit(task_type.name, arguments, task_id, wanted, waits)
         except DuplicateTaskError:
             raise Problem("task_id_conflict", f"a task {wanted.task_id!r} is known already") from None
         except TOLD as error:
@@ -72,11 +71,11 @@ class Submissions:
         return task_id
 
     async def _submit(
-        self, function: TaskCallable, arguments: dict[str, Any], task_id: str, wanted: TaskSubmission, waits: bool
+        self, task_type: str, arguments: dict[str, Any], task_id: str, wanted: TaskSubmission, waits: bool
     ) -> None:
         bounded = {"queue_timeout": self._limits.queue_wait if waits else 0.0} if self._is_bounded else {}
         await self._worker.submit(
-            function,
+            task_type,
             (),
             arguments,
             priority=wanted.priority,

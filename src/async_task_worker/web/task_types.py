@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 
-from ..registry import TaskCallable, exposed_function, function_of, get_all_task_types
+from ..functions import TaskCallable
+from ..registry import exposed_function, function_of, get_all_task_types
 from ..signatures import BY_NAME, PROGRESS_PARAMETER, innermost, parameters_by_name
 from .problems import Problem
 from .rendering import encoded, text
@@ -36,6 +37,7 @@ class TaskType:
         self.description = inspect.cleandoc(inspect.getdoc(function) or "").partition("\n\n")[0]
         parameters = [found for found in parameters_by_name(function) if found.name != PROGRESS_PARAMETER]
         types = _resolved(function, parameters)
+        self._called = function_of(function).named(name, idempotent=True)
         self._model = _model(name, parameters, types)
         self._is_typed = any(found is not Any for found in types.values())
         self._names = {f"p{index}": parameter.name for index, parameter in enumerate(parameters)}
@@ -51,7 +53,7 @@ class TaskType:
             raise Problem("invalid_params", f"{PROGRESS_PARAMETER} is not a param: the worker gives it")
         arguments = self._converted(params) if self._is_typed else params
         try:
-            function_of(self.function).check((), arguments)
+            self._called.check((), arguments)
         except TypeError as error:
             raise Problem("invalid_params", str(error)) from None
         return arguments
