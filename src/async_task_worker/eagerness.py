@@ -37,9 +37,3 @@ else:
         """Make the Task; the loop takes its first step in the next turn."""
         job.send(None)
         return asyncio.Task(job, loop=loop, name=name, context=context)
-
-
-def start_by_factory(job: Job, loop: asyncio.AbstractEventLoop, name: str, context: Context) -> asyncio.Task[None]:
-    """Make the Task in the way the user has set for this loop, whichever that is."""
-    job.send(None)
-    return loop.create_task(job, name=name, context=context)

@@ -7,7 +7,7 @@ import logging
 from asyncio import CancelledError
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
 from .eagerness import entered
 from .exceptions import TaskTimeoutError
@@ -47,6 +47,13 @@ def current_record() -> TaskRecord | None:
     return None if record is None or record.finished else record
 
 
+class Cancellable(Protocol):
+    """What a running task is told to stop through: its asyncio Task, or what a task factory made of it."""
+
+    def cancel(self) -> object:
+        """Throw a cancellation in."""
+
+
 class Slot:
     """A place to run one task at a time: which it is, and why it was told to stop.
 
@@ -55,7 +62,7 @@ class Slot:
 
     Attributes:
         record: The task that runs here, or None.
-        task: Its asyncio Task; None while that takes an eager first step.
+        task: Its asyncio Task, or what a task factory made in its place; None while that takes an eager first step.
         interruption: Why it was told to stop, or None.
         lost: Whether its task was left behind: the slot is never used again.
         watched: Whether there is anything to do when the task ends: a timer to call off, a
@@ -70,7 +77,7 @@ class Slot:
         self._told = told
         self._stopped = stopped
         self.record: TaskRecord | None = None
-        self.task: asyncio.Task[None] | None = None
+        self.task: Cancellable | None = None
         self.interruption: Interruption | None = None
         self.lost = False
         self.watched = False
@@ -96,8 +103,10 @@ class Slot:
             logger.exception("What a task waits for could not be cancelled", exc_info=exc_info_of(error), extra=extra)
 
     def limit(self, seconds: float) -> None:
-        """Interrupt the task in so many seconds from now."""
+        """Interrupt the task in so many seconds from now, whatever it was limited to before."""
         self.watched = True
+        if self.timer is not None:
+            self.timer.cancel()
         self.timer = asyncio.get_running_loop().call_later(seconds, self.interrupt, Interruption.TIMEOUT)
 
     async def gone(self) -> None:

@@ -11,9 +11,10 @@ import asyncio
 import logging
 from collections.abc import Callable
 from time import perf_counter as _now
+from types import TracebackType
 from typing import Final
 
-from .eagerness import EAGER, Job, start, start_by_factory
+from .eagerness import EAGER, Job, start
 from .executor import Slot, Stopped, TaskExecutor, current_record, cut_off
 from .failure import exc_info_of
 from .ledger import Ledger
@@ -22,6 +23,7 @@ from .outcome import CUT_SHORT, Interruption, Outcome, failed
 from .queue import TaskQueue
 from .record import TaskRecord
 from .status import CANCELLED, PENDING
+from .task_factory import FactoryTask
 from .waits import ALL, Waits
 
 logger = logging.getLogger(__name__)
@@ -79,8 +81,7 @@ class WorkerPool:
         self._reporter = self._ledger.reporter
         self._over = self._end  # bound once, not for every task
         self._loop: asyncio.AbstractEventLoop
-        self._start = start
-        self._by_hand = not EAGER
+        self._task_factory: Callable[[], object]
         self._open = False
         self.hungry = False
         """Whether to :meth:`wake` it: open, with a free slot, and nothing under way to fill that."""
@@ -130,9 +131,7 @@ class WorkerPool:
         """Start running what is queued. Calling it again does nothing."""
         self.bury()
         self._loop = asyncio.get_running_loop()
-        by_factory = self._loop.get_task_factory() is not None
-        self._start = start_by_factory if by_factory else start
-        self._by_hand = by_factory or not EAGER
+        self._task_factory = self._loop.get_task_factory  # asked for each task: it may be set at any time
         self._open = self.hungry = True
         self._filling = self._relieving = False
         self.wake()
@@ -221,11 +220,15 @@ class WorkerPool:
         slot.record = record
         record.slot = slot
         self._ledger.start(record)
-        job = self._run(slot, record, self._reporter, self._over, self._by_hand)
+        if self._task_factory() is not None:
+            self._launch_by_factory(slot, record)
+            return
+        job = self._run(slot, record, self._reporter, self._over, not EAGER)
         try:
-            task = self._start(job, self._loop, record.id, record.context.copy())
-        except BaseException as error:  # noqa: BLE001 - the user's task factory may raise anything at all
-            self._give_up(slot, record, job, error)
+            task = start(job, self._loop, record.id, record.context.copy())
+        except BaseException as error:  # noqa: BLE001 - nothing may end the loop of :meth:`_fill`
+            if slot.record is record:
+                self._give_up(slot, record, job, error)
             return
         if slot.record is not record:
             return  # it took its first step eagerly, and that was all
@@ -233,14 +236,46 @@ class WorkerPool:
         if slot.interruption is not None:  # in its first step, by its own doing
             slot.cancel()
 
-    def _give_up(self, slot: Slot, record: TaskRecord, job: Job, error: BaseException) -> None:
+    def _launch_by_factory(self, slot: Slot, record: TaskRecord) -> None:
+        job = self._run(slot, record, self._reporter, self._over, False)
+        slot.task = task = FactoryTask(job, slot, record, self._stranded)
+        del job  # one that the factory drops is noticed by its being gone
+        if record.timeout is not None and record.ticket is None:
+            slot.limit(record.timeout)  # what the factory puts around the function may wait, too
+        try:
+            task.start(self._loop, record.context.copy())
+        except BaseException as error:  # noqa: BLE001 - the user's task factory may raise anything at all
+            if slot.task is task:
+                self._give_up(slot, record, task, error)
+            else:
+                _log(record, error, "The task factory failed after task %s (%s) had ended")
+            return
+        if slot.task is task and slot.interruption is not None:
+            slot.cancel()
+
+    def _give_up(self, slot: Slot, record: TaskRecord, job: Job | FactoryTask, error: BaseException) -> None:
         """Fail a task that could not be started; others follow from the loop of :meth:`_fill`."""
         filling, self._filling = self._filling, True
         self._disown(slot, record, failed(error))
-        job.close()
+        try:
+            job.close()
+        except BaseException as refusal:  # noqa: BLE001 - of the user's code, which may not want to end
+            _log(record, refusal, "The coroutine of task %s (%s) could not be closed")
         self._filling = filling
-        self.hungry = self._open and not filling
+        self.hungry = self._open and not filling and self.free > 0
         self.wake()
+
+    def _stranded(self, task: FactoryTask, outcome: Outcome, goes_on: bool) -> None:
+        """End a task whose coroutine was dropped, or left unfinished by the Task that a factory made."""
+        slot, record = task.slot, task.record
+        if slot.lost:
+            if not goes_on:
+                self._abandoned.discard(slot)
+        elif goes_on:
+            self._abandoned.add(slot)
+            self._disown(slot, record, outcome)
+        else:
+            self._end(slot, record, outcome)
 
     def _end(self, slot: Slot, record: TaskRecord, outcome: Outcome) -> None:
         """Free the slot, record how its task ended and start the next one."""
@@ -385,10 +420,9 @@ class WorkerPool:
 
 
 def _log_failure(record: TaskRecord, error: BaseException) -> None:
-    logger.error(
-        "Task %s (%s) failed",
-        record.id,
-        record.function.name,
-        exc_info=exc_info_of(error, record.traceback),
-        extra=record.log_fields(),
-    )
+    _log(record, error, "Task %s (%s) failed", record.traceback)
+
+
+def _log(record: TaskRecord, error: BaseException, text: str, traceback: TracebackType | None = None) -> None:
+    exc_info = exc_info_of(error, traceback)
+    logger.error(text, record.id, record.function.name, exc_info=exc_info, extra=record.log_fields())

@@ -31,7 +31,7 @@ HOUSE: Final = House(
         # machinery
         ("async_task_worker.room",),
         ("async_task_worker.pool",),
-        ("async_task_worker.waits",),
+        ("async_task_worker.task_factory", "async_task_worker.waits"),
         ("async_task_worker.executor",),
         ("async_task_worker.eagerness", "async_task_worker.queue"),
         # state

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import contextvars
 import gc
 import logging
-import sys
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -21,7 +19,6 @@ from async_task_worker.outcome import Interruption
 from async_task_worker.record import TaskRecord
 from async_task_worker.status import TaskStatus
 from tests.support.tasks import (
-    add,
     cancel_itself,
     echo,
     fail_with,
@@ -39,7 +36,7 @@ from tests.support.tasks import (
 )
 from tests.support.waiting import settled
 from tests.unit.records import asked_for
-from tests.unit.trio import Trio
+from tests.unit.trio import Trio, assert_all_slots_alive
 
 CANCELLED, COMPLETED, FAILED = TaskStatus.CANCELLED, TaskStatus.COMPLETED, TaskStatus.FAILED
 PENDING, RUNNING = TaskStatus.PENDING, TaskStatus.RUNNING
@@ -53,20 +50,6 @@ async def trio() -> AsyncIterator[Trio]:
     open_all_gates()
     await trio.pool.stop(0)
     await settled()
-
-
-async def assert_all_slots_alive(trio: Trio, slots: int = 2) -> None:
-    """As many tasks as there are slots can be at the same place at once."""
-    meeting = asyncio.Barrier(slots)
-    records = [trio.add(meet, meeting) for _ in range(slots)]
-    await settled()
-    assert [record.status for record in records] == [COMPLETED] * slots
-    assert trio.pool.free == slots
-    assert trio.pool.running == set()
-
-
-async def meet(meeting: asyncio.Barrier) -> None:
-    await meeting.wait()
 
 
 class TestAlone:
@@ -422,94 +405,6 @@ class TestOthersTasks:
             this.uncancel()
         await settled()
         assert (neighbour.status, culprit.status) == (CANCELLED, CANCELLED)
-        await assert_all_slots_alive(trio)
-
-
-def plain_factory(loop: asyncio.AbstractEventLoop, coro: Any, **options: Any) -> asyncio.Task[Any]:
-    return asyncio.Task(coro, loop=loop, **options)
-
-
-FACTORIES: list[Any] = [plain_factory]
-if sys.version_info >= (3, 12):
-    FACTORIES.append(asyncio.eager_task_factory)
-
-
-@pytest.mark.parametrize("factory", FACTORIES)
-class TestFactories:
-    """A loop may have a task factory: its tasks are made by it, and everything else stays the same."""
-
-    @pytest.fixture
-    async def trio(self, factory: Any) -> AsyncIterator[Trio]:
-        asyncio.get_running_loop().set_task_factory(factory)
-        trio = Trio()
-        await trio.pool.start()
-        yield trio
-        open_all_gates()
-        await trio.pool.stop(0)
-        await settled()
-
-    async def test_tasks_run_in_their_own_context_under_their_own_name(self, trio: Trio) -> None:
-        async def look() -> tuple[str, str | None]:
-            await asyncio.sleep(0)  # an eager one is given its name after its first step
-            this = asyncio.current_task()
-            assert this is not None
-            return this.get_name(), request_id.get()
-
-        context = contextvars.copy_context()
-        context.run(request_id.set, "r-1")
-        record = context.run(trio.add, look, task_id="a")
-        await settled()
-        assert record.result == ("a", "r-1")
-
-    async def test_every_ending_leaves_the_slots_alive(self, trio: Trio) -> None:
-        for call in ((echo, 1), (fail_with, "", "SystemExit"), (cancel_itself,), (sleep_for, 1), (add, 1, 2)):
-            for _ in range(3):
-                await trio.run(*call, timeout=2)
-        await asyncio.sleep(5)
-        await assert_all_slots_alive(trio)
-
-    @pytest.mark.parametrize("moment", range(4))
-    async def test_a_cancellation_at_any_step_leaves_the_slots_alive(self, trio: Trio, moment: int) -> None:
-        begun = asyncio.get_running_loop().time()
-        record = trio.add(sleep_for, 3600)
-        while record.status is PENDING:
-            await asyncio.sleep(0)
-        for _ in range(moment):
-            await asyncio.sleep(0)
-        assert await trio.pool.cancel_running_task(record.id)
-        assert asyncio.get_running_loop().time() == begun
-        assert record.status is CANCELLED
-        await assert_all_slots_alive(trio)
-
-    @pytest.mark.parametrize("moment", range(4))
-    async def test_somebody_else_cancels_every_task_there_is(self, trio: Trio, moment: int) -> None:
-        records = [trio.add(sleep_for, 3600) for _ in range(4)]
-        for _ in range(moment):
-            await asyncio.sleep(0)
-        for _ in range(4):
-            for task in asyncio.all_tasks() - {asyncio.current_task()}:
-                task.cancel()
-            await settled()
-        assert {record.status for record in records} == {CANCELLED}
-        await assert_all_slots_alive(trio)
-
-    async def test_cancelled_before_its_first_step_it_gives_its_slot_back(self, trio: Trio) -> None:
-        """The moment between a Task's making and its first step: its coroutine could be dropped unrun."""
-        loop = asyncio.get_running_loop()
-
-        def cancel_new(loop: asyncio.AbstractEventLoop, coro: Any, **options: Any) -> asyncio.Task[Any]:
-            task = made_by(loop, coro, **options)
-            task.cancel()
-            return task
-
-        made_by: Any = loop.get_task_factory()
-        loop.set_task_factory(cancel_new)
-        await trio.pool.stop(0)
-        await trio.pool.start()
-        records = [trio.add(sleep_for, 3600) for _ in range(4)]
-        await settled()
-        loop.set_task_factory(made_by)
-        assert {record.status for record in records} == {CANCELLED}
         await assert_all_slots_alive(trio)
 
 

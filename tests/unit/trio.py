@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from async_task_worker import TaskExecutor, TaskQueue, WorkerPool
 from async_task_worker.events import EventBus
 from async_task_worker.ledger import Ledger
 from async_task_worker.record import TaskRecord
+from async_task_worker.status import TaskStatus
 from tests.support.waiting import settled
 from tests.unit.records import asked_for
 
@@ -33,3 +35,17 @@ class Trio:
         record = self.add(func, *args, **options)
         await settled()
         return record
+
+
+async def assert_all_slots_alive(trio: Trio, slots: int = 2) -> None:
+    """As many tasks as there are slots can be at the same place at once."""
+    meeting = asyncio.Barrier(slots)
+    records = [trio.add(meet, meeting) for _ in range(slots)]
+    await settled()
+    assert [record.status for record in records] == [TaskStatus.COMPLETED] * slots
+    assert trio.pool.free == slots
+    assert trio.pool.running == set()
+
+
+async def meet(meeting: asyncio.Barrier) -> None:
+    await meeting.wait()
