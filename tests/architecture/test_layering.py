@@ -49,6 +49,7 @@ HOUSE: Final = House(
         ),
         (
             "async_task_worker.journal.backlog",
+            "async_task_worker.journal.backup",
             "async_task_worker.journal.history",
             "async_task_worker.journal.outgoing",
             "async_task_worker.journal.recovery",

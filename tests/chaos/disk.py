@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import random
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -178,6 +178,16 @@ class Connection:
                 with suppress(apsw.Error):
                     self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         return Result(rows, self._connection.changes())
+
+    def backup(
+        self, target: Connection, *, pages: int, progress: Callable[[int, int, int], None], sleep: float
+    ) -> None:
+        """Copy the file, some pages at a time."""
+        del sleep  # there is nobody to wait for
+        with _translated(), target._connection.backup("main", self._connection, "main") as copy:
+            while not copy.done:
+                copy.step(pages)
+                progress(0, copy.remaining, copy.page_count)
 
     def close(self) -> None:
         """Let go of the file. That its last checkpoint fails is nothing that sqlite3 would tell, either."""

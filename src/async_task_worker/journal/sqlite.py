@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..clock import Clock
-from ..exceptions import ForkedWorkerError, StorageError
+from ..exceptions import ForkedWorkerError, StorageError, WorkerNotRunningError
 from ..loops import still_awaited
 from ..record import TaskRecord
 from ..search import Cursors, TaskPage, TaskQuery
 from ..status import TaskInfo
 from .backlog import Backlog, Group
+from .backup import Backups
 from .base import Batch, Committed, Opened, Unfinished
 from .cached import CacheChanges, read_rows
 from .connection import Connect, connect
@@ -91,6 +92,7 @@ class SqliteJournal:
         self._closing = False
         self._timer: asyncio.TimerHandle | None = None  # for notes that nobody waits for
         self._cache: SqliteCacheAdapter | None = None
+        self._backups = Backups(connector)
 
     def cache(self, max_size: int | None) -> SqliteCacheAdapter:
         """Return a cache of so many results that are kept in this file, too; None for any number."""
@@ -123,6 +125,7 @@ class SqliteJournal:
             self._leave()
             raise
         self._next_seq = self._first_seq = found.last_seq + 1
+        self._backups.open()
         if self._cache is not None:
             try:
                 self._cache.load(await self.read(read_rows))
@@ -219,7 +222,9 @@ class SqliteJournal:
 
     async def back_up(self, path: Path) -> None:
         """Copy everything durable into a new file."""
-        await self._call(self._store.back_up, path)
+        self._require_own_process()
+        if not await self._backups.make(path, partial(self._in_thread, self._store.read)):
+            raise WorkerNotRunningError("The worker stopped before the backup was complete, so there is none")
 
     async def close(self) -> None:
         """Write down what is left and let go of the file.
@@ -229,6 +234,7 @@ class SqliteJournal:
         if self._thread is None:
             return
         self._closing = True
+        await self._backups.stop()
         try:
             await self.catch_up()  # it may fail once
             await self.flush()
@@ -251,6 +257,7 @@ class SqliteJournal:
     def _leave(self) -> None:
         """Forget everything about an earlier time this was open."""
         thread, self._thread = self._thread, None
+        self._backups.forget()
         if thread is not None and self._forks == _forks:
             thread.submit(self._store.close, clean=False)  # unless it is closed already
             thread.shutdown()
@@ -340,7 +347,8 @@ class SqliteJournal:
         """Run what blocks in the thread of the file, which a busy loop shall not keep waiting."""
         turns = ShortTurns()
         try:
-            work = self._loop.run_in_executor(self._thread, _in_short_turns, turns, function, args)
+            thread = self._backups.executor(self._thread)
+            work = self._loop.run_in_executor(thread, _in_short_turns, turns, function, args)
         except BaseException:
             turns.end()
             raise

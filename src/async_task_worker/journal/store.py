@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import chain
-from pathlib import Path
 from typing import Any, Final
 
 from ..exceptions import StorageError
@@ -128,15 +127,6 @@ class Store:
         """Return what *query* makes of the connection."""
         with self._faults():
             return query(self._connection)
-
-    def back_up(self, path: Path) -> None:
-        """Write a copy of everything committed so far into *path*, which must not exist."""
-        try:
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-        except OSError as error:
-            raise StorageError(f"{path}: {error}") from error
-        with self._faults():
-            self._run("VACUUM INTO ?", [str(path)])
 
     def close(self, *, clean: bool) -> None:
         """Close the file; *clean* notes that nothing was running."""

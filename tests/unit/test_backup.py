@@ -1,0 +1,171 @@
+"""Copies of the file of a running worker: whole or not there at all, and nobody waits for them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+import pytest_asyncio
+
+from async_task_worker import AsyncTaskWorker, StorageError, WorkerNotRunningError, task
+from async_task_worker.backends.durable import DurableBackend
+from async_task_worker.journal import backup
+from async_task_worker.journal.place import Place
+from tests.chaos.disk import Disk, Fault
+from tests.support.tasks import echo
+
+
+@task("make_text")
+async def make_text(length: int) -> str:
+    return "x" * length
+
+
+class Steps:
+    """Stops each copy after its first step, where it does what it is asked to, until it may go on."""
+
+    def __init__(self) -> None:
+        self.reached = threading.Event()
+        self.may_go_on = threading.Event()
+
+    def connect(self, path: Path) -> sqlite3.Connection:
+        steps = self
+
+        class Connection(sqlite3.Connection):
+            def backup(self, target: sqlite3.Connection, **options: Any) -> None:
+                between: Callable[[int, int, int], None] = options.pop("progress")
+
+                def progress(*state: int) -> None:
+                    steps.reached.set()
+                    between(*state)
+                    while not steps.may_go_on.wait(0.001):
+                        between(*state)
+
+                super().backup(target, progress=progress, **options)
+
+        return sqlite3.connect(path, timeout=0, isolation_level=None, factory=Connection)
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> Iterator[Steps]:
+    monkeypatch.setattr(backup, "PAGES", 1)
+    made = Steps()
+    yield made
+    made.may_go_on.set()
+
+
+@pytest_asyncio.fixture
+async def worker(folder: Path, steps: Steps) -> AsyncIterator[AsyncTaskWorker]:
+    """A worker on a file of many pages."""
+    place = Place(folder / "tasks.db", survives_power_cuts=False)
+    async with AsyncTaskWorker(backend=DurableBackend(place, steps.connect)) as worker:
+        await worker.get_task_future(await worker.add_task(make_text, 100_000, task_id="before"))
+        yield worker
+        steps.may_go_on.set()
+
+
+def begun(worker: AsyncTaskWorker, path: Path) -> asyncio.Task[None]:
+    return asyncio.ensure_future(worker.backup(path))
+
+
+async def reached(steps: Steps) -> None:
+    await asyncio.get_running_loop().run_in_executor(None, steps.reached.wait)
+
+
+def files_in(folder: Path) -> set[str]:
+    return {name for name in os.listdir(folder) if not name.startswith("tasks.db")}
+
+
+async def ids_in(path: Path) -> set[str]:
+    async with AsyncTaskWorker(backend=f"sqlite:///{path}?check=yes&durability=process") as copy:
+        return {info.id for info in (await copy.search_tasks()).tasks}
+
+
+async def test_tasks_are_acknowledged_run_and_found_while_a_backup_is_made(
+    worker: AsyncTaskWorker, steps: Steps, folder: Path
+) -> None:
+    copying = begun(worker, folder / "copy.db")
+    await reached(steps)
+    for number in range(3):
+        task_id = await worker.add_task(echo, number, task_id=f"meanwhile {number}")
+        assert await worker.get_task_future(task_id) == number
+    assert len((await worker.search_tasks()).tasks) == 4
+    assert not copying.done()
+    assert "copy.db" not in files_in(folder)
+    steps.may_go_on.set()
+    await copying
+    assert files_in(folder) == {"copy.db"}
+    assert (folder / "copy.db").stat().st_mode & 0o777 == 0o600
+    assert await ids_in(folder / "copy.db") == {"before", "meanwhile 0", "meanwhile 1", "meanwhile 2"}
+
+
+async def test_a_backup_that_is_called_off_leaves_nothing(
+    worker: AsyncTaskWorker, steps: Steps, folder: Path
+) -> None:
+    copying = begun(worker, folder / "copy.db")
+    await reached(steps)
+    copying.cancel()
+    await asyncio.sleep(0)
+    steps.may_go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await copying
+    assert not files_in(folder)
+    await worker.backup(folder / "next.db")
+    assert await ids_in(folder / "next.db") == {"before"}
+
+
+async def test_a_stop_gives_a_backup_up(worker: AsyncTaskWorker, steps: Steps, folder: Path) -> None:
+    copying = [begun(worker, folder / f"copy {number}.db") for number in range(2)]
+    await reached(steps)
+    stop = asyncio.ensure_future(worker.stop())
+    await stop  # although the copy would not end by itself
+    for outcome in await asyncio.gather(*copying, return_exceptions=True):
+        assert isinstance(outcome, WorkerNotRunningError)
+    assert not files_in(folder)
+
+
+async def test_a_backup_overwrites_no_file_that_appears_while_it_is_made(
+    worker: AsyncTaskWorker, steps: Steps, folder: Path
+) -> None:
+    copying = begun(worker, folder / "copy.db")
+    await reached(steps)
+    (folder / "copy.db").write_text("somebody's")
+    steps.may_go_on.set()
+    with pytest.raises(StorageError, match=r"copy\.db exists already"):
+        await copying
+    assert (folder / "copy.db").read_text() == "somebody's"
+    assert files_in(folder) == {"copy.db"}
+
+
+async def test_two_backups_are_made_one_after_the_other(worker: AsyncTaskWorker, steps: Steps, folder: Path) -> None:
+    steps.may_go_on.set()
+    await asyncio.gather(*(worker.backup(folder / f"copy {number}.db") for number in range(2)))
+    for number in range(2):
+        assert await ids_in(folder / f"copy {number}.db") == {"before"}
+
+
+async def test_a_backup_where_no_file_can_be_is_an_error_that_names_it(worker: AsyncTaskWorker, folder: Path) -> None:
+    with pytest.raises(StorageError, match=r"missing/copy\.db"):
+        await worker.backup(folder / "missing" / "copy.db")
+
+
+async def test_a_backup_that_cannot_be_written_leaves_nothing_and_the_worker_goes_on(folder: Path) -> None:
+    disk = Disk()
+    place = Place(folder / "tasks.db")
+    async with AsyncTaskWorker(backend=DurableBackend(place, disk.connect)) as worker:
+        await worker.add_task(echo, 1, task_id="before")
+        await worker.drain()
+        await worker._backend._journal.flush()  # type: ignore[attr-defined]
+        disk.break_down(Fault("write", 1, apsw.FullError, times=1))
+        with pytest.raises(StorageError, match=r"copy\.db"):
+            await worker.backup(folder / "copy.db")
+        assert not files_in(folder)
+        disk.heal()
+        await worker.backup(folder / "copy.db")
+    assert await ids_in(folder / "copy.db") == {"before"}
