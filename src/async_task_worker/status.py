@@ -163,7 +163,8 @@ class TaskInfo:
         name: The task type its function is registered under, else the function's name.
         status: One of the five of :class:`TaskStatus`; compares equal to its text.
         phase: What happens within the status, or None: "cancelling"; "coalesced" while it waits
-            for the result of a task that does the same.
+            for the result of a task that does the same; "recovered" if its process died while it ran;
+            "unregistered" while a stored task waits for its function to be registered.
         created_at: When it was added (aware, UTC), like the other two.
         started_at: When its function was started last, or None.
         completed_at: When it ended, in whichever way, or None.

@@ -608,6 +608,14 @@ class AsyncTaskWorker:
         self._require_own_loop()
         await self._backend.backup(Path(path))
 
+    @property
+    def unregistered_tasks(self) -> dict[str, int]:
+        """How many stored tasks wait for a function that is not registered in this process, by its name.
+
+        They are pending, in the phase ``"unregistered"``, and run as soon as it is registered.
+        """
+        return self._backend.unregistered_tasks()
+
     def storage_error(self) -> StorageError | None:
         """Return why tasks cannot be stored, or None; on a running durable worker, look whether its file is there.
 

@@ -9,7 +9,8 @@ import httpx
 import pytest
 from fastapi import Depends, FastAPI, HTTPException, Request
 
-from async_task_worker import AsyncTaskWorker, create_task_worker_router
+from async_task_worker import AsyncTaskWorker, create_task_worker_router, task
+from async_task_worker.registry import _REGISTRY
 from async_task_worker.web import Limits
 from async_task_worker.web.problems import CODES
 from tests.conftest import MakeWorker
@@ -311,3 +312,21 @@ async def test_anything_with_a_workers_methods_is_served(worker: AsyncTaskWorker
 
     client = await serve(Wrapped())
     assert (await submit(client, "echo", params={"value": 1}, wait=1))["result"] == 1
+
+
+async def gone() -> None:
+    """Do nothing."""
+
+
+async def test_protected_health_tells_how_many_tasks_wait_for_a_function(folder: Path, serve: ServeWorker) -> None:
+    url = f"sqlite:///{folder}/tasks.db?durability=process"
+    function = task("soon gone")(gone)
+    async with AsyncTaskWorker(backend=url, max_workers=1) as worker:
+        await worker.add_task(wait_at, "gate")
+        await worker.add_task(function)
+        await worker.stop(timeout=0)
+    del _REGISTRY._entries["soon gone"]
+    async with AsyncTaskWorker(backend=url) as worker:
+        client = await serve(worker, protect_health=True)
+        assert (await client.get("/health")).json()["details"]["unregistered_tasks"] == {"soon gone": 1}
+        await worker.stop(timeout=0)

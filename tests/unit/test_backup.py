@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -79,7 +78,7 @@ async def reached(steps: Steps) -> None:
 
 
 def files_in(folder: Path) -> set[str]:
-    return {name for name in os.listdir(folder) if not name.startswith("tasks.db")}
+    return {file.name for file in folder.iterdir() if not file.name.startswith("tasks.db")}
 
 
 async def ids_in(path: Path) -> set[str]:
@@ -105,9 +104,7 @@ async def test_tasks_are_acknowledged_run_and_found_while_a_backup_is_made(
     assert await ids_in(folder / "copy.db") == {"before", "meanwhile 0", "meanwhile 1", "meanwhile 2"}
 
 
-async def test_a_backup_that_is_called_off_leaves_nothing(
-    worker: AsyncTaskWorker, steps: Steps, folder: Path
-) -> None:
+async def test_a_backup_that_is_called_off_leaves_nothing(worker: AsyncTaskWorker, steps: Steps, folder: Path) -> None:
     copying = begun(worker, folder / "copy.db")
     await reached(steps)
     copying.cancel()

@@ -524,12 +524,41 @@ async def test_tasks_without_a_function_wait_until_it_is_registered(
     function = _REGISTRY._entries.pop("add").func
     tasks.open_all_gates()
     second = await opened()
-    assert "'add' (3)" in caplog.text
+    assert "3 tasks wait for functions that are not registered: 'add' (3)" in caplog.text
     assert caplog.text.count("not registered") == 1
+    assert second.unregistered_tasks == {"add": 3}
+    assert await second.cancel_task(gone := ids.pop())
+    assert second.get_task_info(gone).phase is None  # type: ignore[union-attr]
+    assert second.unregistered_tasks == {"add": 2}
     await settled()
-    assert [second.get_task_info(task_id).status for task_id in ids] == [TaskStatus.PENDING] * 3  # type: ignore[union-attr]
+    found = [second.get_task_info(task_id) for task_id in ids]
+    assert [(info.status, info.phase) for info in found if info] == [(TaskStatus.PENDING, "unregistered")] * 2
+    assert [info.phase for info in (await second.search_tasks(task_type="add", status="pending")).tasks] == [
+        "unregistered"
+    ] * 2
+    revisions = [info.revision for info in found if info]
     register_task("add", function)
-    assert await second.wait_for_tasks(ids) == [1, 2, 3]
+    await asyncio.sleep(0)
+    assert second.unregistered_tasks == {}
+    found = [second.get_task_info(task_id) for task_id in ids]
+    assert all(info and info.phase is None for info in found)
+    assert all(info and info.revision > before for info, before in zip(found, revisions, strict=True))
+    assert await second.wait_for_tasks(ids) == [1, 2]
+
+
+async def test_a_recovered_task_is_recovered_still_when_its_function_is_registered(opened: Open, path: Path) -> None:
+    first = await opened()
+    task_id = await first.add_task(wait_at, "gate")
+    await first.stop(timeout=0)
+    died_while_running(path, task_id)
+    function = _REGISTRY._entries.pop("wait_at").func
+    second = await opened()
+    assert (await info_of(second, task_id)).phase == "unregistered"
+    phases: list[object] = []
+    second.events.listen(lambda event: phases.append(event.task.phase))
+    register_task("wait_at", function)
+    await running(second, task_id)
+    assert phases[0] == "recovered"
 
 
 async def test_a_name_now_bound_to_another_function_is_that_one(opened: Open) -> None:

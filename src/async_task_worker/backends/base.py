@@ -65,6 +65,10 @@ class Backend(Protocol):
         """Return why tasks cannot be stored at this moment; None if nothing is known to be wrong."""
         ...
 
+    def unregistered_tasks(self) -> dict[str, int]:
+        """Return how many tasks wait for a function that is not registered, by its name."""
+        ...
+
     def attach(self, runtime: Runtime) -> None:
         """Take what the worker provides. Called once, before anything else."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from functools import partial
 from operator import attrgetter
@@ -29,7 +28,6 @@ from ..journal.connection import Connect, connect
 from ..journal.place import Place, place_of
 from ..journal.sqlite import SqliteJournal
 from ..journal.waking import Waking, without_collections
-from ..loops import call_from_any_thread
 from ..outcome import GIVEN_BACK, Outcome, completed, failed
 from ..pool import WorkerPool
 from ..queue import TaskQueue
@@ -39,7 +37,6 @@ from ..registry import (
     function_of,
     is_idempotent,
     registered_function,
-    watch_registrations,
 )
 from ..request import requested
 from ..room import Room
@@ -50,6 +47,7 @@ from ..ticket import Ticket
 from .base import Requested, Runtime
 from .coalescing import Coalescing
 from .local import LocalBackend
+from .unregistered import Unregistered
 
 logger = logging.getLogger(__name__)
 
@@ -83,8 +81,6 @@ class DurableBackend(LocalBackend):
         self._cancelling: set[object] = set()  # calls of cancel() that are under way
         self._cautious = False
         self._stopping = 0  # calls of stop() that wait for running tasks
-        self._unregistered: dict[str, list[TaskRecord]] = {}
-        self._unwatch: Callable[[], None] | None = None
         self._door = asyncio.Lock()  # opening and closing the file take turns
         self._door_of: asyncio.AbstractEventLoop | None = None  # a lock serves one event loop
         self._closing: set[asyncio.Task[None]] = set()  # after tasks that stopped the worker and went on
@@ -97,6 +93,10 @@ class DurableBackend(LocalBackend):
     def storage_error(self) -> StorageError | None:
         """Return an error if the file was deleted or replaced; None if it is there, or is not open."""
         return self._journal.loss() if self._journal.is_open else None
+
+    def unregistered_tasks(self) -> dict[str, int]:
+        """Return how many tasks wait for a function that is not registered, by its name."""
+        return self._unregistered.counts()
 
     def attach(self, runtime: Runtime) -> None:
         """Take what the worker provides."""
@@ -112,6 +112,7 @@ class DurableBackend(LocalBackend):
             waits=runtime.waits,
         )
         self._coalescing = Coalescing(self._ledger, self._queue, self._pool, self._ledger.enlist)
+        self._unregistered = Unregistered(self._place.path, runtime.ledger, self._adopt)
         self._journal = SqliteJournal(self._place, *self._ledger.keeping, self._connector)
         self._room = None
         if runtime.max_queue_size is not None:
@@ -291,7 +292,7 @@ class DurableBackend(LocalBackend):
         self._arriving.clear()
         self._cancelling.clear()
         self._closing.clear()
-        self._forget_unregistered()
+        self._unregistered.forget()
         found = await self._journal.open()
         self._pool.bury()  # before there are other records of the same tasks
         self._pool.close()
@@ -324,7 +325,7 @@ class DurableBackend(LocalBackend):
         if unregistered:
             records = [record for record in records if record.func is not None]
         self._queue.fill(records)
-        self._report_unregistered(unregistered)
+        self._unregistered.hold(unregistered)
 
     async def _resume(self, **progress: Any) -> Any:
         """Run a task from an earlier life of the worker: find its arguments and its function."""
@@ -374,47 +375,23 @@ class DurableBackend(LocalBackend):
                     raise
                 await asyncio.sleep(_PATIENCE)
 
-    def _report_unregistered(self, records: list[TaskRecord]) -> None:
-        for record in records:
-            self._unregistered.setdefault(record.function.name, []).append(record)
-        if records:
-            counted = Counter(record.function.name for record in records)
-            logger.warning(
-                "%s: tasks wait for functions that are not registered: %s",
-                self._place.path,
-                ", ".join(f"{name!r} ({count})" for name, count in counted.items()),
-            )
-            loop = asyncio.get_running_loop()
-            self._unwatch = watch_registrations(lambda name: self._heard_of(loop, name))
-            for name in filter(registered_function, counted):  # while the rest was read
-                self._adopt(name)
-
-    def _heard_of(self, loop: asyncio.AbstractEventLoop, name: str) -> None:
-        if name in self._unregistered:
-            call_from_any_thread(loop, self._adopt, name)
-
-    def _adopt(self, name: str) -> None:
-        """Queue the tasks whose function is registered by now."""
+    def _adopt(self, name: str, records: list[TaskRecord]) -> None:
+        """Queue tasks whose function is registered by now."""
         entry = find_registration(name)
-        for record in self._unregistered.pop(name, ()):
-            if record.status is PENDING and entry is not None:
-                once = entry.function.idempotent and not record.function.idempotent
-                record.function = entry.function.named(name, idempotent=False) if once else entry.function
-                record.func = self._resume
-                self._queue.put(record)
+        if entry is None:
+            return
+        for record in records:
+            once = entry.function.idempotent and not record.function.idempotent
+            record.function = entry.function.named(name, idempotent=False) if once else entry.function
+            record.func = self._resume
+            self._queue.put(record)
         self._pool.wake()
-
-    def _forget_unregistered(self) -> None:
-        self._unregistered.clear()
-        if self._unwatch is not None:
-            self._unwatch()
-            self._unwatch = None
 
     async def _close_if_idle(self) -> None:
         """Let go of the file, unless a task that stopped the worker goes on: its end is to be written, too."""
         async with self._door:
             if self._journal.is_open and not (self._pool.is_open or self._pool.running):
-                self._forget_unregistered()
+                self._unregistered.forget()
                 await self._see_callers_off()
                 await self._journal.close()
 

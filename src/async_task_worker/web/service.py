@@ -101,6 +101,9 @@ class Service:
             "is_running": self._worker.is_running,
             "max_queue_size": getattr(self._worker, "max_queue_size", None),
             "storage_error": None if (error := self._storage_error()) is None else text(str(error)),
+            "unregistered_tasks": {
+                text(name): count for name, count in getattr(self._worker, "unregistered_tasks", {}).items()
+            },
             "has_cache": bool(getattr(self._worker, "has_cache", False)),
             "server_exits": self.server_exit.is_near,
         }
