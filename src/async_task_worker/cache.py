@@ -17,6 +17,7 @@ from async_cache.keys import KeyFunction, escaped, func_name_of
 from .cache_exceptions import as_worker_errors
 from .functions import TaskCallable
 from .record import TaskRecord
+from .registry import key_function_of
 from .signatures import PROGRESS_PARAMETER
 
 MAX_SERIALIZED_SIZE = 10 * 1024 * 1024
@@ -74,6 +75,7 @@ class AsyncCacheAdapter:
             max_size=max_size,
             skip_parameters=[PROGRESS_PARAMETER],
         )
+        self.key_fn: KeyFunction | None = None  # of the one worker it belongs to
         self._users: WeakSet[object] = WeakSet()
 
     @property
@@ -149,7 +151,9 @@ class AsyncCacheAdapter:
                 finds the other's unless *cache_key_fn* says so.
             args: Its positional arguments.
             kwargs: Its keyword arguments.
-            cache_key_fn: Makes the key; None for the default one.
+            cache_key_fn: Makes the key; None for what tasks of the function go by: the
+                ``cache_key_fn`` of its task type, else that of the worker if that has made this
+                cache, else the default key.
             task_id: From a hit on, this id stands for the result.
             metadata: For *cache_key_fn*.
 
@@ -278,6 +282,8 @@ class AsyncCacheAdapter:
     ) -> tuple[str | None, str | None]:
         """Return the key of a call, if it has one, and the entry id of the task, if there is one."""
         entry_id = None if task_id is None else self.generate_entry_id(func, task_id)
+        if key_fn is None and not isinstance(func, str):
+            key_fn = key_function_of(func) or self.key_fn
         key = self._cache.key_for(
             func, tuple(args), kwargs or {}, key_fn=key_fn, entry_id=entry_id, metadata=metadata or {}
         )

@@ -12,16 +12,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .arguments import checked_metadata
 from .backends import Backend
-from .functions import TaskCallable
+from .functions import CacheKeyFunction, TaskCallable
 from .outcome import Outcome
 from .record import TaskRecord
+from .registry import key_function_of
 from .ticket import Access, Ticket
 
 if TYPE_CHECKING:
     from .cache import AsyncCacheAdapter
-
-CacheKeyFunction = Callable[[dict[str, Any]], str]
-"""Makes a cache key from the context of a call."""
 
 CLEANUP_INTERVAL: Final = 900.0
 """Seconds between two sweeps of stale mappings unless told otherwise."""
@@ -59,13 +57,14 @@ class Caching:
         cleanup_interval: Seconds between sweeps; 0 for none, None for the default.
         timeout: Seconds the cache may take of one task, in all, and to invalidate a result.
         coalesce: Whether tasks of the same key under way at the same time are run once.
+        key_fn: Makes the keys where neither the call nor its task type says how; None for the default one.
         clock: Tells monotonic time in seconds, where no adapter is given.
 
     Raises:
         TypeError: *adapter* is no cache adapter.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the worker's options, by keyword
         self,
         *,
         enabled: bool,
@@ -75,6 +74,7 @@ class Caching:
         cleanup_interval: float | None,
         timeout: float,
         coalesce: bool,
+        key_fn: CacheKeyFunction | None,
         clock: Callable[[], float],
     ) -> None:
         self._enabled = enabled
@@ -83,6 +83,7 @@ class Caching:
         self._cleanup_interval = cleanup_interval
         self._timeout = timeout
         self._coalesce = coalesce
+        self._key_fn = key_fn
         self._clock = clock
         self._cache: AsyncCacheAdapter | None = None
         self._access: Access
@@ -111,7 +112,7 @@ class Caching:
             record: The task.
             use: What it says itself about being cached; None for nothing.
             ttl: Seconds its result is to live; None for the default.
-            key_fn: Makes its key; None for the default one.
+            key_fn: Makes its key; None for that of its task type, else that of the worker, else the default one.
 
         Raises:
             InvalidCacheKeyError: Keys are validated, and this one is none to be used.
@@ -121,6 +122,7 @@ class Caching:
         cache = access.cache
         if not (self._for_all and cache.is_active if use is None else use and not cache.is_paused):
             return None
+        key_fn = key_fn or record.function.cache_key_fn or self._key_fn
         func = record.func
         entry_id = adapter.entry_id_of(record)
         key = cache.key_for(
@@ -145,6 +147,7 @@ class Caching:
         if self._cache is None:
             return False
         cache = self._access.cache
+        key_fn = key_fn or key_function_of(func) or self._key_fn
         key = cache.key_for(func, args, kwargs, key_fn=key_fn, metadata=metadata)
         return key is not None and await cache.delete(key, timeout=self._timeout)
 
@@ -188,6 +191,7 @@ class Caching:
                 cleanup_interval=CLEANUP_INTERVAL if self._cleanup_interval is None else self._cleanup_interval,
                 adapter=MemoryCacheAdapter(self._max_size, clock=self._clock) if adapter is None else adapter,
             )
+            cache.key_fn = self._key_fn
         store = cache._cache  # noqa: SLF001 - the documents show it to everybody
         flights: Flights[Outcome] | None = Flights(store.count_coalesced) if self._coalesce else None
         self._cache = cache

@@ -12,6 +12,9 @@ from .signatures import BY_POSITION, PROGRESS_PARAMETER, UNKNOWN_DEFAULT, UNLIMI
 
 TaskCallable = Callable[..., Coroutine[Any, Any, Any]]
 
+CacheKeyFunction = Callable[[dict[str, Any]], str]
+"""Makes a cache key from the context of a call."""
+
 
 class TaskFunction:
     """How a task function may be called, worked out once per function.
@@ -26,14 +29,24 @@ class TaskFunction:
         progress_index: Where ``progress_callback`` stands among the positional parameters
             (past them all if it is keyword-only), or -1 if the function does not name it.
         idempotent: Whether a task of it may run again after it was cut off.
+        cache_key_fn: Makes the cache keys of its tasks; None for the default one.
         entry_head: How the ids of its cached results begin; None until it has any.
     """
 
-    __slots__ = ("_signature", "entry_head", "idempotent", "most", "name", "progress_index", "required")
+    __slots__ = (
+        *("_signature", "cache_key_fn", "entry_head", "idempotent", "most", "name", "progress_index", "required"),
+    )
 
-    def __init__(self, function: TaskCallable, task_type: str | None = None, idempotent: bool = True) -> None:
+    def __init__(
+        self,
+        function: TaskCallable,
+        task_type: str | None = None,
+        idempotent: bool = True,
+        cache_key_fn: CacheKeyFunction | None = None,
+    ) -> None:
         self.name = task_type or _own_name(function)
         self.idempotent = idempotent
+        self.cache_key_fn = cache_key_fn
         self.entry_head: str | None = None
         self._signature = _bare_signature(function)
         self.progress_index = progress_index(function)

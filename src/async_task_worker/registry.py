@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
 from types import MethodType
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from .exceptions import NotRegisteredError
-from .functions import TaskCallable, TaskFunction
+from .functions import CacheKeyFunction, TaskCallable, TaskFunction
 from .signatures import innermost
 
 logger = logging.getLogger(__name__)
@@ -66,12 +66,19 @@ class TaskRegistry:
         self._methods: dict[int, TaskFunction] = {}  # others, by the id() of the function behind them
         self._references: dict[tuple[int, bool], object] = {}  # what tells when they live no more
 
-    def register(self, task_type: str, function: TaskCallable, expose: bool = True, idempotent: bool = True) -> None:
+    def register(
+        self,
+        task_type: str,
+        function: TaskCallable,
+        expose: bool = True,
+        idempotent: bool = True,
+        cache_key_fn: CacheKeyFunction | None = None,
+    ) -> None:
         """Make *function* the one for *task_type*; a later one replaces an earlier one, with its options."""
-        _require_options(task_type, expose, idempotent)
+        _require_options(task_type, expose, idempotent, cache_key_fn)
         _require_coroutine_function(function)
         before = self._entries.get(task_type)
-        entry = Registration(function, TaskFunction(function, task_type, idempotent), expose)
+        entry = Registration(function, TaskFunction(function, task_type, idempotent, cache_key_fn), expose)
         self._entries[task_type] = entry
         names = self._names.setdefault(_key(function), [])
         if task_type not in names:
@@ -145,6 +152,7 @@ class TaskRegistry:
         known = TaskFunction(function)
         if isinstance(function, MethodType) and (behind := self.known.get(id(function.__func__))) is not None:
             known = known.named(behind.name, behind.idempotent)  # it may have been registered in its class
+            known.cache_key_fn = behind.cache_key_fn
         self._remember(function, known)
         return known
 
@@ -219,7 +227,9 @@ def _described(function: object) -> str:
     return _label(_source(function))
 
 
-def _require_options(task_type: object, expose: object, idempotent: object) -> None:
+def _require_options(task_type: object, expose: object, idempotent: object, cache_key_fn: object) -> None:
+    if cache_key_fn is not None and not callable(cache_key_fn):
+        raise TypeError(f"cache_key_fn must be a function of the call's context, not {cache_key_fn!r}")
     for name, switch in (("expose", expose), ("idempotent", idempotent)):
         if not isinstance(switch, bool):
             raise TypeError(f"{name} must be True or False, not {switch!r}")
@@ -261,7 +271,9 @@ _REGISTRY = TaskRegistry()
 """The registry of this process, which the functions below and every worker share."""
 
 
-def task(task_type: str, *, expose: bool = True, idempotent: bool = True) -> Callable[[F], F]:
+def task(
+    task_type: str, *, expose: bool = True, idempotent: bool = True, cache_key_fn: CacheKeyFunction | None = None
+) -> Callable[[F], F]:
     """Register the decorated coroutine function under *task_type* and return it unchanged.
 
     A later function of the same name replaces an earlier one, which logs a warning unless it is
@@ -275,6 +287,8 @@ def task(task_type: str, *, expose: bool = True, idempotent: bool = True) -> Cal
         expose: Whether other programs may have it run, as over HTTP. This one always can.
         idempotent: Whether a durable task may run again after its process died, or its worker
             stopped, while it ran. If not, it ends failed then.
+        cache_key_fn: Makes the cache keys of its tasks, however they are added, unless a call has
+            one of its own. None for that of the worker.
 
     Raises:
         TypeError: *task_type* is not a string, an option is not a bool, or the function is not a
@@ -283,7 +297,7 @@ def task(task_type: str, *, expose: bool = True, idempotent: bool = True) -> Cal
     """
 
     def register(function: F) -> F:
-        _REGISTRY.register(task_type, function, expose, idempotent)
+        _REGISTRY.register(task_type, function, expose, idempotent, cache_key_fn)
         return function
 
     if callable(task_type):
@@ -291,7 +305,14 @@ def task(task_type: str, *, expose: bool = True, idempotent: bool = True) -> Cal
     return register
 
 
-def register_task(task_type: str, task_func: TaskCallable, *, expose: bool = True, idempotent: bool = True) -> None:
+def register_task(
+    task_type: str,
+    task_func: TaskCallable,
+    *,
+    expose: bool = True,
+    idempotent: bool = True,
+    cache_key_fn: CacheKeyFunction | None = None,
+) -> None:
     """Register *task_func* under *task_type*; a later one replaces an earlier one. See :func:`task`.
 
     Args:
@@ -300,13 +321,22 @@ def register_task(task_type: str, task_func: TaskCallable, *, expose: bool = Tru
         expose: Whether other programs may have it run, as over HTTP.
         idempotent: Whether a durable task may run again after its process died, or its worker
             stopped, while it ran.
+        cache_key_fn: Makes the cache keys of its tasks, unless a call has one of its own.
 
     Raises:
         TypeError: *task_type* is not a string, an option is not a bool, or the function is not a
             coroutine function.
         ValueError: *task_type* is empty.
     """
-    _REGISTRY.register(task_type, task_func, expose, idempotent)
+    _REGISTRY.register(task_type, task_func, expose, idempotent, cache_key_fn)
+
+
+def key_function_of(function: object) -> CacheKeyFunction | None:
+    """Return what the tasks of *function* have their cache keys made by; None if it says nothing of that."""
+    try:
+        return _REGISTRY.function_of(cast("TaskCallable", function)).cache_key_fn
+    except TypeError:  # it is not a task function
+        return None
 
 
 def get_task_function(task_type: str) -> TaskCallable | None:

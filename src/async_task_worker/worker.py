@@ -25,7 +25,7 @@ from .arguments import (
     checked_switch,
 )
 from .backends import Backend, Runtime, open_backend
-from .caching import CacheKeyFunction, Caching, storage_of
+from .caching import Caching, storage_of
 from .clock import SYSTEM_CLOCK, Clock
 from .events import EventBus
 from .exceptions import (
@@ -37,7 +37,7 @@ from .exceptions import (
     WrongEventLoopError,
 )
 from .executor import TaskExecutor, current_record, in_task
-from .functions import TaskCallable
+from .functions import CacheKeyFunction, TaskCallable
 from .futures import TaskFuture, TaskFutures, failed_because, failure
 from .idleness import Idleness
 from .ledger import Ledger
@@ -77,6 +77,8 @@ class AsyncTaskWorker:
         cache_cleanup_interval: Seconds between sweeps of stale cache mappings; 0 for none, None
             for 900. An ``AsyncCacheAdapter`` goes by its own, unless this is 0.
         cleanup_interval: The same; *cache_cleanup_interval* wins.
+        cache_key_fn: Makes the cache keys of all tasks, those added over HTTP included, for which
+            neither the call nor ``@task`` has one. None for the default key.
         coalesce: Whether tasks that are cached under one key are run once if they are under way
             at the same time: the others wait for the first one's result.
         max_queue_size: How many tasks may wait for a slot; None for any number.
@@ -110,6 +112,7 @@ class AsyncTaskWorker:
         cache_timeout: float = 0.2,
         cache_cleanup_interval: float | None = None,
         cleanup_interval: float | None = None,
+        cache_key_fn: CacheKeyFunction | None = None,
         coalesce: bool = True,
         max_queue_size: int | None = None,
         on_full: Literal["wait", "error"] = "wait",
@@ -150,6 +153,7 @@ class AsyncTaskWorker:
             cleanup_interval=interval if cache_interval is None else cache_interval,
             timeout=checked_seconds("cache_timeout", cache_timeout),
             coalesce=checked_switch("coalesce", coalesce),
+            key_fn=checked_cache_options(None, None, cache_key_fn).key_fn,
             clock=clock.monotonic,
         )
         self._asks_cache = self._caching.exists  # False while only a task of use_cache=True would

@@ -19,7 +19,15 @@ from async_cache import (
     extract_key_component,
 )
 from async_cache import key_component as named_component
-from async_task_worker import AsyncCacheAdapter, AsyncTaskWorker, DuplicateTaskError, TaskInfo, TaskStatus, task
+from async_task_worker import (
+    AsyncCacheAdapter,
+    AsyncTaskWorker,
+    DuplicateTaskError,
+    TaskInfo,
+    TaskStatus,
+    register_task,
+    task,
+)
 from tests.conformance.watching import ended, heard_from, info_of, status_of, time_passes, told
 from tests.conftest import MakeWorker
 from tests.support.adapters import DictCache, JsonCache
@@ -598,6 +606,69 @@ async def test_the_default_key_can_be_a_component(make_worker: MakeWorker, adapt
     assert (await done(worker, priced, month="May", currency="EUR", **red)).from_cache
     assert not (await done(worker, priced, "May")).from_cache
     assert await worker.invalidate_cache(priced, "May", "EUR", **blue)
+
+
+def keyed_by(word: str) -> Any:
+    return compose_key_functions(lambda context: word, extract_key_component("metadata.tenant"), default_key)
+
+
+@task("own key", cache_key_fn=keyed_by("of the task"))
+async def with_own_key(value: int) -> int:
+    return value
+
+
+async def test_the_call_then_the_task_then_the_worker_says_how_keys_are_made(
+    make_worker: MakeWorker, adapter: Any
+) -> None:
+    worker = await make_worker(cache_enabled=True, cache_adapter=adapter, cache_key_fn=keyed_by("of the worker"))
+    await done(worker, with_own_key, 1, cache_key_fn=keyed_by("of the call"))
+    await done(worker, with_own_key, 2)
+    await done(worker, echo, 3)
+    if not isinstance(adapter, AsyncCacheAdapter):
+        assert await worker.cache.get(echo, (3,), None) == (True, 3)
+    assert await worker.cache.get(with_own_key, (), {"value": 2}) == (True, 2)
+    assert await worker.cache.get(with_own_key, (1,), None) == (False, None)
+    assert [key.partition(":")[0] for key in worker.cache.task_key_map.values()] == [
+        "of the call", "of the task", "of the worker",
+    ]  # fmt: skip
+    assert await worker.invalidate_cache(with_own_key, 2)
+    assert await worker.invalidate_cache(echo, 3)
+    assert not await worker.invalidate_cache(with_own_key, 1)
+    assert await worker.invalidate_cache(with_own_key, 1, cache_key_fn=keyed_by("of the call"))
+
+
+async def test_tenants_are_kept_apart_while_their_tasks_run_too(make_worker: MakeWorker) -> None:
+    worker = await make_worker(cache_enabled=True, cache_key_fn=keyed_by("tenants"))
+    ids = [await worker.add_task(wait_at, "gate", 1, metadata={"tenant": name}) for name in ("red", "blue", "red")]
+    await settled()
+    assert [info_of(worker, task_id).phase for task_id in ids] == [None, None, "coalesced"]
+    open_gate("gate")
+    await worker.wait_for_tasks(ids)
+    assert [info_of(worker, task_id).from_cache for task_id in ids] == [False, False, True]
+
+
+async def test_a_name_of_a_function_has_its_own_key_function(make_worker: MakeWorker) -> None:
+    register_task("another name of echo", echo, cache_key_fn=keyed_by("of the name"))
+    worker = await make_worker(cache_enabled=True)
+    await ended(worker, await worker.submit("another name of echo", [1]))
+    assert not (await done(worker, echo, 1)).from_cache
+    keys = list(worker.cache.task_key_map.values())
+    assert [key.startswith("of the name:") for key in keys] == [True, False]
+
+
+@pytest.mark.parametrize(
+    "register",
+    [
+        lambda odd: task("odd", cache_key_fn=odd)(echo),
+        lambda odd: register_task("odd", echo, cache_key_fn=odd),
+        lambda odd: AsyncTaskWorker(cache_key_fn=odd),
+    ],
+    ids=["task", "register_task", "worker"],
+)
+@pytest.mark.usefixtures("backend")
+def test_what_is_no_key_function_is_refused(register: Callable[[Any], object]) -> None:
+    with pytest.raises(TypeError, match="cache_key_fn must be a function"):
+        register("key")
 
 
 async def test_metadata_is_no_part_of_the_key_unless_a_key_function_says_so(make_worker: MakeWorker) -> None:

@@ -9,6 +9,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from async_cache import compose_key_functions, default_key, extract_key_component
 from async_task_worker import AsyncTaskWorker, create_task_worker_router
 from tests.conftest import MakeWorker
 from tests.http.conftest import ServeWorker
@@ -240,3 +241,17 @@ async def test_fifty_at_once_with_one_id_are_one_task(worker: AsyncTaskWorker, c
     answers = await asyncio.gather(*(client.post("/tasks", json=body) for _ in range(50)))
     assert sorted(answer.status_code for answer in answers) == [201] + [409] * 49
     assert len(worker.get_all_tasks()) == 1
+
+
+async def test_tenants_of_submitted_tasks_are_kept_apart_in_the_cache(
+    make_worker: MakeWorker, serve: ServeWorker
+) -> None:
+    """A submission cannot bring a key function: that of the worker sees its metadata."""
+    by_tenant = compose_key_functions(extract_key_component("metadata.tenant"), default_key)
+    client = await serve(await make_worker(cache_enabled=True, cache_key_fn=by_tenant))
+    from_cache = []
+    for tenant in ("red", "blue", "red"):
+        body = {"task_type": "echo", "params": {"value": 1}, "metadata": {"tenant": tenant}}
+        place = (await client.post("/tasks", json=body)).headers["location"]
+        from_cache.append((await client.get(place, params={"wait": 5})).json()["from_cache"])
+    assert from_cache == [False, False, True]

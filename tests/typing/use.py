@@ -63,6 +63,7 @@ async def construction() -> None:
         retention=timedelta(hours=1),
         max_history=None,
         cache_timeout=0.5,
+        cache_key_fn=lambda context: str(context["metadata"]),
         coalesce=False,
         backend="memory://",
     )

@@ -64,6 +64,7 @@ CONSTRUCTOR = {
     "cache_max_size": 1000,
     "cache_adapter": None,
     "cache_timeout": 0.2,
+    "cache_key_fn": None,
     "coalesce": True,
     "cache_cleanup_interval": None,
     "cleanup_interval": None,
