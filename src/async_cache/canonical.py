@@ -10,6 +10,7 @@ from typing import Any, Final
 from msgpack import Packer, Timestamp  # type: ignore[import-untyped]
 
 from .exceptions import UnencodableError, described
+from .generics import origin_of
 from .instances import can_be_taken_apart, taken_apart
 from .names import held_by, identity_of, is_class, name_of
 from .values import MARK, TAKE, refuse_unless
@@ -134,7 +135,8 @@ def _form_of_other(value: Any, kind: type) -> list[Any]:
     if is_class(value):
         return _form_of_object(value)
     mark, tag, *parts = taken_apart(value)
-    return [mark, tag, identity_of(kind), *_forms(parts)]
+    named = origin_of(kind) if tag.startswith("pg:") else kind  # a parametrised model has no name of its own
+    return [mark, tag, identity_of(named), *_forms(parts)]
 
 
 def is_opaque(kind: type) -> bool:

@@ -16,12 +16,14 @@ from collections.abc import Callable, Iterable, Mapping
 from enum import Enum, EnumMeta, Flag
 from functools import cached_property
 from types import GetSetDescriptorType, MemberDescriptorType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 from .arrays import BUILD_ARRAY, taker_of_arrays
 from .exceptions import UnencodableError
+from .generics import origin_of, parameters_of, parametrised
 from .names import find_loaded, held_by, home_of, is_class, name_of
-from .values import BUILD, MARK, TAKE, Build, Take, exactly, refuse_unless
+from .pydantic_values import BUILD_PYDANTIC, is_content, state_name, taker_of_pydantic
+from .values import ALIAS, BUILD, MARK, TAKE, Build, Take, exactly, refuse_unless
 
 _new: Callable[[Any], Any] = object.__new__
 _read = object.__getattribute__
@@ -44,7 +46,7 @@ class Sort(NamedTuple):
 
 TAKERS: Final = dict(TAKE)
 """By type: how a value is taken apart, as far as it is known yet."""
-BUILDERS: Final = BUILD | BUILD_ARRAY
+BUILDERS: Final = BUILD | BUILD_ARRAY | BUILD_PYDANTIC
 """By tag: how a value is put together again, as far as it is known yet."""
 _bearers: Final[dict[str, tuple[type, str]]] = {}  # by name: the class that was learned under it, and its tag
 
@@ -52,13 +54,13 @@ _bearers: Final[dict[str, tuple[type, str]]] = {}  # by name: the class that was
 def taken_apart(value: object) -> list[Any]:
     """Return *value* as a list of marker, tag and parts; UnencodableError if it would not come back as it was."""
     kind = type(value)
-    take = TAKERS.get(kind) or taker_of_arrays(kind) or _learned(kind)
+    take = TAKERS.get(kind) or taker_of_arrays(kind) or taker_of_pydantic(kind) or _learned(kind)
     return take(value)
 
 
 def can_be_taken_apart(kind: type) -> bool:
     """Whether instances of *kind* are written at all; one that holds something else may be refused all the same."""
-    if kind in TAKERS or taker_of_arrays(kind) is not None:
+    if kind in TAKERS or taker_of_arrays(kind) is not None or taker_of_pydantic(kind) is not None:
         return True
     try:
         _maker_for(kind)
@@ -83,6 +85,9 @@ def _learned_by(tag: str) -> Build:
     kind = find_loaded(name)
     if not is_class(kind) or name_of(kind) != name:  # there may be endless other paths to it
         raise LookupError(f"no class is loaded by the name of {name!r}")
+    if tag.startswith("pg:"):
+        BUILDERS[tag] = _builder_of_parametrised(kind, name, tag)
+        return BUILDERS[tag]
     _learned(kind)
     if tag not in BUILDERS:
         raise TypeError(f"{name} has other fields")
@@ -99,6 +104,8 @@ def _learned(kind: type) -> Take:
     """Note how instances of *kind* are written and read: bounded by the code that is loaded."""
     make = _maker_for(kind)
     name = name_of(kind)
+    if name is None and (origin := origin_of(kind)) is not None:
+        return _learned_parametrised(kind, origin, make)
     refuse_unless(name is not None, kind, "its module and name do not lead back to it")
     home, last = home_of(str(name))
     sort, fields, values_of, build = make(kind, home, last)
@@ -109,12 +116,15 @@ def _learned(kind: type) -> Take:
             raise UnencodableError(kind, "its module and name do not lead back to it")
         return [MARK, tag, *values_of(value)]
 
+    taker: Take = take
+    if sort == "dc" and _takes_extra(kind):
+        taker = _with_extra(kind, tag, tuple(fields), take)
     replaced, its_tag = _bearers.get(str(name), (kind, tag))
     TAKERS.pop(replaced, None)
     BUILDERS.pop(its_tag, None)
     _bearers[str(name)] = kind, tag
-    TAKERS[kind], BUILDERS[tag] = take, build
-    return take
+    TAKERS[kind], BUILDERS[tag] = taker, build
+    return taker
 
 
 def _maker_for(kind: type) -> Callable[[Any, Home, str], Sort]:
@@ -128,6 +138,8 @@ def _maker_for(kind: type) -> Callable[[Any, Home, str], Sort]:
         return _dataclass
     if _is_model(kind):
         return _model
+    if state_name(kind) is not None:
+        return _of_one_attribute
     raise UnencodableError(kind)
 
 
@@ -167,7 +179,7 @@ def _named_tuple(kind: type, home: Home, last: str) -> Sort:
     length = len(fields) + _HEAD
 
     def take(value: Any) -> Iterable[Any]:
-        complete = _tuple.__len__(value) + _HEAD == length and not getattr(value, "__dict__", None)
+        complete = _tuple.__len__(value) + _HEAD == length and getattr(value, "__dict__", {}).keys() <= ALIAS
         refuse_unless(complete, kind, "its fields are not all there is to it")
         values: Iterable[Any] = _tuple.__iter__(value)
         return values
@@ -226,6 +238,37 @@ def _builder_of_dataclasses(
     return build
 
 
+def _takes_extra(kind: Any) -> bool:
+    """Whether this is a dataclass of pydantic's whose instances may have attributes beside their fields."""
+    config = held_by(kind, "__pydantic_config__")
+    return type(config) is dict and config.get("extra") == "allow" and kind.__dictoffset__ != 0
+
+
+def _with_extra(kind: Any, tag: str, fields: tuple[str, ...], take_fields: Take) -> Take:
+    """Return how an instance is written that may have more attributes: those are a dict in front of its fields."""
+    its_tag = f"dx{tag[2:]}"
+
+    def take(value: Any) -> list[Any]:
+        state = _read(value, "__dict__")
+        extra = {name: part for name, part in state.items() if name not in fields and name not in ALIAS}
+        if not extra or any(type(held_by(kind, name)) is cached_property for name in extra):
+            return take_fields(value)
+        refuse_unless(state.keys() >= set(fields), kind, "its fields are not all there is to it")
+        return [MARK, its_tag, extra, *[state[field] for field in fields]]
+
+    def build(items: list[Any]) -> Any:
+        _, _, extra, *values = items
+        names = exactly(dict, extra).keys()
+        if not all(type(name) is str and held_by(kind, name) is None for name in names):
+            raise TypeError(f"{kind} does not take {names}")
+        instance = BUILDERS[tag]([MARK, tag, *values])
+        _read(instance, "__dict__").update(extra)
+        return instance
+
+    BUILDERS[its_tag] = build
+    return take
+
+
 def _plain_object(kind: type, has_dict: bool) -> bool:
     """Whether instances consist of a ``__dict__`` and slots, with no builtin type's content below."""
     try:
@@ -242,7 +285,7 @@ def _has_slots_beside(kind: type, fields: tuple[str, ...]) -> bool:
 
 def _holds_just(state: dict[str, Any], names: tuple[str, ...], kind: type) -> bool:
     """Return whether *state* holds these names and beside them only what is computed from them again."""
-    extra = state.keys() - set(names)
+    extra = state.keys() - set(names) - ALIAS
     return state.keys() >= set(names) and all(type(held_by(kind, name)) is cached_property for name in extra)
 
 
@@ -294,6 +337,65 @@ def _builder_of_models(kind: Any, fields: tuple[str, ...], home: Home, last: str
         return model
 
     return build
+
+
+def _learned_parametrised(kind: type, origin: type, make: Callable[[Any, Home, str], Sort]) -> Take:
+    """Note how a model such as ``Page[int]`` is written: as the class it was made from, and its parameters."""
+    name, told = name_of(origin), parameters_of(kind)
+    refuse_unless(name is not None, origin, "its module and name do not lead back to it")
+    home, last = home_of(str(name))
+    _, fields, values_of, _ = make(kind, {"": kind}, "")
+    tag = f"pg:{name}({','.join(fields)})"
+
+    def take(value: Any) -> list[Any]:
+        if home.get(last) is not origin:
+            raise UnencodableError(kind, "its module and name do not lead back to it")
+        return [MARK, tag, told, *values_of(value)]
+
+    TAKERS[kind] = take
+    return take
+
+
+def _builder_of_parametrised(origin: type, name: str, tag: str) -> Build:
+    home, last = home_of(name)
+
+    def build(items: list[Any]) -> Any:
+        if home.get(last) is not origin:
+            return _built_anew(items)
+        _, _, told, *state = items
+        kind = parametrised(origin, told)
+        _, fields, _, build_model = _model(kind, {"": kind}, "")
+        if tag != f"pg:{name}({','.join(fields)})":
+            raise TypeError(f"{kind} has other fields")
+        return build_model([MARK, tag, *state])
+
+    return build
+
+
+# Pydantic's URLs and secrets, and classes derived from them.
+
+
+def _of_one_attribute(kind: Any, home: Home, last: str) -> Sort:
+    sort, attribute = cast("tuple[str, str]", state_name(kind))
+    plain = not held_by(kind, "__del__") and not _has_slots_beside(kind, ()) and _plain_object(kind, has_dict=True)
+    refuse_unless(plain, kind, f"its {attribute} is not all there is to it")
+
+    def take(value: Any) -> Iterable[Any]:
+        state = _read(value, "__dict__")
+        refuse_unless(_holds_just(state, (attribute,), kind), kind, f"its {attribute} is not all there is to it")
+        return (state[attribute],)
+
+    def build(items: list[Any]) -> Any:
+        if home.get(last) is not kind:
+            return _built_anew(items)
+        _, _, part = items
+        if not is_content(sort, part):
+            raise TypeError(f"{kind} is not made of {type(part)}")
+        instance = _new(kind)
+        _read(instance, "__dict__")[attribute] = part
+        return instance
+
+    return Sort(sort, (attribute,), take, build)
 
 
 def _setter(kind: type, name: str) -> Callable[[object, object], None]:

@@ -15,6 +15,7 @@ from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from pathlib import Path, PosixPath, PurePath, PurePosixPath, PureWindowsPath, WindowsPath
 from types import EllipsisType, SimpleNamespace
 from typing import Any, Final, TypeVar
@@ -39,7 +40,22 @@ Clock = TypeVar("Clock", datetime, time)
 _List: type[list[Any]] = list
 _Dict: type[dict[Any, Any]] = dict
 _PATHS: Final = {cls.__name__: cls for cls in (PosixPath, WindowsPath, PurePosixPath, PureWindowsPath)}
-_FACTORIES: Final = {cls.__name__: cls for cls in (bool, bytes, dict, float, int, list, set, str, tuple)}
+_ADDRESSES: Final = {
+    cls.__name__: cls
+    for cls in (IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network)
+}  # fmt: skip
+_FACTORIES: Final[dict[str, type]] = {
+    cls.__name__: cls
+    for cls in (
+        *(bool, bytearray, bytes, complex, dict, float, frozenset, int, list, set, str, tuple),
+        *(Counter, OrderedDict, deque),
+    )
+}
+
+
+ALIAS: Final = frozenset({"__orig_class__"})
+"""What ``typing`` leaves on an instance made through an alias, as ``Page[int](...)``. It is not written:
+the instance equals one that was made without."""
 
 
 def exactly(kind: type[T], part: object) -> T:
@@ -57,6 +73,10 @@ def refuse_unless(faithful: object, kind: type, detail: str) -> None:
     """Raise UnencodableError for a value of type *kind* unless it will come back as it is."""
     if not faithful:
         raise UnencodableError(kind, detail)
+
+
+ZONES: Final[set[type]] = {timezone, ZoneInfo}
+"""Classes of time zones that may be part of a time. Pydantic's is added when it is met first."""
 
 
 def _taker_of_times(tag: str) -> Take:
@@ -81,7 +101,7 @@ def _builder_of_times(kind: type[Clock]) -> Build:
         if len(items) == 3:  # noqa: PLR2004 - marker, tag, text
             return naive
         _, _, _, fold, zone = items
-        if zone is not None and type(zone) not in {timezone, ZoneInfo}:
+        if zone is not None and type(zone) not in ZONES:
             raise TypeError(f"expected a time zone, got {type(zone).__name__}")
         return naive.replace(fold=exactly(int, fold), tzinfo=zone)
 
@@ -132,6 +152,30 @@ def _build_path(items: list[Any]) -> PurePath:
     return _PATHS[kind](exactly(str, text))
 
 
+def _take_address(value: Any) -> list[Any]:
+    kind, text = type(value), str(value)
+    refuse_unless(kind(text) == value, kind, "its text stands for another address")
+    return [MARK, "ip", kind.__name__, text]
+
+
+def _build_address(items: list[Any]) -> Any:
+    _, _, kind, text = items
+    return _ADDRESSES[kind](exactly(str, text))
+
+
+def _take_pattern(value: re.Pattern[Any]) -> list[Any]:
+    plain = type(value.pattern) in {str, bytes} and not value.flags & re.DEBUG
+    refuse_unless(plain, re.Pattern, "it was made of no plain text, or is to be debugged")
+    return [MARK, "re", value.pattern, value.flags]
+
+
+def _build_pattern(items: list[Any]) -> re.Pattern[Any]:
+    _, _, pattern, flags = items
+    if type(pattern) not in {str, bytes} or exactly(int, flags) & re.DEBUG:
+        raise TypeError("not a pattern")
+    return re.compile(pattern, flags)
+
+
 def _take_uuid(value: UUID) -> list[Any]:
     return [MARK, "id", value.hex, None if value.is_safe is SafeUUID.unknown else value.is_safe.value]
 
@@ -156,7 +200,7 @@ def _build_defaultdict(items: list[Any]) -> defaultdict[Any, Any]:
 
 
 def _take_counter(value: Counter[Any]) -> list[Any]:
-    refuse_unless(not vars(value), Counter, "it has attributes beside its items")
+    refuse_unless(vars(value).keys() <= ALIAS, Counter, "it has attributes beside its items")
     return [MARK, "co", dict(value)]
 
 
@@ -168,7 +212,7 @@ def _build_counter(items: list[Any]) -> Counter[Any]:
 
 
 def _take_ordered(value: OrderedDict[Any, Any]) -> list[Any]:
-    refuse_unless(not vars(value), OrderedDict, "it has attributes beside its items")
+    refuse_unless(vars(value).keys() <= ALIAS, OrderedDict, "it has attributes beside its items")
     return [MARK, "od", *(part for pair in value.items() for part in pair)]
 
 
@@ -223,6 +267,8 @@ TAKE: Final[dict[type, Take]] = {
     ZoneInfo: _take_zone,
     UUID: _take_uuid,
     **dict.fromkeys(_PATHS.values(), _take_path),
+    **dict.fromkeys(_ADDRESSES.values(), _take_address),
+    re.Pattern: _take_pattern,
     OrderedDict: _take_ordered,
     defaultdict: _take_defaultdict,
     Counter: _take_counter,
@@ -252,6 +298,8 @@ BUILD: Final[dict[str, Build]] = {
     "zi": _build_zone,
     "id": _build_uuid,
     "pa": _build_path,
+    "ip": _build_address,
+    "re": _build_pattern,
     "od": lambda items: OrderedDict(zip(items[2::2], items[3::2], strict=True)),
     "dd": _build_defaultdict,
     "co": _build_counter,

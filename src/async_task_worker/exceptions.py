@@ -83,6 +83,13 @@ class NotStorableError(TaskWorkerError, TypeError):
         "A durable task's arguments are written down, and these would not come back. Pass plain data or a dataclass."
     )
 
+    parameter: str | None
+    """The parameter whose argument cannot be written; None if it is something else, or all of them together."""
+
+    def __init__(self, detail: str | None = None, *, task_id: str | None = None, parameter: str | None = None) -> None:
+        super().__init__(detail, task_id=task_id)
+        self.parameter = parameter
+
 
 class StorageError(TaskWorkerError, OSError):
     __doc__ = "The file of the tasks could not be used, and is left as it was. Fix the cause and try again."

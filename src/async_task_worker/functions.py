@@ -68,6 +68,15 @@ class TaskFunction:
         """Whether a call like this leaves ``progress_callback`` to be filled in."""
         return len(args) <= self.progress_index and PROGRESS_PARAMETER not in (kwargs or ())
 
+    def parameter_at(self, index: int) -> str:
+        """Return the name of the parameter that a positional argument goes to."""
+        parameters = [] if self._signature is None else list(self._signature.parameters.values())
+        named = [parameter.name for parameter in parameters if parameter.kind in BY_POSITION]
+        if index < len(named):
+            return named[index]
+        rest = (parameter.name for parameter in parameters if parameter.kind is inspect.Parameter.VAR_POSITIONAL)
+        return f"{next(rest, 'args')}[{index - len(named)}]"
+
     def _bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         if self._signature is None:
             return

@@ -85,7 +85,7 @@ HOUSE: Final = House(
         ("async_cache.codec",),
         ("async_cache.canonical",),
         ("async_cache.instances",),
-        ("async_cache.arrays",),
+        ("async_cache.arrays", "async_cache.generics", "async_cache.pydantic_values"),
         ("async_cache.names", "async_cache.values"),
         # its nouns
         ("async_cache.entry_ids", "async_cache.flight", "async_cache.statistics", "async_cache.sweeper"),

@@ -1,6 +1,7 @@
 """What the codec promises: a value comes back as it was, or is refused; bytes of others are data or corrupt."""
 
 import collections
+import contextlib
 import copy
 import dataclasses
 import datetime as dt
@@ -10,9 +11,11 @@ import fractions
 import functools
 import gc
 import io
+import ipaddress
 import math
 import pathlib
 import pickle
+import re
 import sys
 import threading
 import time
@@ -130,6 +133,19 @@ class Choosy(enum.Flag):
     @classmethod
     def _missing_(cls, value: object) -> object:
         return super()._missing_(value)
+
+
+T = typing.TypeVar("T")
+
+
+@dataclasses.dataclass
+class Sheet(typing.Generic[T]):
+    items: list[T]
+
+
+def debugged(pattern: str) -> re.Pattern[str]:
+    with contextlib.redirect_stdout(io.StringIO()):
+        return re.compile(pattern, re.DEBUG)
 
 
 class Text(str):
@@ -309,6 +325,10 @@ FAITHFUL: dict[str, list[object]] = {
     "Path": [pathlib.Path("/a/b"), pathlib.Path(), pathlib.Path("a\udcff")],
     "PurePosixPath": [pathlib.PurePosixPath("//a/../b")],
     "PureWindowsPath": [pathlib.PureWindowsPath("c:/x"), pathlib.PureWindowsPath("//host/share/x")],
+    "IPv4Address": [ipaddress.IPv4Address("1.2.3.4"), ipaddress.IPv4Interface("1.2.3.4/24")],
+    "IPv6Address": [ipaddress.IPv6Address("fe80::1%eth0"), ipaddress.IPv6Interface("2001:db8::1/32")],
+    "network": [ipaddress.IPv4Network("1.2.3.0/24"), ipaddress.IPv6Network("2001:db8::/32")],
+    "Pattern": [re.compile("(?i)a+", re.VERBOSE), re.compile(b"\xff", re.ASCII)],
     "Enum": [Color.RED, Color.BLUE, Color.CRIMSON],
     "IntEnum": [Level.LOW],
     "StrEnum": [Word.YES],
@@ -317,6 +337,7 @@ FAITHFUL: dict[str, list[object]] = {
     "NamedTuple": [Pair(1, (2,)), Pair(1, [Pair(2, None)])],
     "namedtuple": [OldPair(1, 2)],
     "dataclass": [Point(1), Point(1, [Point(2, (3,))]), Colored(1), Computed(3), Guarded(5)],
+    "made through an alias": [Sheet[int]([1]), collections.Counter[str]("ab"), collections.OrderedDict[str, int](a=1)],
     "dataclass, frozen, slots": [Frozen(1), {Frozen(1, (2,)): Frozen(3)}, {Frozen(1)}],
     "OrderedDict": [collections.OrderedDict(b=1, a=(2,)), collections.OrderedDict({(1,): 2})],
     "defaultdict": [collections.defaultdict(list, {"a": [1]}), collections.defaultdict(None)],
@@ -355,6 +376,7 @@ REFUSED: dict[str, Callable[[], object]] = {
     "dataclass, a field with a setter": Shadowed,
     "dataclass that is an exception": lambda: Failure("x"),
     "dataclass with __del__": lambda: Finalized("x"),
+    "Pattern, to be debugged": lambda: debugged("x"),
     "Counter with attributes": counter_with_more,
     "Flag combined in a way of its own": lambda: Choosy.ONE | Choosy.TWO,
     "defaultdict, own factory": lambda: collections.defaultdict(lambda: 0),
@@ -601,3 +623,8 @@ def test_an_error_that_cannot_be_printed_is_corrupt_like_any_other(monkeypatch: 
 
     with pytest.raises(CorruptError, match="Unprintable"):
         codec.decode(data)
+
+
+def test_what_is_made_through_an_alias_equals_what_is_not_and_has_the_same_key() -> None:
+    assert codec.canonical(Sheet[int]([1])) == codec.canonical(Sheet([1]))
+    assert codec.decode(codec.encode(Sheet[int]([1]))) == Sheet([1])

@@ -1,6 +1,9 @@
 """Pydantic models as values."""
 
 import functools
+import subprocess
+import sys
+import typing
 
 import msgpack
 import pytest
@@ -9,6 +12,7 @@ from async_cache.codec import Codec
 from async_cache.exceptions import CorruptError, UnencodableError
 
 pydantic = pytest.importorskip("pydantic")
+pydantic_core = pytest.importorskip("pydantic_core")
 codec = Codec()
 MARK = msgpack.ExtType(42, b"")
 fired: list[str] = []
@@ -117,3 +121,131 @@ def test_a_payload_with_other_fields_is_corrupt(parts: tuple[object, ...]) -> No
     fields, *values = parts
     with pytest.raises(CorruptError):
         codec.decode(typed(f"pm:{name(Model)}({fields})", *values))
+
+
+T = typing.TypeVar("T")
+
+
+class Book(pydantic.BaseModel, typing.Generic[T]):
+    content: T
+
+
+class Choosy(pydantic.BaseModel, typing.Generic[T]):
+    content: T
+
+    @classmethod
+    def __class_getitem__(cls, item: object) -> object:
+        fired.append("asked")
+        return super().__class_getitem__(item)
+
+
+def book_of_lists() -> object:
+    return Book[list[int | None]](content=[1, None])
+
+
+def test_a_generic_model_is_read_in_a_process_that_has_not_made_it_yet() -> None:
+    data = codec.encode(book_of_lists())
+    script = (
+        f"import sys; sys.path[:] = {sys.path!r}\n"
+        f"import {__name__} as here\n"
+        f"again = here.codec.decode({data!r})\n"
+        "print(again == here.book_of_lists(), type(again) is type(here.book_of_lists()))\n"
+        "print(here.codec.canonical(again).hex())"
+    )
+    told = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, check=True).stdout.split()
+    assert told == ["True", "True", codec.canonical(book_of_lists()).hex()]
+
+
+def test_the_parameters_of_generic_models_tell_their_keys_apart() -> None:
+    alike = [Book[int](content=1), Book[int | str](content=1), Book[list[int] | int](content=1), Book(content=1)]
+    assert len({codec.canonical(book) for book in alike}) == len(alike)
+
+
+def test_a_generic_model_that_takes_parameters_in_its_own_way_is_refused() -> None:
+    local = [Choosy[list[int]](content=[1]), Book[typing.Annotated[int, "x"]](content=1)]
+    for model in local:
+        with pytest.raises(UnencodableError):
+            codec.encode(model)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        [],
+        "c",
+        [["c", "os:system"]],
+        [["c", f"{__name__}:nothing"]],
+        [["t", "Any"]],
+        [["t", "no_type_check"]],
+        [["b", ["c", "builtins:int"], ["0"]]],
+        [["p", "builtins:int", ["0"]]],
+        [["?"]],
+        [["0"], ["0"]],
+    ],
+)
+def test_parameters_that_lead_to_no_class_are_corrupt(told: object) -> None:
+    with pytest.raises(CorruptError):
+        codec.decode(typed(f"pg:{name(Book)}(content)", told, None, None, None, 1))
+    with pytest.raises(CorruptError):
+        codec.decode(typed(f"pg:{name(Book)}(other)", [["0"]], None, None, None, 1))
+
+
+def test_a_payload_cannot_have_a_class_asked_for_parameters_in_its_own_way() -> None:
+    fired.clear()
+    with pytest.raises(CorruptError):
+        codec.decode(typed(f"pg:{name(Choosy)}(content)", [["0"]], None, None, None, 1))
+    assert fired == []
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        ("pz", 1),
+        ("pu", b"http://a/", False),
+        ("pu", "no url", False),
+        ("ph", 1, False),
+        ("bs", "1"),
+        ("ne", 1, 2),
+        ("ur:pydantic.networks:AnyUrl(_url)", "http://a/"),
+        ("ur:pydantic.networks:AnyUrl(_url)",),
+        ("se:pydantic.types:SecretStr(other)", "x"),
+        ("ip", "IPv4Address", 1),
+        ("ip", "Path", "/"),
+        ("re", 1, 0),
+        ("re", "a", 128),
+        ("re", "(", 0),
+        ("dx:" + name(Model) + "(x,tags)", {}, 1, []),
+    ],
+)
+def test_garbage_in_place_of_such_values_is_corrupt(parts: tuple[object, ...]) -> None:
+    with pytest.raises(CorruptError):
+        codec.decode(typed(*parts))
+
+
+def test_an_open_dataclass_takes_no_more_than_plain_attributes() -> None:
+    value = pydantic.TypeAdapter(Loose).validate_python({"x": 1, "more": (2,)})
+    assert codec.decode(codec.encode(value)).more == (2,)
+    for extra in ({"twice": 1}, {1: 1}, {"__class__": 1}, "x"):
+        with pytest.raises(CorruptError):
+            codec.decode(typed(f"dx:{name(Loose)}(x)", extra, 1))
+
+
+@pydantic.dataclasses.dataclass(config=pydantic.ConfigDict(extra="allow"))
+class Loose:
+    x: int
+
+    @property
+    def twice(self) -> int:
+        return self.x * 2
+
+
+def test_a_name_with_an_address_comes_back() -> None:
+    value = pydantic.NameEmail("Ann", "ann@example.com")
+    again = codec.decode(codec.encode([value]))[0]
+    assert (type(again), again) == (pydantic.NameEmail, value)
+    assert codec.canonical(again) == codec.canonical(value)
+
+
+def test_a_url_whose_empty_path_is_kept_comes_back_as_it_was() -> None:
+    url = pydantic_core.Url("http://example.com", preserve_empty_path=True)
+    assert str(codec.decode(codec.encode(url))) == "http://example.com"

@@ -9,6 +9,7 @@ from async_cache.exceptions import CorruptError, UnencodableError
 
 from ..exceptions import NotStorableError, TaskFailedError
 from ..failure import class_name, error_text, traceback_text
+from ..functions import TaskFunction
 from ..record import TaskRecord
 from ..status import ErrorDetail, MissingResult
 
@@ -22,11 +23,31 @@ LARGEST: Final = 900_000_000
 Call = tuple[list[Any], dict[str, Any]]
 
 
-def encoded_call(args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> bytes | None:
-    """Return the arguments of a call as bytes, None for none; NotStorableError if they would not come back."""
+def encoded_call(function: TaskFunction, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> bytes | None:
+    """Return the arguments of a call as bytes, None for none.
+
+    Raises:
+        NotStorableError: One of them would not come back. It names its parameter.
+    """
     if not args and kwargs is None:
         return None
-    return _encoded([list(args), kwargs or {}], "an argument")
+    try:
+        return _bytes_of([list(args), kwargs or {}])
+    except (UnencodableError, RecursionError) as error:
+        raise _refusal(function, args, kwargs or {}, error) from None
+
+
+def _refusal(
+    function: TaskFunction, args: tuple[Any, ...], kwargs: dict[str, Any], error: UnencodableError | RecursionError
+) -> NotStorableError:
+    """Return the error that names the parameter whose argument cannot be written, as far as it is a single one."""
+    named = [(function.parameter_at(index), arg) for index, arg in enumerate(args)]
+    for name, value in [*named, *kwargs.items()]:
+        try:
+            _bytes_of(value)
+        except (UnencodableError, RecursionError) as fault:
+            return NotStorableError(f"the argument {name!r} cannot be written down ({fault})", parameter=name)
+    return NotStorableError(f"the arguments cannot be written down ({error})")
 
 
 def decoded_call(data: bytes | None) -> Call:

@@ -55,8 +55,8 @@ def added_row(record: TaskRecord, seq: int, once: bool) -> Row:
     bare = (seq, task_id, name, record.created + record.epoch)
     if record.priority or once or record.metadata or record.timeout is not None:
         options = (record.priority, record.timeout, once, encoded_metadata(record.metadata))
-        return (*bare, encoded_call(args, kwargs), *options)
-    return (*bare, encoded_call(args, kwargs)) if args or kwargs else bare
+        return (*bare, encoded_call(record.function, args, kwargs), *options)
+    return (*bare, encoded_call(record.function, args, kwargs)) if args or kwargs else bare
 
 
 def noted_rows(records: Sequence[TaskRecord]) -> tuple[list[Row], list[Row]]:

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from uuid_utils import uuid4
 
-from ..exceptions import DuplicateTaskError
+from ..exceptions import DuplicateTaskError, NotStorableError
 from .bodies import TaskSubmission, size_of
 from .faults import TOLD, problem_of
 from .given_params import GivenParams
@@ -66,6 +66,8 @@ class Submissions:
             raise Problem("task_id_conflict", f"a task {wanted.task_id!r} is known already") from None
         except TOLD as error:
             raise problem_of(error) from None
+        except NotStorableError as error:
+            raise _not_storable(error) from None
         except (TypeError, ValueError) as error:  # the function may have been registered anew, with other parameters
             raise Problem("invalid_params", str(error)) from None
         return task_id
@@ -86,3 +88,8 @@ class Submissions:
             cache_ttl=wanted.cache_ttl,
             **bounded,
         )
+
+
+def _not_storable(error: NotStorableError) -> Problem:
+    named = [] if error.parameter is None else [{"field": error.parameter, "message": error.args[0]}]
+    return Problem("invalid_params", str(error), errors=named)
