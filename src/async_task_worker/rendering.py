@@ -18,6 +18,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from .failure import class_name
+from .secret_values import HIDDEN, is_secret
 
 _MOST_LEVELS: Final = 64
 _MOST_BITS: Final = 1024
@@ -191,6 +192,8 @@ def _is_model(value: Any) -> bool:
 
 def _base_of(value: Any) -> Any:
     """Return an instance of a subclass as its plain base, or *value* itself."""
+    if is_secret(value):
+        return HIDDEN
     if isinstance(value, tuple) and (fields := getattr(value, "_fields", None)) is not None:
         return dict(zip(fields, value, strict=True))
     if isinstance(value, dict):

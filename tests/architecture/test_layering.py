@@ -67,6 +67,7 @@ HOUSE: Final = House(
         ("async_task_worker.functions", "async_task_worker.tracebacks"),
         ("async_task_worker.cache_exceptions", "async_task_worker.signatures", "async_task_worker.status"),
         ("async_task_worker.rendering",),
+        ("async_task_worker.secret_values",),
         ("async_task_worker.failure",),
         ("async_task_worker.clock", "async_task_worker.exceptions", "async_task_worker.loops"),
         # the cache, a library of its own: everything above may use it, and it knows nothing of that

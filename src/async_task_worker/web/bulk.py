@@ -132,7 +132,7 @@ class Bulk:
             return list(dict.fromkeys(wanted.ids)), False
         selection = wanted.query
         statuses = selection.status or [PENDING, RUNNING]  # of the others there is nothing to cancel
-        hides = bool(self._bodies.redacts and selection.q)
+        hides = bool(selection.q and self._bodies.redacts(selection.task_type))
         search = partial(
             self._worker.search_tasks,
             status=statuses,

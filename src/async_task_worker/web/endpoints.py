@@ -104,7 +104,7 @@ class Endpoints:
         little stops before it takes too long. That is not the end. Only a page without a
         `next_cursor` is the last. From page to page the filters have to stay the same.
         """
-        wanted = filters.q if self._bodies.redacts else None
+        wanted = filters.q if self._bodies.redacts(filters.task_type) else None
         shows = (lambda info: self._bodies.shows(info, wanted)) if wanted else None
         page = await page_of(self._worker, filters, shows, self._limits.searched)
         bodies = await self._bodies.listed(page.tasks)

@@ -11,6 +11,8 @@ from ..exceptions import DuplicateTaskError
 from .rendering import placeholder
 
 NO_LONGER_KEPT: Final = placeholder({}, "no longer kept")
+Secrets = frozenset[str] | None
+"""Texts that are never to be shown; None if it is not known which."""
 
 
 class GivenParams:
@@ -26,13 +28,15 @@ class GivenParams:
         self._left = most_bytes
         self._is_known = is_known
         self._known = known
-        self._given: dict[str, tuple[dict[str, Any], int]] = {}
-        self._coming: dict[str, dict[str, Any]] = {}
+        self._given: dict[str, tuple[dict[str, Any], int, Secrets]] = {}
+        self._coming: dict[str, tuple[dict[str, Any], Secrets]] = {}
         self._held: OrderedDict[str, None] = OrderedDict()  # those that take room, the oldest first
         self._to_look_at: deque[str] = deque()
 
     @contextmanager
-    def coming(self, task_id: str, params: dict[str, Any], size: int) -> Iterator[None]:
+    def coming(
+        self, task_id: str, params: dict[str, Any], size: int, secrets: frozenset[str] = frozenset()
+    ) -> Iterator[None]:
         """Know the params of a task while it is submitted, and keep them if that succeeds.
 
         A task can have begun, even ended, and its events been told, before its submission
@@ -42,6 +46,7 @@ class GivenParams:
             task_id: The id it will have.
             params: What it is submitted with.
             size: About how many bytes they take.
+            secrets: Texts among them that are never to be shown.
 
         Raises:
             DuplicateTaskError: Somebody submits a task of this id at the moment.
@@ -50,16 +55,16 @@ class GivenParams:
             raise DuplicateTaskError(task_id=task_id)
         if task_id in self._given and not self._is_known(task_id):
             self._forget(task_id)
-        self._coming[task_id] = params
+        self._coming[task_id] = params, secrets
         try:
             yield
-            self._keep(task_id, params, size)
+            self._keep(task_id, params, size, secrets)
         finally:
             del self._coming[task_id]
 
-    def _keep(self, task_id: str, params: dict[str, Any], size: int) -> None:
+    def _keep(self, task_id: str, params: dict[str, Any], size: int, secrets: frozenset[str]) -> None:
         self._forget(task_id)
-        self._given[task_id] = params, size
+        self._given[task_id] = params, size, secrets
         self._to_look_at.append(task_id)
         if size:
             self._left -= size
@@ -71,15 +76,20 @@ class GivenParams:
 
     def of(self, task_id: str) -> dict[str, Any] | None:
         """Return the params of a task, a placeholder for them, or None if it did not come this way."""
-        found = self._given.get(task_id)
-        return self._coming.get(task_id) if found is None else found[0]
+        found = self._given.get(task_id) or self._coming.get(task_id)
+        return None if found is None else found[0]
+
+    def secrets_of(self, task_id: str) -> Secrets:
+        """Return the secrets among the params of a task; None if its params are not known, or no longer kept."""
+        found = self._given.get(task_id) or self._coming.get(task_id)
+        return None if found is None else found[-1]
 
     def _let_go(self, task_id: str) -> None:
         found = self._given.get(task_id)
         if found is not None and found[1]:
             self._left += found[1]
             del self._held[task_id]
-            self._given[task_id] = NO_LONGER_KEPT, 0
+            self._given[task_id] = NO_LONGER_KEPT, 0, None if found[2] else frozenset()
 
     def _look_at_some(self) -> None:
         """Look at two tasks for each that comes, so that what is kept of unknown ones stays bounded."""

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
+from functools import partial
 from typing import Any, Final
 
 Redact = Callable[[dict[str, Any]], dict[str, Any]]
@@ -14,7 +15,11 @@ Redact = Callable[[dict[str, Any]], dict[str, Any]]
 REDACTED: Final = "[redacted]"
 
 _SOURCES: Final = ("params", "metadata")
-_QUOTING: Final = ("error", "error_detail", "result", "progress_detail", "phase", *_SOURCES)
+QUOTING: Final = ("error", "error_detail", "result", "progress_detail", "phase", *_SOURCES)
+"""Fields of a task that may quote what is hidden in its params or metadata."""
+
+ERRORS: Final = ("error", "error_detail")
+_SAFE: Final = ("type", "task_type")
 
 
 def redact_names(*names: str) -> Redact:
@@ -34,19 +39,42 @@ def redact_names(*names: str) -> Redact:
 
     def redact(task: dict[str, Any]) -> dict[str, Any]:
         if any(_is_unreadable(task.get(source)) for source in _SOURCES):
-            return {key: REDACTED if key in _QUOTING and value is not None else value for key, value in task.items()}
+            return {key: REDACTED if key in QUOTING and value is not None else value for key, value in task.items()}
         secrets: set[str] = set()
         masked = {key: _masked(task[key], marked, secrets if key in _SOURCES else set()) for key in _present(task)}
-        if secrets:
-            quotes = re.compile("|".join(map(re.escape, sorted(_forms(secrets), key=len, reverse=True))))
-            masked = {key: _cut(value, quotes) for key, value in masked.items()}
-        return {**task, **masked}
+        return cut_out({**task, **masked}, secrets, REDACTED)
 
     return redact
 
 
+def cut_out(task: dict[str, Any], secrets: Iterable[str], stand_in: str) -> dict[str, Any]:
+    """Return a task without these texts, in each form in which something may quote them."""
+    cut = _cutter(secrets, stand_in)
+    return task if cut is None else {**task, **{key: cut(task[key]) for key in _present(task)}}
+
+
+def hide_quotes(task: dict[str, Any], stand_in: str, fields: Iterable[str] = QUOTING) -> dict[str, Any]:
+    """Return a task without what may quote a secret that is not known here (any more)."""
+    return {**task, **{key: _all_hidden(task[key], stand_in) for key in fields if task.get(key) is not None}}
+
+
+def _all_hidden(value: Any, stand_in: str) -> Any:
+    """Return what to show of a value: nothing but the type of an error, or of a task in its metadata."""
+    if not isinstance(value, dict):
+        return stand_in
+    if "$type" in value:
+        return value
+    kept = {name: value[name] for name in _SAFE if name in value}
+    return {**kept, **({"message": stand_in} if "type" in kept else {})} if kept else stand_in
+
+
+def _cutter(secrets: Iterable[str], stand_in: str) -> Callable[[Any], Any] | None:
+    forms = sorted(_forms(secrets), key=len, reverse=True)
+    return partial(_cut, quotes=re.compile("|".join(map(re.escape, forms))), stand_in=stand_in) if forms else None
+
+
 def _present(task: dict[str, Any]) -> list[str]:
-    return [key for key in (*_SOURCES, *_QUOTING[:-2]) if task.get(key) is not None]
+    return [key for key in (*_SOURCES, *QUOTING[:-2]) if task.get(key) is not None]
 
 
 def _is_unreadable(value: Any) -> bool:
@@ -59,7 +87,7 @@ def _masked(value: Any, marked: AbstractSet[str], secrets: set[str]) -> Any:
         shown = {}
         for name, item in value.items():
             if name.casefold() in marked:
-                secrets.update(_texts(item))
+                secrets.update(texts_in(item))
                 shown[name] = REDACTED
             else:
                 shown[name] = _masked(item, marked, secrets)
@@ -67,11 +95,12 @@ def _masked(value: Any, marked: AbstractSet[str], secrets: set[str]) -> Any:
     return [_masked(item, marked, secrets) for item in value] if isinstance(value, list) else value
 
 
-def _texts(value: Any) -> Iterable[str]:
+def texts_in(value: Any) -> Iterable[str]:
+    """Return every text and number in plain data, the names of fields too."""
     if isinstance(value, dict):
         value = [*value, *value.values()]
     if isinstance(value, list):
-        return (found for item in value for found in _texts(item))
+        return (found for item in value for found in texts_in(item))
     return () if value is None or isinstance(value, bool) or value == "" else (str(value),)
 
 
@@ -80,11 +109,11 @@ def _forms(secrets: Iterable[str]) -> set[str]:
     return {form for secret in secrets for form in (secret, repr(secret)[1:-1], json.dumps(secret)[1:-1])}
 
 
-def _cut(value: Any, quotes: re.Pattern[str]) -> Any:
+def _cut(value: Any, quotes: re.Pattern[str], stand_in: str) -> Any:
     if isinstance(value, dict):
-        return {quotes.sub(REDACTED, name): _cut(item, quotes) for name, item in value.items()}
+        return {quotes.sub(stand_in, name): _cut(item, quotes, stand_in) for name, item in value.items()}
     if isinstance(value, list):
-        return [_cut(item, quotes) for item in value]
+        return [_cut(item, quotes, stand_in) for item in value]
     if isinstance(value, str):
-        return quotes.sub(REDACTED, value)
-    return REDACTED if value is not None and quotes.fullmatch(str(value)) else value
+        return quotes.sub(stand_in, value)
+    return stand_in if value is not None and quotes.fullmatch(str(value)) else value

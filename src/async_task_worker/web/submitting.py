@@ -13,7 +13,8 @@ from .given_params import GivenParams
 from .hrefs import RESERVED_IDS
 from .limits import Limits
 from .problems import Problem
-from .task_types import TaskTypes
+from .task_bodies import TaskBodies
+from .task_types import TaskType, TaskTypes
 
 
 class Submitter(Protocol):
@@ -31,13 +32,17 @@ class Submissions:
         worker: What runs them.
         types: What may be submitted.
         given: Where their params are kept.
+        bodies: Knows what of them is not to be shown.
         limits: How large their parts may be.
     """
 
-    def __init__(self, worker: Submitter, types: TaskTypes, given: GivenParams, limits: Limits) -> None:
+    def __init__(
+        self, worker: Submitter, types: TaskTypes, given: GivenParams, bodies: TaskBodies, limits: Limits
+    ) -> None:
         self._worker = worker
         self._types = types
         self._given = given
+        self._bodies = bodies
         self._limits = limits
         self._is_bounded = getattr(worker, "max_queue_size", None) is not None
 
@@ -52,6 +57,12 @@ class Submissions:
             Problem: It cannot be: nothing is left of it then.
         """
         task_type = self._types.get(wanted.task_type)
+        try:
+            return await self._submitted(task_type, wanted, waits)
+        except Problem as problem:
+            raise self._bodies.refused(problem, wanted, task_type.possible_secrets(wanted.params)) from None
+
+    async def _submitted(self, task_type: TaskType, wanted: TaskSubmission, waits: bool) -> str:
         arguments = task_type.checked(wanted.params)
         if wanted.task_id in RESERVED_IDS:
             raise Problem("invalid_request", f"{wanted.task_id!r} cannot be a task's id: it names a path")
@@ -60,7 +71,8 @@ class Submissions:
         params = wanted.params
         task_id = wanted.task_id or str(uuid4())
         try:
-            with self._given.coming(task_id, params, size_of(params) if params else 0):
+            secrets = task_type.secrets(arguments)
+            with self._given.coming(task_id, params, size_of(params) if params else 0, secrets):
                 await self._submit(task_type.name, arguments, task_id, wanted, waits)
         except DuplicateTaskError:
             raise Problem("task_id_conflict", f"a task {wanted.task_id!r} is known already") from None

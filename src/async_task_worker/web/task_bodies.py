@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from ..registry import get_all_task_types
 from ..rendering import clipped, rendered
-from ..status import TaskInfo, document_of
+from ..secret_values import HIDDEN
+from ..status import FAILED, TaskInfo, document_of
+from .bodies import TaskSubmission
 from .given_params import GivenParams
 from .limits import Limits
-from .redaction import Redact
+from .problems import Problem
+from .redaction import ERRORS, QUOTING, Redact, cut_out, hide_quotes
+from .task_types import TaskTypes
 
 _BULKY: Final = ("params", "metadata", "result", "progress_detail")
+_UNPROCESSABLE: Final = 422
 _ALL: Final = 16 << 20
 """Characters a redaction gets to see of a field; what is larger it is told is too large."""
 
@@ -80,20 +86,24 @@ class TaskBodies:
     Args:
         limits: How large the parts may be.
         given: The params of tasks submitted over HTTP.
+        types: Tell which params are secret.
         redact: Sees every body last; None for nobody.
         show_tracebacks: Whether an error's traceback is part of its detail.
     """
 
-    def __init__(self, limits: Limits, given: GivenParams, redact: Redact | None, show_tracebacks: bool) -> None:
+    def __init__(
+        self, limits: Limits, given: GivenParams, types: TaskTypes, redact: Redact | None, show_tracebacks: bool
+    ) -> None:
         self._limits = limits
         self._given = given
+        self._types = types
         self._redact = redact
         self._show_tracebacks = show_tracebacks
 
-    @property
-    def redacts(self) -> bool:
-        """Whether something is kept out of what is shown."""
-        return self._redact is not None
+    def redacts(self, task_type: str | None = None) -> bool:
+        """Whether something may be kept out of what is shown of tasks, or of those of one type."""
+        names = get_all_task_types() if task_type is None else [task_type]
+        return self._redact is not None or any(map(self._types.hides, names))
 
     def full(self, info: TaskInfo) -> dict[str, Any]:
         """Return the body of a task that is shown by itself."""
@@ -105,17 +115,16 @@ class TaskBodies:
 
     async def listed(self, infos: list[TaskInfo]) -> list[dict[str, Any]]:
         """Return the brief bodies of a page, and let others have their turn where that takes long."""
-        bodies = []
+        bodies, redacts = [], self.redacts()
         for info in infos:
             bodies.append(self.brief(info))
-            if self.redacts:  # it sees each whole, results of megabytes too
+            if redacts:  # it sees each whole, results of megabytes too
                 await asyncio.sleep(0)
         return bodies
 
     def shows(self, info: TaskInfo, wanted: str) -> bool:
         """Whether a text occurs in what is shown of a task: a search must not tell what is redacted."""
-        shown = self._shown(info, _ALL)
-        body = shown if self._redact is None else self._redact(shown)
+        body = self._redacted(info, _ALL)
         texts = (body.get("id"), body.get("task_type"), body.get("error"), *(body.get("metadata") or {}).values())
         wanted = wanted.casefold()
         return any(isinstance(found, str) and wanted in found.casefold() for found in texts)
@@ -130,9 +139,9 @@ class TaskBodies:
         return error
 
     def _body(self, info: TaskInfo, limit: int) -> dict[str, Any]:
-        if self._redact is None:
+        if self._redact is None and not self._may_quote_secrets(info):
             return self._shown(info, limit)
-        body = self._redact(self._shown(info, max(limit, _ALL)))
+        body = self._redacted(info, max(limit, _ALL))
         for part in _BULKY:
             if body.get(part) is not None:
                 body[part] = rendered(body[part], limit)
@@ -142,3 +151,68 @@ class TaskBodies:
 
     def _shown(self, info: TaskInfo, limit: int) -> dict[str, Any]:
         return document_of(info, limit, self._given.of(info.id), include_traceback=self._show_tracebacks)
+
+    def refused(self, problem: Problem, wanted: TaskSubmission, secrets: frozenset[str]) -> Problem:
+        """Return the problem of a submission without what is not to be shown of that.
+
+        A redaction is asked what it would show of a task with these params that failed with this text.
+        """
+        if problem.status != _UNPROCESSABLE or (self._redact is None and not secrets):
+            return problem
+
+        detail = None if problem.detail is None else self._hidden(problem.detail, wanted, secrets)
+        members = dict(problem.members)
+        if "errors" in members:
+            members["errors"] = [
+                one | {"message": self._hidden(one["message"], wanted, secrets)} for one in members["errors"]
+            ]
+        return Problem(problem.code, detail, headers=problem.headers, **members)
+
+    def _hidden(self, message: str, wanted: TaskSubmission, secrets: frozenset[str]) -> str:
+        body = cut_out(_failed(wanted, message), secrets, HIDDEN)
+        if self._redact is not None:
+            try:
+                body = self._redact(body)
+            except Exception:  # noqa: BLE001 - it was made for tasks that were taken
+                return HIDDEN
+        return str(body.get("error"))
+
+    def _may_quote_secrets(self, info: TaskInfo) -> bool:
+        secrets = self._given.secrets_of(info.id)
+        return bool(secrets) or (secrets is None and self._types.hides(info.name))
+
+    def _redacted(self, info: TaskInfo, limit: int) -> dict[str, Any]:
+        """Return the body without what is secret by its type, and then as the redaction leaves it."""
+        body = self._shown(info, limit)
+        secrets = self._given.secrets_of(info.id)
+        if secrets:
+            body = cut_out(body, secrets, HIDDEN)
+        elif secrets is None and self._types.hides(info.name):
+            known = self._given.of(info.id) is not None
+            body = hide_quotes(body, HIDDEN, QUOTING if known else ERRORS)
+        return body if self._redact is None else self._redact(body)
+
+
+def _failed(wanted: TaskSubmission, error: str) -> dict[str, Any]:
+    """Return the body of a task that was wanted like this and failed at once."""
+    now = datetime.now(UTC)
+    info = TaskInfo(
+        id=wanted.task_id or "",
+        name=wanted.task_type,
+        status=FAILED,
+        phase=None,
+        created_at=now,
+        started_at=None,
+        completed_at=now,
+        progress=0.0,
+        progress_detail=None,
+        result=None,
+        error=error,
+        error_detail=None,
+        metadata={**(wanted.metadata or {})},
+        priority=wanted.priority,
+        attempt=0,
+        from_cache=False,
+        revision=0,
+    )
+    return document_of(info, _ALL, wanted.params)

@@ -12,10 +12,13 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 
 from ..functions import TaskCallable
-from ..registry import exposed_function, function_of, get_all_task_types
+from ..registry import exposed_function, function_of, get_all_task_types, get_task_function
+from ..secret_values import secret_texts
 from ..signatures import BY_NAME, PROGRESS_PARAMETER, innermost, parameters_by_name
 from .problems import Problem
+from .redaction import texts_in
 from .rendering import encoded, text
+from .secret_params import secret_params
 
 _MOST_SAID: Final = 20
 _JSON_SCALARS: Final = (str, int, float, bool, type(None))
@@ -29,6 +32,7 @@ class TaskType:
         function: The registered function.
         description: The first paragraph of its docstring.
         params_schema: JSON Schema of the object of its params.
+        secret_params: Names of the params whose type hides its value, such as ``SecretStr``, or has a part that does.
     """
 
     def __init__(self, name: str, function: TaskCallable) -> None:
@@ -39,6 +43,7 @@ class TaskType:
         types = _resolved(function, parameters)
         self._called = function_of(function).named(name, idempotent=True)
         self._model = _model(name, parameters, types)
+        self.secret_params = secret_params(function)
         self._is_typed = any(found is not Any for found in types.values())
         self._names = {f"p{index}": parameter.name for index, parameter in enumerate(parameters)}
         self.params_schema = without_references(self._model.model_json_schema())
@@ -57,6 +62,14 @@ class TaskType:
         except TypeError as error:
             raise Problem("invalid_params", str(error)) from None
         return arguments
+
+    def secrets(self, arguments: Mapping[str, Any]) -> frozenset[str]:
+        """Return what the secret ones of these arguments hold."""
+        return secret_texts([arguments.get(name) for name in self.secret_params]) if self.secret_params else frozenset()
+
+    def possible_secrets(self, params: Mapping[str, Any]) -> frozenset[str]:
+        """Return every text in params that may be secret, where they cannot be read as arguments."""
+        return frozenset(found for name in self.secret_params for found in texts_in(params.get(name)))
 
     def body(self) -> dict[str, Any]:
         """Return what is told of the type."""
@@ -101,6 +114,11 @@ class TaskTypes:
         if function is None:
             raise Problem("unknown_task_type", f"no task type {name!r} is offered here")
         return self._type(name, function)
+
+    def hides(self, name: str) -> bool:
+        """Whether tasks of this name have secret params, whether they are offered or not."""
+        function = get_task_function(name)
+        return function is not None and bool(secret_params(function))
 
     def all(self) -> list[TaskType]:
         """Return all types on offer, in the order in which their names were registered first."""

@@ -1,0 +1,70 @@
+"""Which params of a task function are secret by their type: ``SecretStr`` and the like, and what has one inside."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+import weakref
+from typing import Any, Final
+
+from pydantic import BaseModel, Secret, SecretBytes, SecretStr
+
+from ..functions import TaskCallable
+from ..signatures import innermost, parameters_by_name
+
+_SECRET: Final = (Secret, SecretStr, SecretBytes)
+_known: Final[weakref.WeakKeyDictionary[Any, frozenset[str]]] = weakref.WeakKeyDictionary()
+
+
+def secret_params(function: TaskCallable) -> frozenset[str]:
+    """Return the names of a function's params whose type hides its value, or a part of it."""
+    try:
+        known = _known.get(function)
+    except TypeError:  # an object that cannot be referred to weakly
+        return _found(function)
+    if known is None:
+        known = _known[function] = _found(function)
+    return known
+
+
+def _found(function: TaskCallable) -> frozenset[str]:
+    names = getattr(innermost(function), "__globals__", {})
+    return frozenset(
+        parameter.name
+        for parameter in parameters_by_name(function)
+        if parameter.annotation is not parameter.empty and _hides(_resolved(parameter.annotation, names), set())
+    )
+
+
+def _resolved(annotation: Any, names: dict[str, Any]) -> Any:
+    if not isinstance(annotation, str):
+        return annotation
+    stub = type("Stub", (), {"__annotations__": {"it": annotation}})
+    try:
+        return typing.get_type_hints(stub, globalns=names, include_extras=True)["it"]
+    except Exception:  # noqa: BLE001 - any text can be an annotation: to read it may raise anything
+        return Any
+
+
+def _hides(annotation: Any, seen: set[Any]) -> bool:
+    """Whether values of this type are secret, or have a part that is."""
+    parts = list(typing.get_args(annotation))
+    kind = typing.get_origin(annotation) or annotation
+    if isinstance(kind, type) and kind not in seen:
+        if issubclass(kind, _SECRET):
+            return True
+        seen.add(kind)
+        parts += _fields(kind)
+    return any(_hides(part, seen) for part in parts)
+
+
+def _fields(kind: type) -> list[Any]:
+    """Return the types of the fields of a model, dataclass, typed dict or named tuple."""
+    if issubclass(kind, BaseModel):
+        return [field.annotation for field in kind.model_fields.values()]
+    if not (dataclasses.is_dataclass(kind) or typing.is_typeddict(kind) or hasattr(kind, "_fields")):
+        return []
+    try:
+        return list(typing.get_type_hints(kind, include_extras=True).values())
+    except Exception:  # noqa: BLE001 - as above
+        return []

@@ -1,0 +1,229 @@
+"""A secret shows nowhere: one marked value, sent in every way, looked for in everything that comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import httpx
+import pytest
+from pydantic import AfterValidator, BaseModel, Secret, SecretBytes, SecretStr
+
+from async_task_worker import AsyncTaskWorker, task
+from async_task_worker.secret_values import HIDDEN, secret_texts
+from async_task_worker.web import Limits, redact_names
+from async_task_worker.web.secret_params import secret_params
+from tests.http.conftest import ServeWorker
+from tests.http.requests import submit
+from tests.support.backends import Backend
+from tests.support.tasks import open_gate, wait_at
+from tests.support.waiting import finished, settled
+
+MARKED = 'hunter2-ä\n"quoted"'
+FORMS = (MARKED, "hunter2", "quoted")
+
+
+class Login(BaseModel):
+    user: str
+    password: SecretStr
+
+
+@dataclass
+class Keys:
+    main: SecretBytes
+    others: list[SecretStr]
+
+
+def _long(value: SecretStr) -> SecretStr:
+    if len(value.get_secret_value()) < 5:
+        raise ValueError(f"{value.get_secret_value()} is too short")
+    return value
+
+
+async def _use(secret: str, how: str) -> Any:
+    await wait_at("gate")
+    match how:
+        case "error":
+            raise PermissionError(f"{secret!r} was refused: {secret}")
+        case "result":
+            return {"said": f"it is {secret}", secret: [secret]}
+    return SecretStr(secret)
+
+
+@task("secret_str")
+async def secret_str(password: SecretStr, how: str) -> Any:
+    return await _use(password.get_secret_value(), how)
+
+
+@task("secret_bytes")
+async def secret_bytes(password: SecretBytes, how: str) -> Any:
+    return await _use(password.get_secret_value().decode(), how)
+
+
+@task("secret_in_model")
+async def secret_in_model(password: Login, how: str) -> Any:
+    return await _use(password.password.get_secret_value(), how)
+
+
+@task("secret_in_list")
+async def secret_in_list(password: list[SecretStr] | None, how: str) -> Any:
+    return await _use((password or [])[0].get_secret_value(), how)
+
+
+@task("marked_by_name")
+async def marked_by_name(password: str, how: str) -> Any:
+    return await _use(password, how)
+
+
+@task("fussy")
+async def fussy(password: Annotated[SecretStr, AfterValidator(_long)], how: str = "") -> None:
+    """Never runs in these tests."""
+
+
+GIVEN: dict[str, Any] = {
+    "secret_str": MARKED,
+    "secret_bytes": MARKED,
+    "secret_in_model": {"user": "ada", "password": MARKED},
+    "secret_in_list": [MARKED],
+    "marked_by_name": MARKED,
+}
+
+
+async def submit_or_skip(
+    client: httpx.AsyncClient, task_type: str, params: dict[str, Any], wait: int | None = None
+) -> Any:
+    """Submit a task, unless a file cannot hold a secret yet."""
+    probe = await client.post("/tasks", json={"task_type": task_type, "params": params, "task_id": "probe"})
+    if "cannot be written down" in probe.text:
+        pytest.skip("a file does not hold this type of secret")
+    return await submit(client, task_type, params=params, wait=wait)
+
+
+async def everything(client: httpx.AsyncClient, task_id: str, body: dict[str, Any]) -> str:
+    """Ask every endpoint that tells of the task, and send its submission again; return all that was answered."""
+    key = {"Idempotency-Key": f"key-{task_id}"}
+    answers = [
+        *[await client.get(path) for path in ("/tasks", "/tasks/types", "/stats", "/cache", "/health")],
+        *[await client.get(f"/tasks/{task_id}{end}") for end in ("", "/result", "/events")],
+        await client.get("/tasks", params={"q": "password", "limit": 1}),
+        *[await client.post("/tasks", json=body, headers=key) for _ in range(2)],
+        await client.post("/tasks", json=body | {"task_id": task_id}),
+        await client.post("/tasks/batch", json={"tasks": [body, body | {"params": {"password": 5}}]}),
+        await client.post("/tasks/actions", json={"action": "cancel", "query": {"q": "password"}, "dry_run": True}),
+        await client.post(f"/tasks/{task_id}/cancel"),
+        await client.get("/openapi.json"),
+    ]
+    return "".join(f"{answer.headers}{answer.text}" for answer in answers)
+
+
+@pytest.mark.parametrize("how", ["error", "result", "secret"])
+@pytest.mark.parametrize("task_type", GIVEN)
+async def test_a_secret_shows_in_no_answer_and_no_log(
+    worker: AsyncTaskWorker, serve: ServeWorker, caplog: pytest.LogCaptureFixture, task_type: str, how: str
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    redact = redact_names("password") if task_type == "marked_by_name" else None
+    client = await serve(worker, redact=redact, show_tracebacks=True, limits=Limits(stream_lifetime=5))
+    body = {"task_type": task_type, "params": {"password": GIVEN[task_type], "how": how}}
+    shown = [await submit_or_skip(client, task_type, body["params"])]
+    task_id = shown[0]["id"]
+    streams = [asyncio.create_task(client.get(path)) for path in ("/events", f"/tasks/{task_id}/events")]
+    await settled()
+    open_gate("gate")
+    await finished(worker, task_id)
+    events = "".join([(await stream).text for stream in streams])
+    assert events.count(task_id) > 3
+
+    told = f"{shown}{events}{await everything(client, task_id, body)}"
+
+    hidden = "[redacted]" if redact else HIDDEN
+    assert hidden in told
+    lines = "".join(record.getMessage() for record in caplog.records)
+    for form in FORMS:
+        assert form not in told
+        assert form not in lines
+
+
+@pytest.mark.parametrize("params_kept", [0, 1 << 20])
+@pytest.mark.parametrize("how", ["error", "result"])
+async def test_a_secret_that_is_no_longer_known_hides_what_may_quote_it(
+    worker: AsyncTaskWorker, serve: ServeWorker, how: str, params_kept: int
+) -> None:
+    client = await serve(worker, limits=Limits(params_kept=params_kept))
+    open_gate("gate")
+    shown = await submit_or_skip(client, "secret_str", {"password": MARKED, "how": how}, wait=1)
+    assert "hunter2" not in str(shown) + (await client.get(f"/tasks/{shown['id']}/result")).text
+    assert HIDDEN in str(shown)
+    assert shown["metadata"]["task_type"] == "secret_str"
+
+
+async def test_an_error_of_a_task_added_inside_the_program_is_hidden_if_it_may_quote_a_secret(
+    worker: AsyncTaskWorker, serve: ServeWorker, backend: Backend
+) -> None:
+    if backend.durable:
+        pytest.skip("a secret may not be storable")
+    client = await serve(worker)
+    open_gate("gate")
+    task_id = await worker.add_task(secret_str, SecretStr(MARKED), "error")
+    await finished(worker, task_id)
+    shown = (await client.get(f"/tasks/{task_id}")).json()
+    assert (shown["error"], shown["error_detail"]["type"]) == (HIDDEN, "PermissionError")
+    for guess in ("hunter2", "hunterX"):
+        assert (await client.get("/tasks", params={"q": guess})).json()["tasks"] == []
+
+
+async def test_a_right_guess_of_a_secret_param_finds_no_more_than_a_wrong_one(
+    worker: AsyncTaskWorker, serve: ServeWorker
+) -> None:
+    client = await serve(worker, limits=Limits(searched=2))
+    open_gate("gate")
+    for number in range(5):
+        params = {"password": MARKED, "how": "error"}
+        await (
+            submit(client, "secret_str", params=params, wait=1)
+            if number
+            else submit_or_skip(client, "secret_str", params, 1)
+        )
+
+    async def pages(guess: str) -> list[int]:
+        sizes, cursor = [], None
+        while True:
+            params = {"q": guess} | ({} if cursor is None else {"cursor": cursor})
+            body = (await client.get("/tasks", params=params)).json()
+            sizes.append(body["count"])
+            cursor = body["next_cursor"]
+            if cursor is None:
+                return sizes
+
+    assert await pages("hunter2") == await pages("hunterX") == [0, 0, 0]
+    assert sum(await pages("was refused")) == 6
+
+
+@pytest.mark.parametrize(
+    ("task_type", "params"),
+    [
+        ("fussy", {"password": "abc!"}),
+        ("secret_in_model", {"password": {"user": ["abc!"], "password": "abc!"}, "how": "x"}),
+        ("marked_by_name", {"password": "abc!", "how": 1}),
+    ],
+)
+async def test_a_refusal_does_not_quote_a_secret(
+    worker: AsyncTaskWorker, serve: ServeWorker, task_type: str, params: dict[str, Any]
+) -> None:
+    client = await serve(worker, redact=redact_names("password") if task_type == "marked_by_name" else None)
+    one = await client.post("/tasks", json={"task_type": task_type, "params": params})
+    many = await client.post("/tasks/batch", json={"tasks": [{"task_type": task_type, "params": params}]})
+    assert (one.status_code, many.json()["results"][0]["status"]) == (422, 422)
+    assert "abc!" not in one.text + many.text
+
+
+def test_the_types_of_params_tell_which_are_secret() -> None:
+    async def plain(a: int, b: str = "", c: Any = None, *, d: dict[str, list[int]] | None = None) -> None: ...
+
+    async def secret(a: int, b: Keys, c: Secret[int], d: list[tuple[Login, int]], **more: SecretStr) -> None: ...
+
+    assert secret_params(plain) == frozenset()
+    assert secret_params(secret) >= {"b", "c", "d"}
+    assert secret_texts([Keys(SecretBytes(b"1"), [SecretStr("2")]), {"x": Secret(3)}, "4"]) == {"1", "2", "3"}
