@@ -100,7 +100,12 @@ class AsyncCache(Entries):
 
     @property
     def cleanup_interval(self) -> float:
-        """Seconds between two sweeps; 0 for none. A change counts from the moment it is made."""
+        """Seconds between two sweeps; 0 for none. A change counts from the moment it is made.
+
+        Raises:
+            TypeError: It was set to what is not a number.
+            ValueError: It was set to a negative number or NaN.
+        """
         return self._sweeper.interval
 
     @cleanup_interval.setter
@@ -236,6 +241,11 @@ class AsyncCache(Entries):
             key: Any text.
             compute: Does the work.
             ttl: As for :meth:`set`.
+
+        Raises:
+            TypeError: *ttl* is not a number.
+            ValueError: *ttl* is NaN.
+            Exception: Whatever *compute* raises.
         """
         checked_ttl(ttl)
         if not self.is_active:

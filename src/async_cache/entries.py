@@ -48,7 +48,12 @@ class Entries:
 
     @property
     def default_ttl(self) -> float | None:
-        """Seconds an entry lives whose ttl is None; None for ever."""
+        """Seconds an entry lives whose ttl is None; None for ever.
+
+        Raises:
+            TypeError: It was set to what is not a number.
+            ValueError: It was set to NaN.
+        """
         return self._default_ttl
 
     @default_ttl.setter

@@ -94,7 +94,12 @@ class AsyncCacheAdapter:
 
     @property
     def default_ttl(self) -> float | None:
-        """Seconds a result lives whose ttl is None."""
+        """Seconds a result lives whose ttl is None.
+
+        Raises:
+            TypeError: It was set to what is not a number.
+            ValueError: It was set to NaN.
+        """
         return self._cache.default_ttl
 
     @default_ttl.setter
@@ -103,7 +108,12 @@ class AsyncCacheAdapter:
 
     @property
     def cleanup_interval(self) -> float:
-        """Seconds between two sweeps; 0 for none. A change counts from the moment it is made."""
+        """Seconds between two sweeps; 0 for none. A change counts from the moment it is made.
+
+        Raises:
+            TypeError: It was set to what is not a number.
+            ValueError: It was set to a negative number or NaN.
+        """
         return self._cache.cleanup_interval
 
     @cleanup_interval.setter
@@ -204,7 +214,11 @@ class AsyncCacheAdapter:
         task_id: str | None = None,
         metadata: Mapping[Any, Any] | None = None,
     ) -> bool:
-        """Drop the cached result of a call, and say whether there was one. For the parameters see :meth:`get`."""
+        """Drop the cached result of a call, and say whether there was one. For the parameters see :meth:`get`.
+
+        Raises:
+            InvalidCacheKeyError: Keys are validated, and this one is none to be used.
+        """
         key, _ = self._names(func_name, args, kwargs, cache_key_fn, task_id, metadata)
         return key is not None and await self._cache.delete(key)
 

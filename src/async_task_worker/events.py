@@ -122,6 +122,10 @@ class EventBus:
         Args:
             max_buffer: How many events may wait to be read. When it is full the oldest
                 goes, and is counted in the stream's ``missed``.
+
+        Raises:
+            TypeError: *max_buffer* is not an int.
+            ValueError: *max_buffer* is less than 1.
         """
         if isinstance(max_buffer, bool) or not isinstance(max_buffer, int):
             raise TypeError(f"max_buffer must be an int, not {max_buffer!r}")

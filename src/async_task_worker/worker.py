@@ -217,7 +217,11 @@ class AsyncTaskWorker:
         """Begin to take and run tasks. On a running worker it does nothing; during a stop it waits for that.
 
         Raises:
+            StorageInUseError: Another worker has the file of the tasks open.
+            StorageDamagedError: It is not a file of tasks that can be read.
+            StorageError: It cannot be used for another reason.
             WrongEventLoopError: The worker runs on another event loop.
+            ForkedWorkerError: It runs in the process that this one is a fork of.
         """
         while under_way := self._stops_under_way() or self._starts_under_way():
             self._require_home()
@@ -258,7 +262,10 @@ class AsyncTaskWorker:
                 worker's ``stop_timeout``, which is 5 seconds unless it was made with another one.
 
         Raises:
+            TypeError: *timeout* is not a number.
+            ValueError: *timeout* is negative or NaN.
             WrongEventLoopError: The worker runs on another event loop.
+            ForkedWorkerError: It runs in the process that this one is a fork of.
         """
         timeout = self._stop_timeout if timeout is _WORKERS_STOP_TIMEOUT else _waiting_time(timeout)
         under_way = self._stops_under_way() or self._starts_under_way()
@@ -310,7 +317,11 @@ class AsyncTaskWorker:
         return left and self._home is not None and not self._home.is_closed()
 
     async def __aenter__(self) -> Self:
-        """Start the worker and return it."""
+        """Start the worker and return it.
+
+        Raises:
+            StorageError: It could not be started, like all of :meth:`start`.
+        """
         await self.start()
         return self
 
@@ -326,6 +337,9 @@ class AsyncTaskWorker:
 
         Args:
             app: The application, which is not looked at.
+
+        Raises:
+            StorageError: The worker could not be started, like all of :meth:`start`.
         """
         async with self:
             yield
@@ -341,6 +355,10 @@ class AsyncTaskWorker:
 
         Raises:
             TimeoutError: *timeout* expired first; the tasks go on.
+            TypeError: *timeout* is not a number.
+            ValueError: *timeout* is negative or NaN.
+            WrongEventLoopError: The worker runs on another event loop.
+            ForkedWorkerError: It runs in the process that this one is a fork of.
         """
         self._require_home()
         if self._loop is None and not self._stops and not self._ledger.counts()[RUNNING]:
@@ -400,6 +418,9 @@ class AsyncTaskWorker:
             ForkedWorkerError: It runs in the process that this one is a fork of.
             QueueFullError: The queue is full, and ``on_full`` is ``"error"`` or waiting would
                 never end.
+            NotRegisteredError: Tasks are durable, and the function is not registered.
+            NotStorableError: Tasks are durable, and an argument or the metadata cannot be written down.
+            StorageError: Tasks are durable, and this one could not be written. It is not known then.
         """
         if self._loop is None or asyncio._get_running_loop() is not self._loop:
             self._require_own_loop()
@@ -450,9 +471,11 @@ class AsyncTaskWorker:
                 written down. With ``on_full="error"`` nothing waits.
 
         Raises:
-            NotRegisteredError: No function is registered under the name *func*; also as for :meth:`add_task`.
-            TypeError: Also if *args* is a string or no iterable, or *kwargs* no mapping of strings.
-            QueueFullError: Also if there was no room within *queue_timeout*.
+            NotRegisteredError: No function is registered under the name *func*.
+            TypeError: *args* is a string or no iterable, or *kwargs* no mapping of strings.
+            QueueFullError: There was no room within *queue_timeout*.
+
+        It also raises all of :meth:`add_task`.
         """
         self._require_own_loop()
         checked_cache_options(use_cache, cache_ttl, cache_key_fn)
@@ -481,6 +504,10 @@ class AsyncTaskWorker:
 
         Raises:
             WrongEventLoopError: The worker runs on another event loop.
+            ForkedWorkerError: It runs in the process that this one is a fork of.
+            WorkerNotRunningError: The task is durable and has not finished, and the worker is stopped.
+            StorageError: The task is durable, and its end could not be written. It may run after
+                the next start.
         """
         record = self._ledger.get(task_id)
         if record is None or record.finished:
@@ -508,6 +535,10 @@ class AsyncTaskWorker:
             cache_key_fn: What made the key.
             metadata: What that may have looked at.
             kwargs: Its keyword arguments.
+
+        Raises:
+            InvalidCacheKeyError: Cache keys are validated, and this one is none to be used.
+            TypeError: *metadata* is not a mapping.
         """
         return await self._caching.invalidate(task_func, args, kwargs, cache_key_fn, metadata)
 
@@ -516,6 +547,7 @@ class AsyncTaskWorker:
 
         Raises:
             CacheUnavailableError: The storage did not answer; some results may be left.
+            PrefixRequiredError: It is Redis without a prefix, where other people's keys would go too.
         """
         await self._caching.clear()
 
@@ -551,6 +583,9 @@ class AsyncTaskWorker:
 
         In memory that is what :meth:`get_task_info` tells. A backend that keeps tasks
         elsewhere also finds those this worker no longer remembers, or never had.
+
+        Raises:
+            StorageError: The file of the tasks could not be read.
         """
         return await self._backend.fetch(task_id)
 
@@ -582,6 +617,7 @@ class AsyncTaskWorker:
 
         Raises:
             TypeError: An argument is of the wrong type.
+            StorageError: The file of the tasks could not be read.
             ValueError: There is no such status, a moment has no time zone, *limit* is less than 1, or
                 the cursor was edited, is another worker's or was returned for other filters.
         """
@@ -608,6 +644,9 @@ class AsyncTaskWorker:
         Raises:
             StorageError: It exists or cannot be written, or the backend keeps tasks in memory only.
             WorkerNotRunningError: The worker was not started, or stops.
+            WrongEventLoopError: It runs on another event loop.
+            ForkedWorkerError: It runs in the process that this one is a fork of.
+            TypeError: *path* is not a path.
         """
         self._require_own_loop()
         await self._backend.backup(Path(path))
@@ -652,6 +691,7 @@ class AsyncTaskWorker:
         Raises:
             TaskNotFoundError: The task is unknown to this worker.
             WrongEventLoopError: The task has not finished and runs on another event loop.
+            ForkedWorkerError: It runs in the process that this one is a fork of.
         """
         return self._future_for(self._known(task_id))
 
@@ -660,6 +700,9 @@ class AsyncTaskWorker:
 
         Raises:
             TaskNotFoundError: One of them is unknown to this worker.
+            TypeError: *task_ids* is a single id.
+            WrongEventLoopError: One has not finished and runs on another event loop.
+            ForkedWorkerError: It runs in the process that this one is a fork of.
         """
         return [self._future_for(record) for record in self._all_known(task_ids)]
 
@@ -675,8 +718,11 @@ class AsyncTaskWorker:
             TaskNotFoundError: An id is unknown to this worker. Nothing is awaited.
             TaskCancelledError: The first task that has no result was cancelled.
             TimeoutError: *timeout* expired first.
-            ValueError: The task this is called in is one of them.
-            TypeError: *task_ids* is a single id.
+            ValueError: The task this is called in is one of them, or *timeout* is negative or NaN.
+            TypeError: *task_ids* is a single id, or *timeout* is not a number.
+            WorkerNotRunningError: The worker stopped; a durable task goes on after its next start.
+            WrongEventLoopError: A task has not finished and runs on another event loop.
+            ForkedWorkerError: It runs in the process that this one is a fork of.
             Exception: The first task that has no result failed; this is its own error, or a
                 ``TaskFailedError`` because of one such as ``SystemExit``.
         """
@@ -695,8 +741,12 @@ class AsyncTaskWorker:
             timeout: Seconds to wait; None waits for ever. The tasks keep running when it expires.
 
         Raises:
-            ValueError: There is no task to wait for, or the one this is called in is one of them.
-            TypeError: *task_ids* is a single id.
+            ValueError: There is no task to wait for, the one this is called in is one of them, or
+                *timeout* is negative or NaN.
+            TypeError: *task_ids* is a single id, or *timeout* is not a number.
+            WorkerNotRunningError: The worker stopped; a durable task goes on after its next start.
+            WrongEventLoopError: A task has not finished and runs on another event loop.
+            ForkedWorkerError: It runs in the process that this one is a fork of.
             TaskNotFoundError: An id is unknown to this worker. Nothing is awaited.
             TaskFailedError: That task failed; its own error is the cause, its id the ``task_id``.
             TaskCancelledError: That task was cancelled; ``task_id`` tells which.

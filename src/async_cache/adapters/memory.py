@@ -159,7 +159,13 @@ class MemoryCacheAdapter(Store):
         return found
 
     async def set(self, key: str, value: Any, ttl: float | None = None) -> None:
-        """Keep a snapshot of *value* under *key*, in place of what was there. See :meth:`Store.set`."""
+        """Keep a snapshot of *value* under *key*, in place of what was there. See :meth:`Store.set`.
+
+        Raises:
+            UnencodableError: There is no faithful copy of *value*.
+            TypeError: *ttl* is not a number.
+            ValueError: *ttl* is NaN.
+        """
         self.set_now(key, value, ttl)
 
     async def put(self, key: str, snapshot: Snapshot, terms: Terms = NO_TERMS) -> bool:

@@ -73,7 +73,11 @@ class Backend(Protocol):
         """Take what the worker provides. Called once, before anything else."""
 
     async def start(self) -> None:
-        """Begin to run tasks on the running event loop."""
+        """Begin to run tasks on the running event loop.
+
+        Raises:
+            StorageError: What keeps the tasks cannot be used. Nothing is held then.
+        """
 
     async def stop(self, timeout: float | None, spare: set[TaskRecord]) -> None:
         """Take nothing new, give running tasks *timeout* seconds, cut off the rest.
@@ -91,28 +95,60 @@ class Backend(Protocol):
 
         Returns:
             None if that is done, else what is left to await until it is.
+
+        Raises:
+            DuplicateTaskError: A task of this id is known.
+            QueueFullError: There is no room, or was none within *queue_timeout*.
+            NotRegisteredError: Functions are stored by name, and this one has none.
+            NotStorableError: Some part of the task cannot be stored.
+            StorageError: It could not be stored; like all of these, it leaves no task behind.
+            WorkerNotRunningError: The worker stopped while this waited.
         """
         ...
 
     async def cancel(self, task_id: str) -> bool:
-        """Cancel a task; return whether it ended cancelled because of it."""
+        """Cancel a task; return whether it ended cancelled because of it.
+
+        Raises:
+            WorkerNotRunningError: Tasks can be changed only while the worker runs.
+            ForkedWorkerError: The worker was started in another process.
+            StorageError: The end could not be stored.
+        """
         ...
 
     async def fetch(self, task_id: str) -> TaskInfo | None:
-        """Return what is known of a task, wherever that is kept, or None."""
+        """Return what is known of a task, wherever that is kept, or None.
+
+        Raises:
+            StorageError: What keeps the tasks could not be read.
+        """
         ...
 
     async def search(self, query: TaskQuery) -> TaskPage:
-        """Return the newest tasks that match, from the cursor on; ValueError if that is none."""
+        """Return the newest tasks that match, from the cursor on.
+
+        Raises:
+            ValueError: The cursor is not one that was returned for this search.
+            StorageError: What keeps the tasks could not be read.
+        """
         ...
 
     def result_storage(self, max_size: int | None) -> object:
-        """Return a cache adapter for results that last as long as the tasks; ValueError where tasks do not last.
+        """Return a cache adapter for results that last as long as the tasks.
 
         Args:
             max_size: How many results to keep; None for any number.
+
+        Raises:
+            ValueError: Tasks do not last here.
         """
         ...
 
     async def backup(self, path: Path) -> None:
-        """Write a copy of all tasks into a new file; StorageError if there is no such thing, or it fails."""
+        """Write a copy of all tasks into a new file.
+
+        Raises:
+            StorageError: There is no such thing here, the file exists, or it cannot be written.
+            WorkerNotRunningError: The worker does not run.
+            ForkedWorkerError: The worker was started in another process.
+        """
