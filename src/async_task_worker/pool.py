@@ -61,6 +61,7 @@ class WorkerPool:
     Attributes:
         leader_of: Returns the task to run in place of a pending one, if that shares the result of another.
         is_pressed: Whether a running task waits for room in the queue.
+        lost_a_slot: Called when a task has ended and no other may follow it.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class WorkerPool:
         self._waiting = self.waits.by_task
         self.leader_of: Callable[[TaskRecord], TaskRecord] = lambda record: record
         self.is_pressed: Callable[[], bool] = lambda: False
+        self.lost_a_slot: Callable[[], None] = lambda: None
         self._relieving = False  # a look at what is waited for has been scheduled
 
     @property
@@ -307,6 +309,7 @@ class WorkerPool:
             self._tell_idlers()
         if self._waiting:
             self.relieve_soon()
+        self.lost_a_slot()
         if outcome[2] is not None:
             _log_failure(record, outcome[2])
 

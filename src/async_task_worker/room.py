@@ -41,6 +41,7 @@ class Room:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._untap: Callable[[], None] | None = None
         pool.is_pressed = self._holds_up_a_task
+        pool.lost_a_slot = self._refuse_one_of_all
 
     async def enter(self, timeout: float | None = None) -> None:
         """Return as soon as there is room for one task; the caller puts it there before it awaits again.
@@ -123,9 +124,21 @@ class Room:
         if self._pool.spare > 0:  # a slot, or an extra one as long as a running task waits for another
             self._pool.relieve_soon()
             return
-        blocked = {own, *self._pool.waits.by_task} | self._held_up()
-        if running <= blocked:
-            raise QueueFullError("Every running task waits for room in the queue, so none would ever leave it")
+        if self._is_deadlock(running, self._held_up() | {own}):
+            raise _deadlock()
+
+    def _refuse_one_of_all(self) -> None:
+        """Refuse the last of the running tasks that wait for room, if no other can make any."""
+        running = self._pool.running
+        if running and self._pool.spare <= 0 and self._is_deadlock(running, self._held_up()):
+            for entry in reversed(self._waiting):
+                if entry[1] in running and still_awaited(entry[0]):
+                    self._waiting.remove(entry)
+                    entry[0].set_exception(_deadlock())
+                    return
+
+    def _is_deadlock(self, running: set[TaskRecord], held_up: set[TaskRecord | None]) -> bool:
+        return running <= held_up | set(self._pool.waits.by_task)
 
     def _held_up(self) -> set[TaskRecord | None]:
         return {waiting for future, waiting in self._waiting if not future.done()}
@@ -138,6 +151,10 @@ class Room:
         if self._untap is not None:
             self._untap()
             self._untap = None
+
+
+def _deadlock() -> QueueFullError:
+    return QueueFullError("Every running task waits for room in the queue, so none would ever leave it")
 
 
 def _turned_away() -> WorkerNotRunningError:
