@@ -178,6 +178,8 @@ async def test_options_of_another_form_are_refused(
 async def test_metadata_is_kept_up_to_its_limit(client: httpx.AsyncClient) -> None:
     task = await submit(client, "echo", params={"value": 1}, metadata={"tenant": "acme"}, wait=1)
     assert task["metadata"] == {"tenant": "acme", "task_type": "echo"}
+    own = await submit(client, "echo", params={"value": 1}, metadata={"task_type": "of my own"})
+    assert (own["metadata"], own["task_type"]) == ({"task_type": "of my own"}, "echo")
     large = {"task_type": "echo", "params": {"value": 1}, "metadata": {"note": "x" * 20_000}}
     assert problem_code(await client.post("/tasks", json=large)) == "metadata_too_large"
 

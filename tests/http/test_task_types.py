@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -109,10 +110,11 @@ def test_a_further_param_of_any_name_leaves_the_others_alone(name: str) -> None:
 
 
 def test_a_schema_stands_by_itself() -> None:
+    """What it refers to is inside of it, once each, also a model that contains itself."""
     schema = TaskType("nested", nested).params_schema
-    assert "$ref" not in str(schema)
-    assert "$defs" not in schema
-    assert schema["properties"]["tree"]["properties"]["branches"]["items"] == {}
+    assert set(re.findall(r"'\$ref': '([^']*)'", str(schema))) == {"#/$defs/Tree"}
+    assert schema["$defs"].keys() == {"Tree"}
+    assert schema["$defs"]["Tree"]["properties"]["branches"]["items"] == {"$ref": "#/$defs/Tree"}
 
 
 def test_params_are_converted_to_what_is_annotated() -> None:

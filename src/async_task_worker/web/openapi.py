@@ -7,8 +7,11 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from .bodies import TaskSubmission
-from .task_types import TaskTypes, without_references
+from .submission_forms import form_of, reference_to
+from .task_types import TaskType, TaskTypes, without_references
+
+_MOST_LEVELS: Final = 5
+"""Levels of objects in an example."""
 
 IDEMPOTENCY_KEY: Final[dict[str, Any]] = {
     "name": "Idempotency-Key",
@@ -128,35 +131,38 @@ def body_of(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def submission_of(types: TaskTypes) -> dict[str, Any]:
-    """Return the operation's part about a submission: one form per task type, each with its params."""
-    base = _inlined(TaskSubmission)
-    forms = []
-    for task_type in types.all():
-        properties = base["properties"] | {
-            "task_type": {"const": task_type.name, "type": "string", "title": "Task Type"},
-            "params": task_type.params_schema,
-        }
-        required = ["task_type", *(["params"] if task_type.params_schema.get("required") else [])]
-        forms.append(base | {"title": task_type.name, "properties": properties, "required": required})
-    schema = {"oneOf": forms} if forms else base
-    content = {"schema": schema, "examples": {form["title"]: {"value": _example(form)} for form in forms}}
+    """Return the operation's part about a submission, with an example per task type."""
+    examples = {one.name: {"value": _example(one)} for one in types.all()}
+    content = {"schema": reference_to(form_of(types)), "examples": examples}
     return {
         "requestBody": {"required": True, "content": {"application/json": content}},
         "parameters": [IDEMPOTENCY_KEY, PREFER],
     }
 
 
-def _example(form: dict[str, Any]) -> dict[str, Any]:
-    params = form["properties"]["params"]
-    needed = {name: _sample(params["properties"][name]) for name in params.get("required", ())}
-    return {"task_type": form["title"], "params": needed, "priority": 0}
+def _example(task_type: TaskType) -> dict[str, Any]:
+    params = task_type.params_schema
+    return {"task_type": task_type.name, "params": _samples(params, params.get("$defs", {}), 0), "priority": 0}
 
 
-def _sample(schema: dict[str, Any]) -> Any:
+def _samples(schema: dict[str, Any], definitions: dict[str, Any], level: int) -> dict[str, Any]:
+    """Return a value for each property that is required."""
+    properties = schema.get("properties", {})
+    return {name: _sample(properties.get(name, {}), definitions, level) for name in schema.get("required", ())}
+
+
+def _sample(schema: dict[str, Any], definitions: dict[str, Any], level: int) -> Any:
     """Return a value of about this form."""
-    if schema.get("examples"):
-        return schema["examples"][0]
-    samples = {"string": "text", "integer": 1, "number": 1.0, "boolean": True, "array": [], "object": {}, "null": None}
+    if "$ref" in schema:
+        schema = {**definitions.get(schema["$ref"].removeprefix("#/$defs/"), {}), **schema}
+    for source in ("examples", "enum"):
+        if schema.get(source):
+            return schema[source][0]
+    if "const" in schema:
+        return schema["const"]
+    if schema.get("type") == "object":
+        return _samples(schema, definitions, level + 1) if level < _MOST_LEVELS else {}
+    samples = {"string": "text", "integer": 1, "number": 1.0, "boolean": True, "array": [], "null": None}
     return samples.get(str(schema.get("type")), "text")
 
 

@@ -23,6 +23,7 @@ from .redaction import Redact
 from .routes import TaskRoute
 from .scopes import Scope, Scopes
 from .service import Service
+from .submission_forms import carrier_of, form_of
 from .submitting import Submissions
 from .task_bodies import TaskBodies, TaskBody
 from .task_types import TaskTypes
@@ -133,6 +134,7 @@ class _Routes:
         shown: dict[int | str, dict[str, Any]] | None = None,
         codes: Iterable[str] = (),
         hidden: bool = False,
+        dependencies: Sequence[Depends] = (),
         **options: Any,
     ) -> None:
         """Add a route.
@@ -144,13 +146,14 @@ class _Routes:
             shown: What it answers if all goes well.
             codes: Codes of problems it can answer with, beside those of every route.
             hidden: Whether to leave it out of the OpenAPI document.
+            dependencies: Further ones of this route.
             options: Further ones of ``add_api_route``.
         """
         self._router.add_api_route(
             path,
             endpoint,
             methods=list(methods),
-            dependencies=self._dependencies,
+            dependencies=[*self._dependencies, *dependencies],
             responses=None if hidden else {**documented(*codes, *self._codes), **(shown or {})},
             include_in_schema=not hidden,
             **options,
@@ -159,6 +162,7 @@ class _Routes:
 
 def _add_tasks(routes: _Routes, endpoints: Endpoints, types: TaskTypes) -> None:
     """Add what is about tasks in general."""
+    form = form_of(types)  # kept by the route, so that the next router can share it
     routes.add(
         "/tasks",
         endpoints.submit_task,
@@ -174,6 +178,7 @@ def _add_tasks(routes: _Routes, endpoints: Endpoints, types: TaskTypes) -> None:
             *("metadata_too_large", "queue_full"),
         ),
         openapi_extra=LiveExtra(lambda: submission_of(types)),
+        dependencies=[carrier_of(form)],
     )
     routes.add(
         "/tasks",

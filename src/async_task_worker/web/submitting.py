@@ -94,7 +94,7 @@ class Submissions:
             arguments,
             priority=wanted.priority,
             task_id=task_id,
-            metadata={**(wanted.metadata or {}), "task_type": wanted.task_type},
+            metadata={"task_type": wanted.task_type, **(wanted.metadata or {})},
             timeout=wanted.timeout,
             use_cache=wanted.use_cache,
             cache_ttl=wanted.cache_ttl,

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import inspect
 import typing
-import weakref
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from math import isfinite
 from typing import Any, Final
 
@@ -31,6 +30,8 @@ class TaskType:
         name: What it goes by.
         function: The registered function.
         description: The first paragraph of its docstring.
+        model: A pydantic model of its params.
+        form: Stands for a submission of the type in the OpenAPI document, once that was asked for.
         params_schema: JSON Schema of the object of its params.
         secret_params: Names of the params whose type hides its value, such as ``SecretStr``, or has a part that does.
     """
@@ -42,11 +43,12 @@ class TaskType:
         parameters = [found for found in parameters_by_name(function) if found.name != PROGRESS_PARAMETER]
         types = _resolved(function, parameters)
         self._called = function_of(function).named(name, idempotent=True)
-        self._model = _model(name, parameters, types)
+        self.model = _model(name, parameters, types)
         self.secret_params = secret_params(function)
         self._is_typed = any(found is not Any for found in types.values())
         self._names = {f"p{index}": parameter.name for index, parameter in enumerate(parameters)}
-        self.params_schema = without_references(self._model.model_json_schema())
+        self.form: Any = None
+        self.params_schema = self.model.model_json_schema()
 
     def checked(self, params: dict[str, Any]) -> dict[str, Any]:
         """Return the arguments these params stand for, of the types the function is annotated with.
@@ -77,7 +79,7 @@ class TaskType:
 
     def _converted(self, params: dict[str, Any]) -> dict[str, Any]:
         try:
-            model = self._model.model_validate_json(encoded(params), strict=True)
+            model = self.model.model_validate_json(encoded(params), strict=True)
         except ValidationError as error:
             raise Problem("invalid_params", f"{self.name} cannot take these params", errors=said(error)) from None
         more = model.__pydantic_extra__ or {}  # one may be called like a field: model_fields_set has both
@@ -91,18 +93,24 @@ def said(error: ValidationError) -> list[dict[str, str]]:
     return [{"field": ".".join(str(part) for part in one["loc"]), "message": one["msg"]} for one in found]
 
 
+_described: Final[dict[str, TaskType]] = {}
+"""The types by their names, each of the function registered last; the routers of an application share them."""
+
+
 class TaskTypes:
     """The task types of one router.
 
     Args:
         expose: The only names to offer; None for all that are registered and not hidden.
+
+    Attributes:
+        only: The same as a set.
     """
 
     def __init__(self, expose: Iterable[str] | None) -> None:
         if isinstance(expose, str):
             raise TypeError(f"expose must be several names, such as a list, not the single name {expose!r}")
-        self._only: Collection[str] | None = None if expose is None else frozenset(expose)
-        self._described: weakref.WeakKeyDictionary[Any, dict[str, TaskType]] = weakref.WeakKeyDictionary()
+        self.only: frozenset[str] | None = None if expose is None else frozenset(expose)
 
     def get(self, name: str) -> TaskType:
         """Return the type of this name.
@@ -110,10 +118,10 @@ class TaskTypes:
         Raises:
             Problem: There is none, or it is not offered.
         """
-        function = exposed_function(name) if self._only is None or name in self._only else None
+        function = exposed_function(name) if self.only is None or name in self.only else None
         if function is None:
             raise Problem("unknown_task_type", f"no task type {name!r} is offered here")
-        return self._type(name, function)
+        return _type(name, function)
 
     def hides(self, name: str) -> bool:
         """Whether tasks of this name have secret params, whether they are offered or not."""
@@ -124,19 +132,17 @@ class TaskTypes:
         """Return all types on offer, in the order in which their names were registered first."""
         functions = {name: exposed_function(name) for name in get_all_task_types()}
         return [
-            self._type(name, function)
+            _type(name, function)
             for name, function in functions.items()
-            if function is not None and (self._only is None or name in self._only)
+            if function is not None and (self.only is None or name in self.only)
         ]
 
-    def _type(self, name: str, function: TaskCallable) -> TaskType:
-        try:
-            known = self._described.setdefault(function, {})
-        except TypeError:  # an object that cannot be referred to weakly
-            return TaskType(name, function)
-        if name not in known:
-            known[name] = TaskType(name, function)
-        return known[name]
+
+def _type(name: str, function: TaskCallable) -> TaskType:
+    known = _described.get(name)
+    if known is None or known.function is not function:
+        known = _described[name] = TaskType(name, function)
+    return known
 
 
 def _resolved(function: TaskCallable, parameters: list[inspect.Parameter]) -> dict[str, Any]:
@@ -189,20 +195,20 @@ def _is_json_scalar(value: object) -> bool:
 
 
 def without_references(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return a JSON schema with every definition in its place, so that it can stand inside another document."""
+    """Return a JSON schema with every definition in its place, so that it can stand inside another document.
+
+    It is for schemas of ours: one that refers to itself would be endless.
+    """
     definitions = schema.pop("$defs", {})
 
-    def placed(part: Any, inside: tuple[str, ...]) -> Any:
+    def placed(part: Any) -> Any:
         if isinstance(part, list):
-            return [placed(item, inside) for item in part]
+            return [placed(item) for item in part]
         if not isinstance(part, dict):
             return part
         name = str(part.get("$ref", "")).removeprefix("#/$defs/")
-        if name in inside:  # it contains itself: anything goes from here on
-            return {}
-        if name in definitions:
-            return placed(definitions[name], (*inside, name))
-        return {key: placed(value, inside) for key, value in part.items()}
+        beside = {key: placed(value) for key, value in part.items() if key != "$ref" or name not in definitions}
+        return {**placed(definitions[name]), **beside} if name in definitions else beside
 
-    found: dict[str, Any] = placed(schema, ())
+    found: dict[str, Any] = placed(schema)
     return found
