@@ -1,10 +1,22 @@
-"""What to mind where an event loop may be gone, or must hear of an interrupt."""
+"""Background tasks of our own, and what to mind where an event loop may be gone or must hear of an interrupt."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Coroutine
+from contextvars import Context
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def spawn(coroutine: Coroutine[Any, Any, T], name: str | None = None) -> asyncio.Task[T]:
+    """Start a background task of our own on the running loop, in an empty context.
+
+    A Task keeps its context alive, so one that serves several callers, or outlives its caller,
+    must not have a caller's. The loop's task factory is for tasks of the user, and is not asked.
+    """
+    return asyncio.Task(coroutine, loop=asyncio.get_running_loop(), name=name, context=Context())
 
 
 def still_awaited(future: asyncio.Future[Any]) -> bool:

@@ -6,8 +6,9 @@ import asyncio
 import logging
 import os
 import re
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager
+from contextvars import Context
 from datetime import datetime, timedelta
 from os import PathLike
 from pathlib import Path
@@ -37,10 +38,12 @@ from .exceptions import (
     WrongEventLoopError,
 )
 from .executor import TaskExecutor, current_record, in_task
+from .failure import exc_info_of
 from .functions import CacheKeyFunction, TaskCallable
 from .futures import TaskFuture, TaskFutures, failed_because, failure
 from .idleness import Idleness
 from .ledger import Ledger
+from .loops import spawn
 from .record import TaskRecord
 from .registry import require_registration
 from .search import TaskPage, TaskQuery, moment_of
@@ -54,6 +57,9 @@ logger = logging.getLogger(__name__)
 
 _WORKERS_STOP_TIMEOUT: Final = float("5.0")
 """Default of ``stop()``, told apart by identity: the documented 5.0, unless the worker was made with another one."""
+
+_LAST_MOMENTS: Final = 1.0
+"""Seconds that a cancelled ``stop()`` may take for what it cut off to end."""
 
 
 class AsyncTaskWorker:
@@ -216,6 +222,8 @@ class AsyncTaskWorker:
     async def start(self) -> None:
         """Begin to take and run tasks. On a running worker it does nothing; during a stop it waits for that.
 
+        If it fails or is cancelled, it has released everything it took, and may be called again.
+
         Raises:
             StorageInUseError: Another worker has the file of the tasks open.
             StorageDamagedError: It is not a file of tasks that can be read.
@@ -235,16 +243,28 @@ class AsyncTaskWorker:
         await self._begin()
 
     async def _begin(self) -> None:
+        former_home, left = self._home, set(self._ledger.select({RUNNING}))
         loop = self._home = asyncio.get_running_loop()
         self._process = os.getpid()
         self._start = start = loop.create_future()
         try:
-            await self._backend.start()
             await self._caching.start()
-            self._loop = loop
-            logger.info("Worker started: %s, %d slots", self._backend_name, self._max_workers)
+            await self._backend.start()
+        except BaseException:
+            start.set_result(False)
+            await asyncio.wait([self._begin_stop(self._undo_start(former_home, left))])
+            raise
+        self._loop = loop
+        start.set_result(True)
+        logger.info("Worker started: %s, %d slots", self._backend_name, self._max_workers)
+
+    async def _undo_start(self, former_home: asyncio.AbstractEventLoop | None, left: set[TaskRecord]) -> None:
+        """Release everything a start took that failed or was cancelled; tasks that ran before it go on."""
+        self._spared |= left
+        try:
+            await self._take_down(0.0)
         finally:
-            start.set_result(self._loop is loop)
+            self._home = former_home
 
     async def stop(self, timeout: float | None = _WORKERS_STOP_TIMEOUT) -> None:
         """Take nothing new, let running tasks finish, then cut off the rest. Records stay readable.
@@ -254,8 +274,10 @@ class AsyncTaskWorker:
         within *timeout* + 1 seconds whatever the tasks do, short of blocking the event loop.
         Called inside a task, it does not wait for that task, which goes on until it ends or
         somebody else stops the worker once more. Cancelling this call does not call off the
-        stop; a second call with less time shortens it. During a start it waits for that first.
-        ``start()`` works again afterwards.
+        stop, but ends its grace: what runs is cut off at once, and the cancellation goes on when
+        that has ended, within a second. A second cancellation goes on at once. A second call with
+        less time shortens the stop. During a start it waits for that first. ``start()`` works
+        again afterwards.
 
         Args:
             timeout: Seconds running tasks may still take; None for any time. Left out, it is the
@@ -275,22 +297,37 @@ class AsyncTaskWorker:
         self._loop = None
         if (own := current_record()) is not None:
             self._spared.add(own)
-        stop = asyncio.get_running_loop().create_task(self._wind_up(timeout), name="async_task_worker.stop")
-        self._stops.add(stop)
-        stop.add_done_callback(self._stopped)
-        await asyncio.wait([stop])
+        stop = self._begin_stop(self._wind_up(timeout))
+        try:
+            await asyncio.wait([stop])
+        except asyncio.CancelledError:
+            await asyncio.wait([stop, self._begin_stop(self._wind_up(0.0))], timeout=_LAST_MOMENTS)
+            raise
         stop.result()
+
+    def _begin_stop(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        stop = spawn(work, "async_task_worker.stop")
+        self._stops.add(stop)
+        stop.add_done_callback(self._stopped, context=Context())
+        return stop
 
     async def _wind_up(self, timeout: float | None) -> None:
         if starts := self._starts_under_way():
             await asyncio.wait(starts)
             self._loop = None
-        await self._backend.stop(timeout, self._spared)
-        await self._caching.stop()
+        await self._take_down(timeout)
         logger.info("Worker stopped: %r", self)
+
+    async def _take_down(self, timeout: float | None) -> None:
+        try:
+            await self._backend.stop(timeout, self._spared)
+        finally:
+            await self._caching.stop()
 
     def _stopped(self, stop: asyncio.Task[None]) -> None:
         self._stops.discard(stop)
+        if not stop.cancelled() and (error := stop.exception()) is not None:
+            logger.error("Stopping the worker failed", exc_info=exc_info_of(error))
         if not self._stops:
             self._spared = set()
             if self._loop is None and self._ledger.unfinished():

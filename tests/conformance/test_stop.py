@@ -184,19 +184,6 @@ async def test_of_two_stops_the_shorter_decides_for_both(
     assert status_of(worker, task_id) is backend.cut_off
 
 
-async def test_cancelling_the_caller_of_stop_does_not_call_it_off(worker: AsyncTaskWorker) -> None:
-    task_id = await worker.add_task(sleep_for, 3, "slept")
-    await running(worker, task_id)
-    stop = asyncio.create_task(worker.stop())
-    await settled()
-    stop.cancel()
-    await settled()
-    assert stop.cancelled()
-    assert (await ended(worker, task_id)).result == "slept"
-    await settled()
-    assert not worker.is_running
-
-
 async def test_stop_inside_a_task_does_not_wait_for_that_task(worker: AsyncTaskWorker) -> None:
     let_in(worker)
     inner = await worker.add_task(stop_worker, 5, 60, "went on")
