@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from .adapters.base import MISS
 from .adapters.memory import MAX_SIZE
@@ -177,10 +177,10 @@ class AsyncCache(Entries):
         return validated_key(key)
 
     def _bypass(self, func: object, key_fn: KeyFunction | None, error: Exception) -> None:
-        if isinstance(error, UncacheableError) and key_fn is None:
-            blamed, trouble = error.kind.__qualname__, str(error)
+        if key_fn is None and issubclass(type(error), UncacheableError):
+            blamed, trouble = cast("UncacheableError", error).kind.__qualname__, str(error)
         else:
-            blamed = f"key function {func_name_of(key_fn)}" if key_fn else type(error).__name__
+            blamed = f"key function {func_name_of(key_fn)}" if key_fn else described(error).partition(":")[0]
             trouble = f"{blamed}: {described(error)}"
         self._tally.bypass(blamed)
         self._complaints.about("key " + blamed, "cache: %s is called uncached: %s", func_name_of(func), trouble)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from operator import itemgetter
 from types import BuiltinFunctionType, FunctionType, NoneType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from msgpack import Packer, Timestamp  # type: ignore[import-untyped]
 
@@ -32,7 +32,7 @@ def canonical_form(value: object) -> bytes:
     try:
         return _packed(_form(value))
     except Exception as error:  # noqa: BLE001 - classes of all sorts are asked what they are
-        raise _without_form(value, error) from error.__cause__
+        raise _without_form(value, error) from _cause(error)
 
 
 def canonical_call(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
@@ -44,13 +44,16 @@ def canonical_call(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
                 form += name, _form(kwargs[name])
         return _packed(form)
     except Exception as error:  # noqa: BLE001 - as above
-        raise _without_form((args, kwargs), error) from error.__cause__
+        raise _without_form((args, kwargs), error) from _cause(error)
+
+
+_cause: Final = BaseException.__dict__["__cause__"].__get__
 
 
 def _without_form(value: object, error: Exception) -> UnencodableError:
-    if isinstance(error, UnencodableError):
-        return error
-    if isinstance(error, RecursionError):
+    if issubclass(type(error), UnencodableError):  # isinstance() would ask the error itself, which may raise
+        return cast("UnencodableError", error)
+    if issubclass(type(error), RecursionError):
         return UnencodableError(type(value), "it contains itself, or is nested too deep")
     return UnencodableError(type(value), described(error))
 

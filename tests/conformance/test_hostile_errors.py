@@ -116,3 +116,14 @@ async def test_an_error_shared_by_tasks_that_do_the_same_ends_all_of_them(make_w
         for info in await finished(worker, *ids):
             assert info.status == "failed"
             assert dataclasses.asdict(info)["error_detail"]["type"].endswith("Error")
+
+
+async def test_an_error_of_a_key_function_leaves_the_call_uncached_and_runs_it(make_worker: MakeWorker) -> None:
+    worker = await make_worker(cache_enabled=True)
+    for kind in ("mute", "faceless", "rootless", "sealed", "meta", "odd text"):
+
+        def fail(_context: dict[str, object], kind: str = kind) -> str:
+            raise HOSTILE[kind]()  # noqa: RSE102
+
+        info = await ended(worker, await worker.add_task(echo, kind, cache_key_fn=fail))
+        assert (info.result, info.from_cache) == (kind, False)

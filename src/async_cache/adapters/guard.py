@@ -43,7 +43,7 @@ OUTAGES: Final = frozenset({TIMEOUT, CONNECTION})
 
 def kind_of(error: Exception) -> str:
     """Tell an outage from any other error: only the former is worth waiting for the end of."""
-    return CONNECTION if isinstance(error, OSError) else ERROR
+    return CONNECTION if issubclass(type(error), OSError) else ERROR
 
 
 class Guard:

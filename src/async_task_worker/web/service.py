@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
 from ..exceptions import TaskWorkerError
+from ..failure import exc_info_of
 from ..status import PENDING, RUNNING, TaskStatus
 from .faults import problem_of
 from .problems import Problem
@@ -127,8 +128,8 @@ class Service:
         try:
             statistics = getattr(cache, "statistics", None)
             told = statistics() if callable(statistics) else statistics
-        except Exception:
-            logger.exception("The statistics of the cache cannot be read")
+        except Exception as error:
+            logger.exception("The statistics of the cache cannot be read", exc_info=exc_info_of(error))
             raise Problem("cache_unavailable", "its statistics cannot be read") from None
         return {
             "enabled": bool(getattr(cache, "enabled", False)),
