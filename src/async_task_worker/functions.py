@@ -48,8 +48,8 @@ class TaskFunction:
         self.idempotent = idempotent
         self.cache_key_fn = cache_key_fn
         self.entry_head: str | None = None
-        self._signature = _bare_signature(function)
-        self.progress_index = progress_index(function)
+        self._signature = signature = _bare_signature(function)
+        self.progress_index = progress_index(function, signature)
         self.required, self.most = _arity(self._signature, self.progress_index)
 
     def named(self, task_type: str, idempotent: bool) -> TaskFunction:
@@ -98,8 +98,8 @@ def _own_name(function: Any) -> str:
 def _bare_signature(function: TaskCallable) -> inspect.Signature | None:
     """Return the signature without the default values, which it would keep alive."""
     signature = signature_of(function)
-    if signature is None:  # the call itself will tell
-        return None
+    if signature is None or all(parameter.default is parameter.empty for parameter in signature.parameters.values()):
+        return signature
     parameters = [
         parameter if parameter.default is parameter.empty else parameter.replace(default=UNKNOWN_DEFAULT)
         for parameter in signature.parameters.values()

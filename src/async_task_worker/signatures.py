@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from functools import partial
 from inspect import Parameter, Signature
+from itertools import zip_longest
 from types import FunctionType, MethodType
 from typing import Any, Final
 
@@ -43,28 +44,35 @@ def signature_of(function: object) -> Signature | None:
     A ``__signature__`` counts if the author set it, not if ``functools.wraps`` copied it.
     """
     try:
+        if type(function) is FunctionType and not function.__dict__:  # most are, and need no further look
+            return inspect.signature(function)
         return _own_signature(function)
     except (ValueError, TypeError, RecursionError):  # the call itself will tell
         return None
 
 
-def progress_index(function: object) -> int:
+def progress_index(function: object, signature: Signature | None) -> int:
     """Return where ``progress_callback`` stands among the positional parameters.
+
+    Args:
+        function: The function.
+        signature: What :func:`signature_of` returns for it.
 
     Returns:
         -1 if it is not to be passed, more than there can be if it goes by keyword only: as such a
         parameter, or through ``**kwargs`` to a wrapped function that names it.
     """
+    if type(function) is FunctionType and signature is not None and not _takes_any(signature):
+        return _named_index(signature)  # most functions: there is nothing further to look at
     consumed = 0
-    for inner, signature, following in _layers(function):
+    for inner, found, following in _layers(function, signature):
         if isinstance(inner, partial) and PROGRESS_PARAMETER in inner.keywords:
             return -1  # it has been given one
-        index = _named_index(signature)
+        index = _named_index(found)
         if index >= 0:
             return min(index + consumed, UNLIMITED)
         if following is not None:
-            positional = [p.name for p in signature.parameters.values() if p.kind in BY_POSITION]
-            consumed += sum(name not in following.parameters for name in positional)
+            consumed += sum(name not in following.parameters for name in _positional_names(found))
     return -1
 
 
@@ -75,7 +83,7 @@ def parameters_by_name(function: object) -> list[Parameter]:
     """
     found: dict[str, Parameter] = {}
     rest: list[Parameter] = []
-    for depth, (_, signature, _) in enumerate(_layers(function)):
+    for depth, (_, signature, _) in enumerate(_layers(function, signature_of(function))):
         for parameter in signature.parameters.values():
             if parameter.kind in BY_NAME:
                 found.setdefault(parameter.name, _optional(parameter) if depth else parameter)
@@ -98,24 +106,20 @@ def innermost(function: Any) -> Any:
     return function
 
 
-def _layers(function: Any) -> Iterator[tuple[Any, Signature, Signature | None]]:
+def _layers(function: Any, signature: Signature | None) -> Iterator[tuple[Any, Signature, Signature | None]]:
     """Yield each callable that keyword arguments get through to, its signature and that of the next one."""
-    signature = signature_of(function)
     for _ in range(_MOST_LAYERS):
         if signature is None:
             return
         inner = _wrapped(function) if _passes_keywords(function, signature) else None
         following = None if inner is None else signature_of(inner)
-        if following is None and isinstance(inner, partial):  # the layer between takes some of its arguments
-            inner = inner.func
-            following = signature_of(inner)
         yield function, signature, following
         function, signature = inner, following
 
 
 def _passes_keywords(function: Any, signature: Signature) -> bool:
     """Whether a function inside *function* may get arguments that this one does not name."""
-    if not any(parameter.kind is Parameter.VAR_KEYWORD for parameter in signature.parameters.values()):
+    if not _takes_any(signature):
         return False
     while isinstance(function, partial) and not _is_signed(function):
         function = function.func
@@ -127,17 +131,35 @@ def _is_signed(function: Any) -> bool:
 
 
 def _wrapped(function: Any) -> Any:
-    """Return the callable that *function* wraps, bound as that is; None if it wraps nothing."""
+    """Return the callable that *function* wraps, bound as far as that is; None if it wraps nothing."""
     if isinstance(function, MethodType):
-        inner = _wrapped(function.__func__)
-        return None if inner is None else MethodType(inner, function.__self__)
+        return _bound(function.__func__, (function.__self__,), {})
     if isinstance(function, partial):
-        inner = _wrapped(function.func)
-        return None if inner is None else partial(inner, *function.args, **function.keywords)
+        return _bound(function.func, function.args, function.keywords)
     if (method := _call_method(function)) is not None and (inner := _wrapped(method)) is not None:
         return inner
     inner = getattr(function, "__wrapped__", None)
     return inner if callable(inner) else None
+
+
+def _bound(outer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Return what *outer* wraps, with those of the arguments that *outer* does not keep to itself."""
+    inner = _wrapped(outer)
+    own, following = signature_of(outer), signature_of(inner)
+    if inner is None or own is None or following is None:
+        return inner
+    names = _positional_names(own)
+    known, takes_any = following.parameters, _takes_any(following)
+    passed = [arg for arg, name in zip_longest(args, names[: len(args)]) if name is None or name in known]
+    return partial(inner, *passed, **{name: value for name, value in kwargs.items() if takes_any or name in known})
+
+
+def _takes_any(signature: Signature) -> bool:
+    return any(parameter.kind is Parameter.VAR_KEYWORD for parameter in signature.parameters.values())
+
+
+def _positional_names(signature: Signature) -> list[str]:
+    return [parameter.name for parameter in signature.parameters.values() if parameter.kind in BY_POSITION]
 
 
 def _own_signature(function: Any) -> Signature:

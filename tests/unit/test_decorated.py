@@ -134,6 +134,16 @@ async def follow_kw(row: Any, *, progress_callback: Sink) -> Any:
     return row
 
 
+def for_class(func: Function) -> Any:
+    """Take the class and do not hand it on."""
+
+    @functools.wraps(func)
+    async def wrapper(cls: type, *args: Any, **kwargs: Any) -> Any:
+        return [cls.__name__, await func(*args, **kwargs)]
+
+    return wrapper
+
+
 class Store:
     """Decorated methods."""
 
@@ -149,6 +159,12 @@ class Store:
     async def __call__(self, row: Any, progress_callback: Sink, *, session: str) -> str:
         progress_callback(0.5)
         return f"{row} called by {session} in {self.name}"
+
+    @classmethod
+    @for_class
+    async def made(row: Any, progress_callback: Sink) -> Any:  # noqa: N804 - the decorator takes the class
+        progress_callback(0.5)
+        return row
 
 
 def rewrapped(func: Function, *args: Any) -> Any:
@@ -189,6 +205,8 @@ FOLLOWED = (0.5, 7)
         pytest.param(partial(with_session(track), 7), [], {}, *TRACKED, id="partial"),
         pytest.param(partial(with_session(track), row=7), [], {}, *TRACKED, id="partial by name"),
         pytest.param(partial(for_tenant(follow), tenant="t"), [], {"row": 7}, 0.5, ["t", 7], id="consumer's partial"),
+        pytest.param(partial(for_tenant(follow), "t"), [7], {}, 0.5, ["t", 7], id="and by position"),
+        pytest.param(Store.made, [7], {}, 0.5, ["Store", 7], id="class method"),
         pytest.param(passing(partial(follow, progress_callback=None)), [7], {}, 0.0, 7, id="given by a partial inside"),
         pytest.param(rewrapped(track, "session"), [7], {}, *TRACKED, id="partial that looks like its function"),
         pytest.param(passing(rewrapped(track, "session")), [7], {}, *TRACKED, id="and decorated"),
