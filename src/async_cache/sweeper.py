@@ -6,6 +6,8 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
+from .background import spawn
+
 logger = logging.getLogger(__name__)
 
 
@@ -38,7 +40,7 @@ class Sweeper:
         running = self._task is not None and not self._task.done() and not self._task.get_loop().is_closed()
         if self._interval > 0 and not running:
             self._changed = asyncio.Event()
-            self._task = asyncio.get_running_loop().create_task(self._rounds(), name="async_cache cleanup")
+            self._task = spawn(self._rounds(), "async_cache cleanup")
 
     async def stop(self) -> None:
         """End, and wait for that. Doing it twice, or without a start, does nothing."""

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextvars import Context
 from typing import TYPE_CHECKING, Any, Final
 
 from .arguments import checked_metadata
 from .backends import Backend
 from .functions import CacheKeyFunction, TaskCallable
+from .loops import spawn
 from .outcome import Outcome
 from .record import TaskRecord
 from .registry import key_function_of
@@ -171,7 +173,7 @@ class Caching:
         loop = asyncio.get_running_loop()
         work = {task for task in self._access.work if task.get_loop() is loop}
         if not self._given:
-            work.add(loop.create_task(self._cache.aclose()))
+            work.add(spawn(self._cache.aclose()))
         if work:
             _, late = await asyncio.wait(work, timeout=PATIENCE)
             for task in late:
@@ -198,7 +200,7 @@ class Caching:
         self._access = Access(store, self._timeout, flights)
         if self._loop is not None and not self._loop.is_closed():
             work = self._access.work
-            upkeep = self._loop.create_task(self.start())
+            upkeep = spawn(self.start())
             work.add(upkeep)
-            upkeep.add_done_callback(work.discard)
+            upkeep.add_done_callback(work.discard, context=Context())
         return cache

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from asyncio import CancelledError
 from collections.abc import Awaitable, Callable
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from typing import Any, Final, Protocol, cast
 
 from .eagerness import entered
@@ -107,7 +107,9 @@ class Slot:
         self.watched = True
         if self.timer is not None:
             self.timer.cancel()
-        self.timer = asyncio.get_running_loop().call_later(seconds, self.interrupt, Interruption.TIMEOUT)
+        self.timer = asyncio.get_running_loop().call_later(
+            seconds, self.interrupt, Interruption.TIMEOUT, context=Context()
+        )
 
     async def gone(self) -> None:
         """Wait until the task has ended. Being cancelled here disturbs neither it nor other waiters."""

@@ -10,13 +10,19 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-def spawn(coroutine: Coroutine[Any, Any, T], name: str | None = None) -> asyncio.Task[T]:
-    """Start a background task of our own on the running loop, in an empty context.
+def spawn(
+    coroutine: Coroutine[Any, Any, T], name: str | None = None, context: Context | None = None
+) -> asyncio.Task[T]:
+    """Start a background task on the running loop; without the loop's task factory, which is for the user's tasks.
 
-    A Task keeps its context alive, so one that serves several callers, or outlives its caller,
-    must not have a caller's. The loop's task factory is for tasks of the user, and is not asked.
+    Args:
+        coroutine: What to run.
+        name: The name of the Task.
+        context: The context to run in; None for an empty one. A Task keeps its context alive, so
+            one that serves several callers, or outlives its caller, must not have a caller's.
     """
-    return asyncio.Task(coroutine, loop=asyncio.get_running_loop(), name=name, context=Context())
+    context = Context() if context is None else context
+    return asyncio.Task(coroutine, loop=asyncio.get_running_loop(), name=name, context=context)
 
 
 def still_awaited(future: asyncio.Future[Any]) -> bool:
@@ -30,13 +36,13 @@ def hand_to_loop(interrupt: KeyboardInterrupt) -> None:
     def end_loop() -> None:
         raise interrupt
 
-    asyncio.get_running_loop().call_soon(end_loop)
+    asyncio.get_running_loop().call_soon(end_loop, context=Context())
 
 
 def call_from_any_thread(loop: asyncio.AbstractEventLoop, call: Callable[..., object], *args: object) -> bool:
     """Have *loop* make a call; return False if it is closed, or is being closed by its own thread right now."""
     try:
-        loop.call_soon_threadsafe(call, *args)
+        loop.call_soon_threadsafe(call, *args, context=Context())
     except RuntimeError:
         if loop.is_closed():
             return False

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from contextvars import Context
 from time import perf_counter as _now
 from types import TracebackType
 from typing import Final
@@ -189,7 +190,7 @@ class WorkerPool:
         self.hungry = False
         if EAGER:
             self._filling = True
-            self._loop.call_soon(self._fill)
+            self._loop.call_soon(self._fill, context=Context())
         else:
             self._fill()
 
@@ -207,7 +208,7 @@ class WorkerPool:
             self._launch(record)
             launched += 1
             if not launched & _CLOCK_MASK and _now() > turn_ends:
-                self._loop.call_soon(self._fill)
+                self._loop.call_soon(self._fill, context=Context())
                 return
         self._filling = False
         self.hungry = self._open and bool(free or len(slots) < self._max_workers)
@@ -317,12 +318,12 @@ class WorkerPool:
         """Have a look at what running tasks wait for, once those that need not wait any longer have gone on."""
         if self._open and not self._relieving:
             self._relieving = True
-            self._loop.call_soon(self._relieve, _TURNS_TO_GO_ON)
+            self._loop.call_soon(self._relieve, _TURNS_TO_GO_ON, context=Context())
 
     def _relieve(self, turns: int) -> None:
         """Run what running tasks wait for in extra slots: as many as there are tasks that wait."""
         if turns:
-            self._loop.call_soon(self._relieve, turns - 1)
+            self._loop.call_soon(self._relieve, turns - 1, context=Context())
             return
         self._relieving = False
         for _ in range(_AT_ONCE):
@@ -383,7 +384,7 @@ class WorkerPool:
             if slot.deadline.when() <= deadline:
                 return
             slot.deadline.cancel()
-        slot.deadline = self._loop.call_at(deadline, self._leave_behind, slot, record)
+        slot.deadline = self._loop.call_at(deadline, self._leave_behind, slot, record, context=Context())
 
     def _leave_behind(self, slot: Slot, record: TaskRecord) -> None:
         """Go on without a task that was told to stop and did not."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sized
+from contextvars import Context
 from typing import Literal
 
 from .events import CREATED, EventBus
@@ -105,7 +106,8 @@ class Room:
         self._waiting.append((future, own))
         if self._untap is None:
             self._untap = self._events.tap(self._note)
-        loop.call_soon(self.look_again)  # there may be room, behind those who are let in but not back yet
+        # there may be room, behind those who are let in but not back yet
+        loop.call_soon(self.look_again, context=Context())
         try:
             await future
         except asyncio.CancelledError:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import Context, copy_context
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from .loops import spawn
 from .outcome import Outcome
 
 if TYPE_CHECKING:  # a worker without a cache does not pay for the import
@@ -132,7 +134,7 @@ class Ticket:
         if access.local:
             access.cache.store_now(self.key, snapshot, self._ttl, entry_id=self._entry_id, alias=self._task_id)
         elif snapshot is not None:
-            storing = asyncio.get_running_loop().create_task(
+            storing = spawn(
                 access.cache.store(
                     self.key,
                     snapshot,
@@ -140,10 +142,11 @@ class Ticket:
                     entry_id=self._entry_id,
                     alias=self._task_id,
                     timeout=access.timeout,
-                )
+                ),
+                context=copy_context(),  # an adapter of the user's may read it, as it may when it is asked
             )
             access.work.add(storing)
-            storing.add_done_callback(access.work.discard)
+            storing.add_done_callback(access.work.discard, context=Context())
             with suppress(asyncio.CancelledError):
                 await asyncio.wait([storing], timeout=max(access.timeout - (self._taken or 0.0), 0.0))
 

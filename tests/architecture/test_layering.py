@@ -90,7 +90,7 @@ HOUSE: Final = House(
         ("async_cache.names", "async_cache.values"),
         # its nouns
         ("async_cache.entry_ids", "async_cache.flight", "async_cache.statistics", "async_cache.sweeper"),
-        ("async_cache.exceptions", "async_cache.limits"),
+        ("async_cache.background", "async_cache.exceptions", "async_cache.limits"),
     ),
     guests={
         "click": "async_task_worker.cli",

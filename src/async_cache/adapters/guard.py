@@ -12,8 +12,10 @@ import logging
 import math
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from contextvars import Context, copy_context
 from typing import Any, Final, TypeVar
 
+from ..background import spawn
 from ..exceptions import CacheUnavailableError, described
 from ..limits import checked_seconds
 from ..statistics import Complaints, StoreTally
@@ -54,15 +56,24 @@ class Guard:
         tally: Where faults are counted.
         budget: Seconds an operation may take unless told otherwise: finite, zero or more.
         kind_of: Says what kind of fault an error is; those in :data:`OUTAGES` open the circuit.
+        detached: Whether operations run in an empty context, not their caller's: a connection that
+            one of them opens keeps its context alive.
     """
 
     def __init__(
-        self, what: str, tally: StoreTally, budget: float = BUDGET, kind_of: Callable[[Exception], str] = kind_of
+        self,
+        what: str,
+        tally: StoreTally,
+        budget: float = BUDGET,
+        kind_of: Callable[[Exception], str] = kind_of,
+        *,
+        detached: bool = False,
     ) -> None:
         self._what = what
         self._tally = tally
         self._budget = checked_seconds("timeout", budget)
         self._kind_of = kind_of
+        self._detached = detached
         self._pause = FIRST_PAUSE
         self._retry_at = 0.0
         self._complaints = Complaints(logger, QUIET)
@@ -115,10 +126,10 @@ class Guard:
         if now >= self._retry_at:
             self._pause = min(self._pause * 2, LONGEST_PAUSE)
             self._retry_at = now + max(self._pause, budget)
-            _ = self._start(self.ask(work, None, budget, insist=True))
+            _ = self._start(self.ask(work, None, budget, insist=True), Context())
 
     async def _bounded(self, work: Work[T], budget: float) -> T:
-        task = self._start(work())
+        task = self._start(work(), Context() if self._detached else copy_context())
         try:
             await _ended(task, budget)
         finally:
@@ -153,10 +164,10 @@ class Guard:
             self._retry_at = asyncio.get_running_loop().time() + FIRST_PAUSE
         return CacheUnavailableError(f"{self._what}: {described(error)}")
 
-    def _start(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        task = asyncio.get_running_loop().create_task(coroutine)
+    def _start(self, coroutine: Coroutine[Any, Any, T], context: Context) -> asyncio.Task[T]:
+        task = spawn(coroutine, context=context)
         self._tasks.add(task)
-        task.add_done_callback(self._over)
+        task.add_done_callback(self._over, context=Context())
         return task
 
     def _over(self, task: asyncio.Task[Any]) -> None:

@@ -73,7 +73,7 @@ class RedisCacheAdapter(Store):
         self._sealer = Sealer(secret)
         self._serializer = serializer_for(serializer, signed=secret is not None)
         self._redis = RedisClient(redis_client, port, db, client_options)
-        self._guard = Guard("Redis", self.tally, timeout, kind_of)
+        self._guard = Guard("Redis", self.tally, timeout, kind_of, detached=True)
 
     def snapshot(self, value: object) -> Snapshot:
         """Return *value* as it would be stored; UnencodableError if the serializer would not give it back so."""

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
@@ -28,6 +29,7 @@ from ..journal.connection import Connect, connect
 from ..journal.place import Place, place_of
 from ..journal.sqlite import SqliteJournal
 from ..journal.waking import Waking, without_collections
+from ..loops import spawn
 from ..outcome import GIVEN_BACK, Outcome, completed, failed
 from ..pool import WorkerPool
 from ..queue import TaskQueue
@@ -280,9 +282,9 @@ class DurableBackend(LocalBackend):
         if kind is not CREATED:
             self._journal.note(record)
             if not self._pool.is_open and self.lingers and record.status is not RUNNING:
-                closing = asyncio.get_running_loop().create_task(self._close_if_idle())
+                closing = spawn(self._close_if_idle())
                 self._closing.add(closing)
-                closing.add_done_callback(self._closing.discard)
+                closing.add_done_callback(self._closing.discard, context=Context())
 
     async def _take_up(self) -> None:
         """Open the file and make records of what is left in it."""

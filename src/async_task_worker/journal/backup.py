@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from contextlib import suppress
+from contextvars import Context
 from pathlib import Path
 from typing import Any, Final
 
@@ -94,7 +95,7 @@ class Backups:
 
         self._copying = copying = run(backup.copy)
         self._current = backup
-        copying.add_done_callback(hand_over)
+        copying.add_done_callback(hand_over, context=Context())
         return bool(await _to_the_end(copying, backup.stop))
 
 

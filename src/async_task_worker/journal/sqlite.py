@@ -13,6 +13,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from contextvars import Context
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -275,12 +276,12 @@ class SqliteJournal:
     def write_soon(self) -> None:
         """Have what waits written in a moment, together with whatever comes until then."""
         if self._timer is None and self._writing is None:
-            self._timer = self._loop.call_later(_NOTES_WAIT, self._write)
+            self._timer = self._loop.call_later(_NOTES_WAIT, self._write, context=Context())
 
     def _schedule(self) -> None:
         if not self._scheduled:
             self._scheduled = True
-            self._loop.call_soon(self._write)
+            self._loop.call_soon(self._write, context=Context())
 
     def _write(self) -> None:
         """Hand the thread as much as one commit takes, unless it is at work: then its end does so."""
@@ -297,7 +298,7 @@ class SqliteJournal:
         self._writing = group
         self._scheduled = True  # until it is done
         commit = self._in_thread(self._store.commit, self._batch(group, cached))
-        commit.add_done_callback(partial(self._written, group, cached))
+        commit.add_done_callback(partial(self._written, group, cached), context=Context())
 
     def _batch(self, group: Group, cached: Cached | None) -> Batch:
         moved, ended = noted_rows(group.noted)
@@ -329,9 +330,9 @@ class SqliteJournal:
         if self._backlog.is_awaited or (error is None and self._backlog.is_long):
             self._write()
         elif error is not None:
-            self._timer = self._loop.call_later(_RETRY, self._write)
+            self._timer = self._loop.call_later(_RETRY, self._write, context=Context())
         elif self._backlog or (self._cache is not None and self._cache.waits):
-            self._timer = self._loop.call_later(_NOTES_WAIT, self._write)
+            self._timer = self._loop.call_later(_NOTES_WAIT, self._write, context=Context())
 
     def _require_own_process(self) -> None:
         if self._thread is None:
@@ -348,11 +349,12 @@ class SqliteJournal:
         turns = ShortTurns()
         try:
             thread = self._backups.executor(self._thread)
-            work = self._loop.run_in_executor(thread, _in_short_turns, turns, function, args)
+            work = Context().run(self._loop.run_in_executor, thread, _in_short_turns, turns, function, args)
         except BaseException:
             turns.end()
             raise
-        work.add_done_callback(lambda _: turns.end())  # it may have been called off before it began
+        # it may have been called off before it began
+        work.add_done_callback(lambda _: turns.end(), context=Context())
         return work
 
 

@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
+from contextvars import Context
 from functools import partial
 from typing import Final
 
@@ -54,7 +55,7 @@ class Telling:
         if self._parts:
             self._parts.popleft()()
         if self._parts:
-            loop.call_soon(self._go_on, loop)
+            loop.call_soon(self._go_on, loop, context=Context())
 
 
 def _tell_some(arrivals: Sequence[Arrival], error: BaseException | None, taken: AbstractSet[int]) -> None:

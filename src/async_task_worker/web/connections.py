@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextvars import Context
 
 
 class Connection:
@@ -28,4 +29,4 @@ class Connection:
         """Hang up after so many seconds, whatever has not been sent. If it is closed by then, nothing happens."""
         abort = getattr(self._transport, "abort", None)
         if callable(abort):
-            asyncio.get_running_loop().call_later(seconds, abort)
+            asyncio.get_running_loop().call_later(seconds, abort, context=Context())

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ..exceptions import TaskNotFoundError
+from ..loops import spawn
 from ..status import COMPLETED, FAILED, TaskInfo
 from .bodies import TaskAction, TaskBatch, TaskSubmission, submitted
 from .bulk import Bulk
@@ -245,7 +246,7 @@ class Endpoints:
         until = loop.time() + seconds
         try:
             while _matches(known, await self._info(info.id)):
-                news = loop.create_task(reader.wait())
+                news = spawn(reader.wait())
                 try:
                     await self._exit.wait(news, max(0.0, until - loop.time()))
                     if not news.done():

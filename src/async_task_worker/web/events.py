@@ -6,6 +6,7 @@ import asyncio
 import secrets
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextvars import Context
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -138,7 +139,7 @@ class EventLog:
             self._readers.pop(reader.task_id, None)
         if not self._readers and self._stop is not None:
             self._cancel("_tick")
-            self._linger = asyncio.get_running_loop().call_later(_LINGER, self._end)
+            self._linger = asyncio.get_running_loop().call_later(_LINGER, self._end, context=Context())
 
     def read(self, reader: Reader) -> Iterator[Frame]:
         """Yield what the reader has not read yet."""
@@ -175,7 +176,7 @@ class EventLog:
             due = self._told.get(task_id, float("-inf")) + self._limits.progress_interval
             if due > loop.time():
                 self._held[task_id] = event
-                self._flush = self._flush or loop.call_at(due, self._tell_held)
+                self._flush = self._flush or loop.call_at(due, self._tell_held, context=Context())
                 return
             self._told[task_id] = loop.time()
             self._held.pop(task_id, None)
@@ -198,7 +199,7 @@ class EventLog:
             else:
                 next_due = min(next_due, due)
         if self._held:
-            self._flush = loop.call_at(next_due, self._tell_held)
+            self._flush = loop.call_at(next_due, self._tell_held, context=Context())
 
     def _publish(self, event: TaskEvent) -> None:
         self._append(event.type, event.task.id, event.at, {"task": self._body(event.task)})
@@ -236,13 +237,13 @@ class EventLog:
         loop = asyncio.get_running_loop()
         self._cancel("_linger")
         if self._stop is None:
-            self._stop = self._worker.events.listen(self.hear)
+            self._stop = Context().run(self._worker.events.listen, self.hear)
         if self._tick is None:
             self._last_stats = self._stats()
-            self._tick = loop.call_later(_STATS_EVERY, self._tell_stats)
+            self._tick = loop.call_later(_STATS_EVERY, self._tell_stats, context=Context())
 
     def _tell_stats(self) -> None:
-        self._tick = asyncio.get_running_loop().call_later(_STATS_EVERY, self._tell_stats)
+        self._tick = asyncio.get_running_loop().call_later(_STATS_EVERY, self._tell_stats, context=Context())
         stats = self._stats()
         if stats != self._last_stats:
             self._last_stats = stats

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextvars import Context
 from typing import Final
 
 from sse_starlette import EventSourceResponse
@@ -92,7 +93,7 @@ class EventStreams:
 
         calls = [self._exit.watch(leave_for_good)]
         if (lifetime := self._limits.stream_lifetime) is not None:
-            calls.append(asyncio.get_running_loop().call_later(lifetime, leave).cancel)
+            calls.append(asyncio.get_running_loop().call_later(lifetime, leave, context=Context()).cancel)
         try:
             yield _RETRY + self._log.frame(reader, "hello", task_id=reader.task_id)
             if info is not None and (info.finished or not resumed):

@@ -6,6 +6,7 @@ import asyncio
 import re
 import signal
 from collections.abc import Callable
+from contextvars import Context
 from typing import Any, Final
 
 _LOOK_EVERY: Final = 0.05
@@ -44,7 +45,7 @@ class ServerExit:
         """Call *call*, once, when the server is about to exit; return a function that calls this off."""
         self._calls.add(call)
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(_LOOK_EVERY, self._look)
+            self._timer = asyncio.get_running_loop().call_later(_LOOK_EVERY, self._look, context=Context())
 
         def stop() -> None:
             self._calls.discard(call)
@@ -57,7 +58,7 @@ class ServerExit:
     def _look(self) -> None:
         self._timer = None
         if not self.is_near:
-            self._timer = asyncio.get_running_loop().call_later(_LOOK_EVERY, self._look)
+            self._timer = asyncio.get_running_loop().call_later(_LOOK_EVERY, self._look, context=Context())
             return
         calls, self._calls = self._calls, set()
         for call in calls:
