@@ -219,7 +219,7 @@ async def test_one_waiting_task_is_worth_one_extra_slot(single: AsyncTaskWorker)
 
 async def test_an_extra_slot_is_only_for_what_is_awaited(single: AsyncTaskWorker) -> None:
     waiting = await single.add_task(wait_in_a_way, "future", "wait_at", ["gate"])
-    unrelated = await single.add_task(note, "unrelated", priority=-1)
+    unrelated = await single.add_task(note, "unrelated")
     await running(single, waiting)
     assert status_of(single, unrelated) is PENDING
     open_gate("gate")
