@@ -34,4 +34,4 @@ def test_no_request_is_answered_otherwise_than_documented(tmp_path: Path) -> Non
         assert fuzzed.returncode == 0, fuzzed.stdout + fuzzed.stderr
         assert "17 selected / 17 total" in fuzzed.stdout
         server.terminate()
-    assert "Traceback" not in server.output
+    assert "ASGI application" not in server.output  # what uvicorn says of a request that broke; tasks may fail

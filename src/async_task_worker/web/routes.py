@@ -84,7 +84,7 @@ class TaskRoute(APIRoute):
     def _is_elsewhere(self, rest: str) -> bool:
         """Whether the rest of a path below ``/tasks/`` is some sibling's."""
         path = self.path.removesuffix("{rest:path}") + rest
-        return any(route is not self and route.path_regex.match(path) for route in self.siblings)
+        return any(route.path != self.path and route.path_regex.match(path) for route in self.siblings)
 
 
 def asks_for_headers(request: Request) -> bool:
