@@ -60,6 +60,12 @@ class TaskCancelledError(TaskWorkerError):
     __doc__ = "The task was cancelled before it had a result."
 
 
+class ResultDroppedError(TaskWorkerError):
+    __doc__ = (
+        "The task completed, but its result was dropped to save memory. Read it sooner, or raise max_result_bytes."
+    )
+
+
 class TaskTimeoutError(TaskWorkerError, TimeoutError):
     __doc__ = "The task ran longer than its timeout allows."
 

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from typing import Any, Final, cast
 
 from .events import EventBus
-from .exceptions import TaskFailedError, WorkerNotRunningError
+from .exceptions import ResultDroppedError, TaskFailedError, WorkerNotRunningError
 from .failure import error_text
 from .loops import still_awaited
-from .record import TaskRecord
+from .record import DROPPED, TaskRecord
 from .status import CANCELLED, COMPLETED, FAILED
 from .tracebacks import hand_over
 
@@ -34,7 +34,7 @@ class TaskFutures:
         """Return a new future for the task, or *future*; already done if the task is."""
         if future is None:
             future = asyncio.get_running_loop().create_future()
-        if record.status is COMPLETED:  # the usual case
+        if record.status is COMPLETED and record.result is not DROPPED:  # the usual case
             future.set_result(record.result)
         elif record.finished:
             resolve(future, record)
@@ -74,8 +74,26 @@ def resolve(future: TaskFuture, record: TaskRecord) -> None:
     elif record.status is FAILED:
         future.set_exception(failure(record))
         future.exception()  # it counts as seen: a future nobody awaits makes no noise
+    elif record.result is DROPPED:
+        future.set_exception(_dropped(record))
+        future.exception()
     else:
         future.set_result(record.result)
+
+
+def result_of(record: TaskRecord) -> Any:
+    """Return the result of a completed task.
+
+    Raises:
+        ResultDroppedError: It was dropped.
+    """
+    if record.result is DROPPED:
+        raise _dropped(record)
+    return record.result
+
+
+def _dropped(record: TaskRecord) -> ResultDroppedError:
+    return ResultDroppedError(repr(record.id), task_id=record.id)
 
 
 def failure(record: TaskRecord) -> Exception:

@@ -23,7 +23,8 @@ from .events import CREATED, PROGRESS, RELEASED, REPRIORITIZED, STARTED, EventBu
 from .exceptions import DuplicateTaskError
 from .loops import call_from_any_thread
 from .outcome import GIVEN_BACK, Outcome
-from .record import TaskRecord
+from .record import DROPPED, TaskRecord
+from .result_memory import UNCOUNTED, ResultMemory
 from .search import Cursors, TaskQuery
 from .sifting import sifted
 from .status import CANCELLED, COMPLETED, FAILED, NEXT, PENDING, RUNNING, TaskStatus
@@ -57,6 +58,7 @@ class Ledger:
         clock: The source of time.
         retention: Seconds a finished task stays known; None keeps it for ever.
         max_history: How many finished tasks stay known; None keeps them all.
+        max_result_bytes: Bytes of results above which the oldest are dropped; None keeps them all.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Ledger:
         clock: Clock = SYSTEM_CLOCK,
         retention: float | None = None,
         max_history: int | None = None,
+        max_result_bytes: int | None = None,
     ) -> None:
         self._events = EventBus(clock.wall) if events is None else events
         self._awaited = self._events.awaited
@@ -83,6 +86,8 @@ class Ledger:
         self._unsuccessful = {FAILED: 0, CANCELLED: 0}
         self._running = 0
         self._warned_of_progress: set[str] = set()  # task types
+        self.results = ResultMemory(max_result_bytes)
+        """What the results take. A backend that writes them down says which may be dropped."""
         self._low_water = -1
         self._at_low_water: Callable[[], None] | None = None
         self._epoch = self._wall() - self._monotonic()
@@ -238,6 +243,8 @@ class Ledger:
         record.ended = self._monotonic()
         if status is COMPLETED:
             record.result = result
+            if result is not None and type(result) not in UNCOUNTED and self.results.add(record):
+                self._sweep_above = -1
         elif status is PENDING:
             return self._release(record)
         else:
@@ -350,6 +357,9 @@ class Ledger:
         finished = self._finished
         while len(finished) > self._max_history:
             self._forget(finished.popleft())
+        if self._sweep_above < 0:  # there is too much of results
+            self._sweep_above = self._max_history
+            self.drop_results()
         if self._retention is not None:
             self._forget_expired()
             self._sweep_above = min(self._max_history, max(_SWEEP_LEAST, 2 * len(finished)))
@@ -366,10 +376,18 @@ class Ledger:
             self._forget(finished.popleft())
         return True
 
+    def drop_results(self) -> None:
+        """Drop the oldest results, as many as there is too much of."""
+        for record in self.results.surplus():
+            record.result = DROPPED
+            record.changes += 1
+
     def _forget(self, record: TaskRecord) -> None:
         del self._records[record.id]
         if record.status is not COMPLETED:
             self._unsuccessful[record.status] -= 1
+        elif record.result is not None and type(record.result) not in UNCOUNTED:
+            self.results.remove(record)
         if record.ticket is not None:
             record.ticket.forget(record.id)
 

@@ -13,6 +13,14 @@ from .functions import TaskCallable, TaskFunction
 from .status import COMPLETED, FAILED, PENDING, RUNNING, ErrorDetail, TaskInfo, TaskInfoDraft, TaskStatus
 from .ticket import Ticket
 
+
+class Dropped:
+    """Type of :data:`DROPPED`."""
+
+
+DROPPED: Final = Dropped()
+"""In place of the result of a task that was dropped, since the results took too much memory."""
+
 NO_CONTEXT: Final = Context()
 """Stands for every empty context, so that a million pending tasks need not hold one each."""
 
@@ -47,6 +55,7 @@ class TaskRecord:
         "priority",
         "progress",
         "result",
+        "result_size",
         "slot",
         "started",
         "status",
@@ -61,6 +70,7 @@ class TaskRecord:
     started: float  # at each start
     ended: float  # at its end, like what follows
     result: Any  # of a completed task
+    result_size: int  # bytes, if it is counted
     error: BaseException  # of a failed one, and where it was raised
     traceback: TracebackType | None
 
@@ -117,7 +127,9 @@ class TaskRecord:
         info.completed_at = self._fact(self.ended) if finished else None
         info.progress = 1.0 if status is COMPLETED else self.progress
         info.progress_detail = None
-        info.result = self.result if status is COMPLETED else None
+        result = self.result if status is COMPLETED else None
+        info.result_dropped = result is DROPPED
+        info.result = None if result is DROPPED else result
         info.error = None if error is None else error_text(error)
         info.error_detail = None if error is None else ErrorDetail.of(error, self.traceback)
         info.metadata = copied(self.metadata) if self.metadata else {}

@@ -172,6 +172,7 @@ class TaskInfo:
         progress_detail: What the task said beside the number, or None.
         result: What the task returned, the same object, or a copy from the cache; None unless completed.
             Read from a file it is an equal one, or a :class:`MissingResult`.
+        result_dropped: Whether the result was dropped to save memory, as ``max_result_bytes`` has it.
         error: ``str()`` of what the task raised, or why it was ended; None unless it has one. It is
             cut after a million characters.
         error_detail: Its type and traceback, or None.
@@ -200,6 +201,7 @@ class TaskInfo:
     attempt: int
     from_cache: bool
     revision: int
+    result_dropped: bool = False
 
     @property
     def finished(self) -> bool:
@@ -269,6 +271,7 @@ def document_of(
         "progress": info.progress,
         "metadata": metadata,
         "result": None if info.result is None else rendered(info.result, limit),
+        "result_dropped": info.result_dropped,
         "error": error,
         "task_type": text(info.name),
         "phase": info.phase,

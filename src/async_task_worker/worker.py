@@ -40,7 +40,7 @@ from .exceptions import (
 from .executor import TaskExecutor, current_record, in_task
 from .failure import exc_info_of
 from .functions import CacheKeyFunction, TaskCallable
-from .futures import TaskFuture, TaskFutures, failed_because, failure
+from .futures import TaskFuture, TaskFutures, failed_because, failure, result_of
 from .idleness import Idleness
 from .ledger import Ledger
 from .loops import spawn
@@ -93,6 +93,9 @@ class AsyncTaskWorker:
         max_history: How many finished tasks stay known; None for all.
         stop_timeout: Seconds running tasks may still take when ``async with``, ``lifespan`` or a
             ``stop()`` without a timeout of its own ends the worker; None for any time.
+        max_result_bytes: Bytes that the results of known tasks may take in memory, about; above that
+            the oldest results are dropped, not their records. None for any number. Results in a
+            durable backend's file stay there.
         backend: Where tasks wait and run: ``"memory://"``, ``"sqlite:///tasks.db"`` for tasks that
             survive a crash, or an object with a Backend's methods.
         clock: The source of time for what is recorded, for tests. Timeouts follow the event loop's.
@@ -124,6 +127,7 @@ class AsyncTaskWorker:
         on_full: Literal["wait", "error"] = "wait",
         retention: float | timedelta | None = timedelta(days=7),
         max_history: int | None = 100_000,
+        max_result_bytes: int | None = None,
         stop_timeout: float | None = 5.0,
         backend: str | Backend = "memory://",
         clock: Clock = SYSTEM_CLOCK,
@@ -143,6 +147,7 @@ class AsyncTaskWorker:
             clock,
             checked_optional_seconds("retention", retention, zero=True),
             checked_optional_count("max_history", max_history, least=0),
+            checked_optional_count("max_result_bytes", max_result_bytes, least=0),
         )
         self._futures = TaskFutures(self.events)
         self._backend = open_backend(backend)
@@ -723,7 +728,8 @@ class AsyncTaskWorker:
 
         It raises the task's own error if the task fails, and ``asyncio.CancelledError`` if
         it is cancelled. What no future can carry, such as ``SystemExit``, arrives as the cause
-        of a ``TaskFailedError``. Cancelling the future does nothing to the task or to others.
+        of a ``TaskFailedError``; a result that was dropped raises ``ResultDroppedError``.
+        Cancelling the future does nothing to the task or to others.
 
         Raises:
             TaskNotFoundError: The task is unknown to this worker.
@@ -760,15 +766,16 @@ class AsyncTaskWorker:
             WorkerNotRunningError: The worker stopped; a durable task goes on after its next start.
             WrongEventLoopError: A task has not finished and runs on another event loop.
             ForkedWorkerError: It runs in the process that this one is a fork of.
+            ResultDroppedError: Its result was dropped, see ``max_result_bytes``.
             Exception: The first task that has no result failed; this is its own error, or a
                 ``TaskFailedError`` because of one such as ``SystemExit``.
         """
-        records = await self._wait(self._all_known(task_ids), _waiting_time(timeout), asyncio.ALL_COMPLETED)
-        if unfinished := sum(not record.finished for record in records):
+        waits = await self._wait(self._all_known(task_ids), _waiting_time(timeout), asyncio.ALL_COMPLETED)
+        if unfinished := sum(not record.finished for record, _ in waits):
             raise TimeoutError(
-                f"{unfinished} of {len(records)} tasks had not finished after {timeout:g} seconds; they go on"
+                f"{unfinished} of {len(waits)} tasks had not finished after {timeout:g} seconds; they go on"
             )
-        return [_result(record) for record in records]
+        return [_result(*wait) for wait in waits]
 
     async def wait_for_any_task(self, task_ids: Iterable[str], timeout: float | None = None) -> tuple[Any, str]:
         """Wait until one of the tasks has finished and return its result and its id.
@@ -787,22 +794,29 @@ class AsyncTaskWorker:
             TaskNotFoundError: An id is unknown to this worker. Nothing is awaited.
             TaskFailedError: That task failed; its own error is the cause, its id the ``task_id``.
             TaskCancelledError: That task was cancelled; ``task_id`` tells which.
+            ResultDroppedError: Its result was dropped, see ``max_result_bytes``.
             TimeoutError: *timeout* expired first.
         """
         records = self._all_known(task_ids)
         if not records:
             raise ValueError("wait_for_any_task needs at least one task id")
-        records = await self._wait(records, _waiting_time(timeout), asyncio.FIRST_COMPLETED)
-        finished = [record for record in records if record.finished]
+        waits = await self._wait(records, _waiting_time(timeout), asyncio.FIRST_COMPLETED)
+        finished = [wait for wait in waits if wait[0].finished]
         if not finished:
             raise TimeoutError(f"None of {len(records)} tasks had finished after {timeout:g} seconds; they go on")
-        first = min(finished, key=lambda record: record.ended)
+        first, future = min(finished, key=lambda wait: wait[0].ended)
         if first.status is FAILED:
             raise failed_because(first)
-        return _result(first), first.id
+        return _result(first, future), first.id
 
-    async def _wait(self, records: list[TaskRecord], timeout: float | None, until: str) -> list[TaskRecord]:
-        """Wait for the ends of these tasks, and return what is known of each then: a restart makes new records."""
+    async def _wait(
+        self, records: list[TaskRecord], timeout: float | None, until: str
+    ) -> list[tuple[TaskRecord, TaskFuture]]:
+        """Wait for the ends of these tasks, and return what is known of each then: a restart makes new records.
+
+        With each comes its future, cancelled if the task had not ended. It has the result even
+        if that was dropped as soon as the task ended.
+        """
         if current_record() in records:
             raise ValueError("a task cannot wait for itself to finish")
         futures = [self._future_for(record) for record in records]
@@ -813,7 +827,7 @@ class AsyncTaskWorker:
             for future, record in zip(futures, now, strict=True):
                 if future.done() and not record.finished:
                     future.result()  # the worker stopped, and the task waits for its next start
-            return now
+            return list(zip(now, futures, strict=True))
         finally:
             for future in futures:
                 future.cancel()
@@ -856,9 +870,9 @@ def _shown_url(url: str) -> str:
     return re.sub(r"//[^/]*@", "//***@", url)
 
 
-def _result(record: TaskRecord) -> Any:
+def _result(record: TaskRecord, future: TaskFuture) -> Any:
     if record.status is COMPLETED:
-        return record.result
+        return result_of(record) if future.cancelled() or future.exception() else future.result()
     if record.status is FAILED:
         raise failure(record)
     raise TaskCancelledError(repr(record.id), task_id=record.id)

@@ -59,7 +59,12 @@ HOUSE: Final = House(
         ("async_task_worker.journal.ownership", "async_task_worker.journal.payload", "async_task_worker.journal.place"),
         ("async_task_worker.journal.file_systems",),
         # nouns
-        ("async_task_worker.events", "async_task_worker.request", "async_task_worker.sifting"),
+        (
+            "async_task_worker.events",
+            "async_task_worker.request",
+            "async_task_worker.result_memory",
+            "async_task_worker.sifting",
+        ),
         ("async_task_worker.record",),
         ("async_task_worker.ticket",),
         ("async_task_worker.arguments", "async_task_worker.outcome"),

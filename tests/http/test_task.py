@@ -11,6 +11,7 @@ from async_task_worker import AsyncTaskWorker
 from tests.conftest import MakeWorker
 from tests.http.conftest import ServeWorker
 from tests.http.requests import problem_code, submit
+from tests.support.backends import Backend
 from tests.support.served import ODD_RESULTS
 from tests.support.tasks import echo, fail_with, open_gate, report_then_wait, sleep_for, stubborn, wait_at
 from tests.support.waiting import running, settled
@@ -40,6 +41,7 @@ async def test_a_body_tells_all_there_is_to_tell(worker: AsyncTaskWorker, client
         "progress_detail": None,
         "error_detail": None,
         "attempt": 1,
+        "result_dropped": False,
         "from_cache": False,
         "worker_id": None,
         "completed_at": None,
@@ -191,3 +193,16 @@ async def test_a_change_of_priority_is_another_state_of_the_task(make_worker: Ma
     changed = await waiting
     assert (first.json()["priority"], changed.json()["priority"]) == (10, -1)
     assert changed.headers["etag"] != first.headers["etag"]
+
+
+async def test_a_dropped_result_is_gone(make_worker: MakeWorker, serve: ServeWorker, backend: Backend) -> None:
+    worker = await make_worker(max_result_bytes=0)
+    client = await serve(worker)
+    task_id = await worker.add_task(echo, "text")
+    await worker.wait_for_tasks([task_id])
+    if not backend.durable:
+        assert (await client.get(f"/tasks/{task_id}")).json()["result_dropped"] is True
+        response = await client.get(f"/tasks/{task_id}/result")
+        assert (response.status_code, response.json()["code"]) == (410, "result_dropped")
+    else:
+        assert (await client.get(f"/tasks/{task_id}/result")).json() == "text"

@@ -43,7 +43,7 @@ NAMES = [
     *("ForkedWorkerError", "MissingResult"),
     *("QueueFullError", "TaskFailedError", "TaskCancelledError", "TaskTimeoutError", "TaskInterruptedError"),
     *("AsyncCacheAdapter", "CacheAdapter", "InvalidCacheKeyError", "CacheUnavailableError", "PrefixRequiredError"),
-    *("Clock", "ErrorDetail", "Limits", "redact_names"),
+    *("ResultDroppedError", "Clock", "ErrorDetail", "Limits", "redact_names"),
 ]
 REQUIRED = inspect.Parameter.empty
 OPTIONS = {
@@ -72,6 +72,7 @@ CONSTRUCTOR = {
     "on_full": "wait",
     "retention": timedelta(days=7),
     "max_history": 100_000,
+    "max_result_bytes": None,
     "stop_timeout": 5.0,
     "backend": "memory://",
 }
@@ -147,7 +148,7 @@ AWAITED += ["fetch_task_info", "search_tasks"]
 AWAITED += ["invalidate_cache", "clear_cache"]
 INFO = {
     *("id", "name", "status", "phase", "created_at", "started_at", "completed_at", "progress", "progress_detail"),
-    *("result", "error", "error_detail", "metadata", "priority", "attempt", "from_cache", "revision"),
+    *("result", "result_dropped", "error", "error_detail", "metadata", "priority", "attempt", "from_cache", "revision"),
     *("wait_time", "run_time", "finished", "as_dict"),
 }
 

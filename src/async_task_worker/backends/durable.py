@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import Awaitable, Callable
 from contextvars import Context
+from dataclasses import replace
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
@@ -116,6 +117,7 @@ class DurableBackend(LocalBackend):
         self._coalescing = Coalescing(self._ledger, self._queue, self._pool, self._ledger.enlist)
         self._unregistered = Unregistered(self._place.path, runtime.ledger, self._adopt)
         self._journal = SqliteJournal(self._place, *self._ledger.keeping, self._connector)
+        self._ledger.results.may_drop = self._journal.has_written
         self._room = None
         if runtime.max_queue_size is not None:
             waiting = _Waiting(self._queue, self._arriving)
@@ -187,9 +189,11 @@ class DurableBackend(LocalBackend):
     async def fetch(self, task_id: str) -> TaskInfo | None:
         """Return what is known of a task, or written in the file, or None."""
         record = self._ledger.get(task_id)
-        if record is not None:
-            return record.info()
-        return await self._journal.fetch(task_id) if self._journal.is_open else None
+        info = None if record is None else record.info()
+        if (info is not None and not info.result_dropped) or not self._journal.is_open:
+            return info
+        written = await self._journal.fetch(task_id)
+        return written if info is None or written is None else _with_result_of(info, written)
 
     async def search(self, query: TaskQuery) -> TaskPage:
         """Return the newest tasks of all times that match, from the cursor on."""
@@ -222,7 +226,7 @@ class DurableBackend(LocalBackend):
     def _as_known(self, info: TaskInfo) -> TaskInfo:
         """Return the snapshot of this moment if the task is known: it has the objects themselves."""
         record = self._ledger.get(info.id)
-        return info if record is None else record.info()
+        return info if record is None else _with_result_of(record.info(), info)
 
     async def _add_into(self, room: Room, record: TaskRecord, timeout: float | None) -> None:
         await room.enter(timeout)
@@ -405,6 +409,11 @@ class DurableBackend(LocalBackend):
 
 
 _priority: Final = attrgetter("priority")
+
+
+def _with_result_of(info: TaskInfo, written: TaskInfo) -> TaskInfo:
+    """Return *info*, with the result that is in the file if it was dropped from memory."""
+    return replace(info, result=written.result, result_dropped=False) if info.result_dropped else info
 
 
 def _cut_off(record: TaskRecord) -> Outcome:

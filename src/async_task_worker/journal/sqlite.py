@@ -187,6 +187,11 @@ class SqliteJournal:
         if self._timer is None and self._writing is None:
             self.write_soon()
 
+    def has_written(self, record: TaskRecord) -> bool:
+        """Whether nothing that was noted of the task is still to be written."""
+        under_way = () if self._writing is None else self._writing.noted
+        return record.id not in self._backlog.noted and not any(noted is record for noted in under_way)
+
     async def flush(self) -> None:
         """Return when everything noted so far is durable."""
         self._require_own_process()

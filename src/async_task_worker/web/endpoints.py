@@ -166,6 +166,8 @@ class Endpoints:
         if wait and not info.finished:
             await self._wait_for_end(task_id, wait)
             info = await self._info(task_id)
+        if info.result_dropped:
+            raise Problem("result_dropped", "the results took more memory than they may", task_id=task_id)
         if info.status is COMPLETED:
             return as_json(self._bodies.result(info))
         if info.status is FAILED:

@@ -20,6 +20,7 @@ CODES: Final[Mapping[str, tuple[int, str]]] = {
     "idempotency_mismatch": (409, "The key was used with another body"),
     "task_finished": (409, "The task has finished"),
     "not_finished": (409, "The task has not finished"),
+    "result_dropped": (410, "The result was dropped"),
     "body_too_large": (413, "The body is too large"),
     "unsupported_media_type": (415, "The body must be application/json"),
     "invalid_request": (422, "The request does not have the form it must have"),

@@ -236,7 +236,7 @@ def _add_task(routes: _Routes, endpoints: Endpoints) -> None:
         "/tasks/{task_id}/result",
         endpoints.get_task_result,
         shown={200: {"description": "What the task returned", "content": {"application/json": {"schema": {}}}}},
-        codes=("task_not_found", "not_finished", "task_failed", "task_cancelled"),
+        codes=("task_not_found", "not_finished", "result_dropped", "task_failed", "task_cancelled"),
     )
     routes.add(
         "/tasks/{task_id}/events",

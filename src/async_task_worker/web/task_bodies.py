@@ -38,6 +38,7 @@ class TaskBody(BaseModel):
                     "progress": 0.5,
                     "metadata": {"task_type": "resize"},
                     "result": None,
+                    "result_dropped": False,
                     "error": None,
                     "task_type": "resize",
                     "phase": None,
@@ -63,6 +64,7 @@ class TaskBody(BaseModel):
     progress: float = Field(ge=0.0, le=1.0)
     metadata: dict[str, JsonValue] = Field(description="As given, with `task_type` added.")
     result: JsonValue = Field(description="What is not JSON is an object with its `$type`.")
+    result_dropped: bool = Field(description="Whether there was a result, and it was dropped to save memory.")
     error: str | None
     task_type: str
     phase: str | None
