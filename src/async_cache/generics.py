@@ -38,7 +38,7 @@ def parameters_of(kind: Any) -> list[Any]:
     """
     origin, args = origin_of(kind), kind.__pydantic_generic_metadata__["args"]
     told = [_told(arg, kind, _MOST_LEVELS) for arg in args]
-    if parametrised(origin, told) is not kind:
+    if _args_of(parametrised(origin, told), origin) != args:
         raise UnencodableError(kind, "its parameters do not lead back to it")
     return told
 
@@ -48,7 +48,15 @@ def parametrised(origin: Any, told: object) -> Any:
     if not _is_generic(origin):
         raise TypeError(f"{origin} is not a generic model")
     args = tuple(_read(part, _MOST_LEVELS) for part in exactly(_List, told))
-    return origin[args]
+    # Pydantic may remember its classes for each context apart: one that exists is better than another of its kind.
+    existing = (kind for kind in reversed(type.__subclasses__(origin)) if _args_of(kind, origin) == args)
+    return next(existing, None) or origin[args]
+
+
+def _args_of(kind: type, origin: type) -> object:
+    metadata = held_by(kind, "__pydantic_generic_metadata__")
+    made = type(metadata) is dict and metadata.get("origin") is origin
+    return metadata.get("args") if made else None  # type: ignore[attr-defined]
 
 
 def _is_generic(kind: type) -> bool:

@@ -1,6 +1,8 @@
 """Pydantic models as values."""
 
+import contextvars
 import functools
+import inspect
 import subprocess
 import sys
 import typing
@@ -247,5 +249,14 @@ def test_a_name_with_an_address_comes_back() -> None:
 
 
 def test_a_url_whose_empty_path_is_kept_comes_back_as_it_was() -> None:
+    if "preserve_empty_path" not in str(inspect.signature(pydantic_core.Url)):
+        pytest.skip("this version of pydantic always adds a path")
     url = pydantic_core.Url("http://example.com", preserve_empty_path=True)
     assert str(codec.decode(codec.encode(url))) == "http://example.com"
+
+
+def test_a_generic_model_read_in_another_context_is_of_the_class_that_exists() -> None:
+    """Some versions of pydantic make ``Book[int]`` anew in a context that has not made it."""
+    made = contextvars.Context().run(lambda: Book[frozenset[int]](content=frozenset([1])))
+    data = codec.encode(made)
+    assert type(contextvars.Context().run(codec.decode, data)) is type(made)
