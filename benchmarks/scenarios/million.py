@@ -62,10 +62,11 @@ async def pages(subject: Persists, count: int, questions: int) -> Figures:
     folder = new_folder()
     middle = (await _apart(subject, "finish", folder=str(folder), count=count))["middle"]
     await subject.open(folder, max_history=None, retention=None)
-    half_way = await subject.page(before=datetime.fromtimestamp(middle, UTC), limit=LIMIT)
+    older = {"before": datetime.fromtimestamp(middle, UTC)}
+    half_way = await subject.page(**older, limit=LIMIT)
     asked: dict[str, dict[str, Any]] = {
         "newest": {},
-        "half way": {"cursor": half_way.next_cursor},
+        "half way": {**older, "cursor": half_way.next_cursor},
         "status of most": {"status": "completed"},
         "status of few": {"status": "failed"},
         "status of none": {"status": "cancelled"},

@@ -102,8 +102,9 @@ BAD_ARGUMENTS = {
 async def test_what_is_no_coroutine_function_is_refused(worker: AsyncTaskWorker, function: Any) -> None:
     with refused(worker, TypeError, "coroutine function"):
         await worker.add_task(function, 1)
-    with refused(worker, TypeError, "coroutine function"):
-        await worker.submit(function, (1,))
+    if not isinstance(function, str):  # there it is the name of a task type
+        with refused(worker, TypeError, "coroutine function"):
+            await worker.submit(function, (1,))
 
 
 async def test_a_call_in_place_of_its_function_is_refused_without_a_warning(worker: AsyncTaskWorker) -> None:

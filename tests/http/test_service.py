@@ -313,6 +313,7 @@ async def test_a_slash_behind_tasks_makes_no_difference(worker: AsyncTaskWorker,
         assert response.status_code == 201
         assert response.headers["location"] == f"{root_path}/api/tasks/{response.json()['id']}"
         await client.post("/api/tasks", json={"task_type": "own_names"})
+        await worker.drain()
         with_slash, without = await client.get("/api/tasks/?limit=1"), await client.get("/api/tasks?limit=1")
         assert with_slash.json() == without.json()
         assert "//" not in with_slash.links["next"]["url"]

@@ -48,9 +48,14 @@ def isinstance_of_unordered(value: object) -> bool:
 def loaded_classes() -> dict[str, str]:
     """Return the names of many classes a payload may come up with, fit or not, and of their fields."""
     modules = [module for module in list(sys.modules.values()) if type(module) is type(sys)]
-    held = [thing for module in modules for thing in list(vars(module).values()) if isinstance(thing, type)]
+    held = [thing for module in modules for thing in list(vars(module).values()) if is_plain_class(thing)]
     fit = [kind for kind in held if dataclasses.is_dataclass(kind) or issubclass(kind, enum.Enum | tuple)]
     return {f"{kind.__module__}:{kind.__qualname__}": ",".join(fields_of(kind)) for kind in [*fit, *held[::50]]}
+
+
+def is_plain_class(thing: object) -> bool:
+    """Return whether it is a class that can be asked for its attributes: a metaclass may refuse that."""
+    return isinstance(thing, type) and type(thing).__getattribute__ is type.__getattribute__
 
 
 def fields_of(kind: typing.Any) -> list[str]:

@@ -43,6 +43,11 @@ class LeakCheck:
         """Return a line for everything left behind since the check was made."""
         gc.collect()  # what only a reference cycle holds is closed, or complains, now
         self._listener.close()
+        found = self._found()
+        gc.freeze()  # what outlives a test is looked at once: else each look takes longer than the one before
+        return found
+
+    def _found(self) -> list[str]:
         return [
             *self._tasks,
             *(f"event loop not closed: {loop!r}" for loop in _open_loops() if loop not in self._loops),

@@ -38,7 +38,6 @@ class TaskBody(BaseModel):
                     "progress": 0.5,
                     "metadata": {"task_type": "resize"},
                     "result": None,
-                    "result_dropped": False,
                     "error": None,
                     "task_type": "resize",
                     "phase": None,
@@ -48,6 +47,7 @@ class TaskBody(BaseModel):
                     "error_detail": None,
                     "attempt": 1,
                     "from_cache": False,
+                    "result_dropped": False,
                     "worker_id": None,
                     "created_at": "2026-01-05T12:00:00.250000Z",
                     "started_at": "2026-01-05T12:00:00.251000Z",
@@ -64,7 +64,6 @@ class TaskBody(BaseModel):
     progress: float = Field(ge=0.0, le=1.0)
     metadata: dict[str, JsonValue] = Field(description="As given, with `task_type` added.")
     result: JsonValue = Field(description="What is not JSON is an object with its `$type`.")
-    result_dropped: bool = Field(description="Whether there was a result, and it was dropped to save memory.")
     error: str | None
     task_type: str
     phase: str | None
@@ -74,6 +73,7 @@ class TaskBody(BaseModel):
     error_detail: dict[str, JsonValue] | str | None
     attempt: int
     from_cache: bool
+    result_dropped: bool = Field(description="Whether there was a result, and it was dropped to save memory.")
     worker_id: str | None
     created_at: datetime
     started_at: datetime | None
