@@ -93,7 +93,8 @@ def _head_of_alias(arg: Any, kind: type, levels: int) -> list[Any]:
 
 
 def _is_typing_generic(kind: type) -> bool:
-    return held_by(kind, "__class_getitem__") is held_by(Generic, "__class_getitem__")
+    generic: Any = Generic  # for type checkers a special form, at run time a class
+    return held_by(kind, "__class_getitem__") is held_by(generic, "__class_getitem__")
 
 
 def _told_class(arg: Any, kind: type, levels: int) -> list[Any]:
