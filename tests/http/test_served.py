@@ -104,6 +104,14 @@ async def test_the_documented_quick_start_serves_the_documented_requests(
         server.terminate()
 
 
+@pytest.fixture(scope="module")
+def usual_end() -> float:
+    """Seconds a server takes to end that nobody reads from: on this machine, at this time."""
+    with Server("tests.support.served:app") as server:
+        httpx.get(f"{server.url}/health")
+        return server.terminate()
+
+
 async def read_events(port: int, seen: Counter[str], opened: asyncio.Semaphore) -> None:
     """Read the stream of all events to its end, counting them by name."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -128,7 +136,7 @@ def reader_that_never_reads(port: int) -> socket.socket:
 
 
 @pytest.mark.timeout(300)
-async def test_many_readers_and_one_that_never_reads() -> None:
+async def test_many_readers_and_one_that_never_reads(usual_end: float) -> None:
     """Memory stays bounded, the others hear of everything, and SIGTERM ends it all within a second."""
     seen: Counter[str] = Counter()
     opened = asyncio.Semaphore(0)
@@ -155,11 +163,11 @@ async def test_many_readers_and_one_that_never_reads() -> None:
     assert seen["bye"] == READERS
     assert "worker stopped" in server.output
     assert "Traceback" not in server.output
-    assert took < 1.0 + READERS / 1000
+    assert took < usual_end * (10 + READERS / 100)
 
 
 @pytest.mark.parametrize("count", [0, 20])
-async def test_a_reader_that_never_reads_does_not_hold_up_the_end(count: int) -> None:
+async def test_a_reader_that_never_reads_does_not_hold_up_the_end(count: int, usual_end: float) -> None:
     """What it left unread, more than any buffer of the system holds, would keep its connection open for ever."""
     seen: Counter[str] = Counter()
     opened = asyncio.Semaphore(0)
@@ -175,10 +183,10 @@ async def test_a_reader_that_never_reads_does_not_hold_up_the_end(count: int) ->
         await asyncio.gather(*reading)
     assert seen["bye"] == count
     assert "worker stopped" in server.output
-    assert took < 1.0
+    assert took < 10 * usual_end
 
 
-async def test_waiting_requests_do_not_hold_up_the_end() -> None:
+async def test_waiting_requests_do_not_hold_up_the_end(usual_end: float) -> None:
     with Server("tests.support.served:app") as server:
         async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
             # Nothing runs that stop() would wait for: a task that waits for a slot is cancelled at once.
@@ -195,7 +203,7 @@ async def test_waiting_requests_do_not_hold_up_the_end() -> None:
     assert {answer.status_code for answer in answers} == {200}
     assert all("event: bye" in answer.text for answer in answers[5:])
     assert "worker stopped" in server.output
-    assert took < 1.5
+    assert took < 15 * usual_end
 
 
 def test_without_the_extra_the_router_says_what_to_install() -> None:

@@ -138,8 +138,9 @@ async def test_time_in_which_the_loop_stood_still_is_made_up_for_up_to_the_budge
     caller = asyncio.create_task(cache.get("key"))
     await turns(3)
     time.sleep(0.5)  # noqa: ASYNC251 - the very mistake
+    blocked = now() - begin
     assert await caller == (False, None)
-    assert now() - begin < 0.85
+    assert now() - begin < 1.7 * blocked
     await cache.aclose()
 
 
