@@ -40,6 +40,7 @@ HOUSE: Final = House(
         # durability and cache
         ("async_task_worker.cache", "async_task_worker.journal.sqlite"),
         (
+            "async_task_worker.journal.paging",
             "async_task_worker.journal.results",
             "async_task_worker.journal.short_turns",
             "async_task_worker.journal.telling",

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
+import tracemalloc
 from collections.abc import Iterator
+from contextlib import closing
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from async_task_worker.journal.history import search
+from async_task_worker import AsyncTaskWorker
+from async_task_worker.journal import paging
+from async_task_worker.journal.paging import PageSearch
 from async_task_worker.search import Cursors, TaskQuery
 from async_task_worker.status import CANCELLED, COMPLETED, FAILED
+from tests.support.tasks import echo
 
 
 @pytest.fixture
@@ -57,9 +64,97 @@ def test_a_search_goes_by_the_index_that_leads_there_soonest(
 ) -> None:
     statements: list[str] = []
     history.set_trace_callback(statements.append)
-    page = search(history, TaskQuery(**asked), Cursors(b"a file", lasting=True))
+    search = PageSearch(TaskQuery(**asked), Cursors(b"a file", lasting=True))
+    assert search.find(history)
     history.set_trace_callback(None)
 
-    assert page.tasks
+    assert not search.take_known(lambda _: None)  # their results are small
+    assert search.page().tasks
     plan = [row[3] for row in history.execute(f"EXPLAIN QUERY PLAN {statements[-1]}")]
     assert f"USING INDEX {index}" in plan[0]
+
+
+LARGE = 1_000_000
+
+
+@pytest.fixture
+def path(folder: Path) -> Path:
+    """A file of 40 tasks whose results are large; each tenth is found by the text "needle"."""
+    path = folder / "tasks.db"
+    asyncio.run(_make(path))
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.executemany(
+            "INSERT INTO task (id, name, status, created_at, ended_at, result) VALUES (?, 'dig', 2, ?, ?, zeroblob(?))",
+            [(f"{'needle' if not number % 10 else 'hay'} {number}", number, 2e9, LARGE) for number in range(40)],
+        )
+    return path
+
+
+async def _make(path: Path) -> None:
+    async with AsyncTaskWorker(backend=f"sqlite:///{path}?durability=process"):
+        pass
+
+
+def test_a_text_search_reads_no_results_but_of_what_it_found(path: Path) -> None:
+    """Finding a page of one among 40 MB takes little more memory than that one."""
+    with closing(sqlite3.connect(path)) as connection:
+        search = PageSearch(TaskQuery(text="needle 10"), Cursors(b"a file", lasting=True))
+        tracemalloc.start()
+        while not search.find(connection):
+            pass
+        found = tracemalloc.get_traced_memory()[1]
+        search.take_known(lambda _: None)
+        while not search.read(connection):
+            pass
+        read = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert [info.id for info in search.page().tasks] == ["needle 10"]
+    assert found < LARGE
+    assert read < 10 * LARGE
+
+
+def test_what_is_known_is_not_read(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        search = PageSearch(TaskQuery(text="needle"), Cursors(b"a file", lasting=True))
+        while not search.find(connection):
+            pass
+        statements: list[str] = []
+        connection.set_trace_callback(statements.append)
+        assert not search.take_known({f"needle {number}": number for number in (0, 10, 20, 30)}.get)  # type: ignore[arg-type]
+        assert search.read(connection)
+    assert not statements
+    assert search.page().tasks == [30, 20, 10, 0]
+
+
+@pytest.mark.parametrize("text", [None, "needle"])
+async def test_others_get_their_turn_between_the_pieces_of_a_search(
+    path: Path, text: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task is added, run and written down before the search has looked at everything there is."""
+    for constant in ("_TURN", "_BYTES_AT_ONCE"):
+        monkeypatch.setattr(paging, constant, 0)
+    monkeypatch.setattr(paging, "_TEXTS_AT_ONCE", 1)
+    monkeypatch.setattr(paging, "_ROWS_AT_ONCE", 1)
+    expected = [f"{'needle' if not number % 10 else 'hay'} {number}" for number in reversed(range(40))]
+    async with AsyncTaskWorker(backend=f"sqlite:///{path}?durability=process") as worker:
+        search = asyncio.ensure_future(worker.search_tasks(text=text))
+        await asyncio.sleep(0)
+        await worker.get_task_future(await worker.add_task(echo, 1))
+        assert not search.done()
+        found = [info.id for info in (await search).tasks if info.name == "dig"]
+    assert found == [task_id for task_id in expected if text is None or text in task_id]
+
+
+async def test_the_pages_of_a_search_in_pieces_are_whole(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paging, "_TEXTS_AT_ONCE", 3)
+    monkeypatch.setattr(paging, "_MOST_READ", 7)
+    found: list[str] = []
+    async with AsyncTaskWorker(backend=f"sqlite:///{path}?durability=process") as worker:
+        cursor = None
+        for _ in range(40):
+            page = await worker.search_tasks(text="needle", limit=2, cursor=cursor)
+            found += [info.id for info in page.tasks]
+            cursor = page.next_cursor
+            if cursor is None:
+                break
+    assert found == ["needle 30", "needle 20", "needle 10", "needle 0"]

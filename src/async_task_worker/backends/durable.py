@@ -200,10 +200,13 @@ class DurableBackend(LocalBackend):
         written = query.statuses is None or not query.statuses <= _UNFINISHED
         if written and self._journal.is_open:
             await self._journal.catch_up()
-        if not (written and self._journal.is_open):  # it may have been closed meanwhile
-            return await super().search(query)
-        page = await self._journal.search(query, self._ledger.cursors)
-        return TaskPage([self._as_known(info) for info in page.tasks], page.next_cursor)
+        if written and self._journal.is_open:  # it may have been closed meanwhile
+            try:
+                return await self._search_file(query)
+            except StorageError:
+                if self._journal.is_open:
+                    raise
+        return await super().search(query)
 
     def result_storage(self, max_size: int | None) -> object:
         """Return a cache adapter that keeps results in the same file, where they survive the process."""
@@ -223,10 +226,23 @@ class DurableBackend(LocalBackend):
         if not self._journal.is_open:
             raise WorkerNotRunningError("The file of the tasks is open only while the worker runs")
 
-    def _as_known(self, info: TaskInfo) -> TaskInfo:
-        """Return the snapshot of this moment if the task is known: it has the objects themselves."""
-        record = self._ledger.get(info.id)
-        return info if record is None else _with_result_of(record.info(), info)
+    async def _search_file(self, query: TaskQuery) -> TaskPage:
+        """Return a page of what is written, with the snapshots of this moment of tasks that are known."""
+        dropped: dict[str, TaskInfo] = {}
+
+        def known(task_id: str) -> TaskInfo | None:
+            record = self._ledger.get(task_id)
+            info = None if record is None else record.info()
+            if info is None or not info.result_dropped:
+                return info
+            dropped[task_id] = info
+            return None
+
+        page = await self._journal.search(query, self._ledger.cursors, known)
+        if not dropped:
+            return page
+        tasks = [_with_result_of(dropped.get(info.id, info), info) for info in page.tasks]
+        return TaskPage(tasks, page.next_cursor)
 
     async def _add_into(self, room: Room, record: TaskRecord, timeout: float | None) -> None:
         await room.enter(timeout)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from ..search import TaskPage, TaskQuery
+from ..search import Cursors, TaskPage, TaskQuery
 from ..status import TaskInfo
 
 if TYPE_CHECKING:
@@ -108,8 +108,8 @@ class Journal(Protocol):
         """Return what is written of a task, or None."""
         ...
 
-    async def search(self, query: TaskQuery) -> TaskPage:
-        """Return a page of what is written, newest first."""
+    async def search(self, query: TaskQuery, cursors: Cursors, known: Callable[[str], TaskInfo | None]) -> TaskPage:
+        """Return a page of what is written, newest first; of tasks that are *known*, their snapshots."""
         ...
 
     async def back_up(self, path: Path) -> None:

@@ -1,26 +1,24 @@
-"""Asking the file about tasks of all times: one by its id, or a page of those that match, newest first."""
+"""Asking the file about tasks of all times: one by its id, or those that match, newest first."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, Final
 
-from ..search import Cursors, Position, TaskPage, TaskQuery
+from ..search import Position, TaskQuery
 from ..status import COMPLETED, TaskInfo
 from .rows import CODES, FINISHED, SHOWN, Row, info_of
-
-_MOST_READ: Final = 2_000
-"""Rows one page reads the texts of: everything else waits meanwhile."""
-
-_MOST_ASKED: Final = 2**62
-"""Rows that SQLite can count to, and one more."""
 
 _FEW: Final = 500
 """Tasks of one type that are looked at sooner than those of a status."""
 
 _LEAST_FINISHED: Final = min(FINISHED)
 _COLUMNS: Final = ",".join(SHOWN)
-_SEQ, _ID, _CREATED = SHOWN.index("seq"), SHOWN.index("id"), SHOWN.index("created_at")
+_PLACE: Final = "seq, created_at, id, coalesce(length(result), 0)"  # a length is known without reading the result
+_TEXTS: Final = "id, name, error, metadata"
+SMALL: Final = 4096
+"""Bytes of a result that is read at once, where no text is looked for."""
+_WITHOUT_LARGE: Final = _COLUMNS.replace("result", f"CASE WHEN length(result) <= {SMALL} THEN result END", 1)
+_SEQ: Final = SHOWN.index("seq")
 _AS_ADDED: Final = 0.001
 """Seconds by which the time a task was added may differ from that in a cursor made in memory."""
 
@@ -34,32 +32,56 @@ def find(connection: Any, task_id: str) -> TaskInfo | None:
     return None if row is None else info_of(row)
 
 
-def search(connection: Any, query: TaskQuery, cursors: Cursors) -> TaskPage:
-    """Return the newest tasks that match, from the cursor on.
-
-    Raises:
-        ValueError: The cursor is invalid.
-    """
-    position = cursors.position(query)
-    try:
-        few = _are_few(connection, query.task_type)
-        position = _exact(connection, position)
-    except UnicodeEncodeError:  # it is no text, and nothing is written of such
-        return TaskPage([], None)
-    conditions, values = _conditions(query, position, few=few)
-    limit = min(query.limit, _MOST_ASKED) if query.text is None else _MOST_READ
+def read_by_number(connection: Any, numbers: str) -> dict[int, TaskInfo]:
+    """Return the tasks of these numbers, a JSON array, by number."""
     rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM task WHERE {' AND '.join(conditions)}"  # noqa: S608 - the values are bound
-        f" ORDER BY created_at DESC, seq DESC LIMIT {limit + 1}",
-        values,
+        f"SELECT {_COLUMNS} FROM task WHERE seq IN (SELECT value FROM json_each(?))",  # noqa: S608 - names of ours
+        [numbers],
     ).fetchall()
-    seen, more = rows[:limit], len(rows) > limit
-    if query.text is None:
-        page, last = [info_of(row) for row in seen], seen[-1:]
-    else:
-        page, last = _with_text(seen, query.text, query.limit)
-        more = more or last != seen[-1:]
-    return TaskPage(page, cursors.at(_position(*last), query) if more else None)
+    return {row[_SEQ]: info_of(row) for row in rows}
+
+
+class Places:
+    """The rows that match a query, newest first, some at a time, without what is large.
+
+    Of each: number, time it was added, id, size of the result; then what a text is looked for
+    in: id, name, error, metadata; or, without a text, :data:`SHOWN`, but for large results.
+
+    Args:
+        query: What is wanted.
+        position: Where to begin, as its cursor says.
+    """
+
+    def __init__(self, query: TaskQuery, position: Position | None) -> None:
+        self._query = query
+        self._position = position
+        self._are_few: bool | None = None
+        self._columns = f"{_PLACE}, {_WITHOUT_LARGE if query.text is None else _TEXTS}"
+
+    def prepare(self, connection: Any) -> bool:
+        """Look how the rows are found soonest, the first time; return False if there can be none."""
+        try:
+            if self._are_few is None:
+                self._are_few = _are_few(connection, self._query.task_type)
+                self._position = _exact(connection, self._position)
+        except UnicodeEncodeError:  # it is no text, and nothing is written of such
+            return False
+        return True
+
+    def next(self, connection: Any, count: int) -> list[Row]:
+        """Return the next rows, so many at most."""
+        conditions, values = _conditions(self._query, self._position, few=bool(self._are_few))
+        rows: list[Row] = connection.execute(
+            f"SELECT {self._columns} FROM task WHERE {' AND '.join(conditions)}"  # noqa: S608 - the values are bound
+            f" ORDER BY created_at DESC, seq DESC LIMIT {count}",
+            values,
+        ).fetchall()
+        return rows
+
+    def go_on(self, last: Row) -> None:
+        """Have the next rows be those after this one."""
+        seq, created_at, task_id = last[:3]
+        self._position = Position(created_at, seq, task_id)
 
 
 def _are_few(connection: Any, task_type: str | None) -> bool:
@@ -87,29 +109,6 @@ def _conditions(query: TaskQuery, position: Position | None, *, few: bool) -> tu
         created, seq, _ = position
         asked.append(("created_at <= ? AND (created_at < ? OR seq < ?)", [created, created, seq]))
     return [condition for condition, _ in asked], [value for _, values in asked for value in values]
-
-
-def _with_text(rows: list[Row], text: str, limit: int) -> tuple[list[TaskInfo], list[Row]]:
-    """Return those in which the text occurs, and the last row that was looked at."""
-    page: list[TaskInfo] = []
-    for row in rows:
-        info = info_of(row)
-        if any(text in written.casefold() for written in _texts(info)):
-            page.append(info)
-            if len(page) == limit:
-                return page, [row]
-    return page, rows[-1:]
-
-
-def _texts(info: TaskInfo) -> Iterator[str]:
-    yield info.id
-    yield info.name
-    yield info.error or ""
-    yield from (value for value in info.metadata.values() if isinstance(value, str))
-
-
-def _position(row: Row) -> Position:
-    return Position(row[_CREATED], row[_SEQ], row[_ID])
 
 
 def _exact(connection: Any, position: Position | None) -> Position | None:

@@ -29,8 +29,9 @@ from .backup import Backups
 from .base import Batch, Committed, Opened, Unfinished
 from .cached import CacheChanges, read_rows
 from .connection import Connect, connect
-from .history import find, search
+from .history import find
 from .outgoing import Entry
+from .paging import PageSearch
 from .place import Place
 from .recovery import read_unfinished
 from .results import SqliteCacheAdapter
@@ -217,10 +218,21 @@ class SqliteJournal:
         found: TaskInfo | None = await self.read(partial(find, task_id=task_id))
         return found
 
-    async def search(self, query: TaskQuery, cursors: Cursors) -> TaskPage:
-        """Return a page of what is written, newest first."""
-        page: TaskPage = await self.read(partial(search, query=query, cursors=cursors))
-        return page
+    async def search(self, query: TaskQuery, cursors: Cursors, known: Callable[[str], TaskInfo | None]) -> TaskPage:
+        """Return a page of what is written, newest first.
+
+        Args:
+            query: What is wanted.
+            cursors: Reads its cursor, and makes the next one.
+            known: Returns the snapshot of a task that need not be read, by its id.
+        """
+        search = PageSearch(query, cursors)
+        while not await self.read(search.find):  # others get their turn in between
+            pass
+        if search.take_known(known):
+            while not await self.read(search.read):
+                pass
+        return search.page()
 
     async def read(self, query: Callable[[Any], Any]) -> Any:
         """Return what *query* makes of the connection, in the thread of the file."""
