@@ -33,7 +33,10 @@ def _text(error: type[TaskWorkerError]) -> str:
 
 
 class TaskNotFoundError(TaskWorkerError, KeyError):
-    __doc__ = "No task with this id is known here. It was never added, or its record is past its retention."
+    __doc__ = (
+        "No task with this id is known here. It was never added, or its record is past its retention. "
+        "A durable task that ended in an earlier process is found by fetch_task_info()."
+    )
 
 
 class DuplicateTaskError(TaskWorkerError, ValueError):

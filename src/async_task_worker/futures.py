@@ -109,6 +109,6 @@ def failure(record: TaskRecord) -> Exception:
 def failed_because(record: TaskRecord) -> TaskFailedError:
     """Return an error that names the failed task and has the task's own as its cause."""
     error = record.error
-    failed = TaskFailedError(error_text(error), task_id=record.id)
+    failed = TaskFailedError(f"{type(error).__name__}: {error_text(error)}", task_id=record.id)
     failed.__cause__ = error
     return failed

@@ -249,7 +249,7 @@ def is_coroutine_callable(function: object) -> bool:
 def _require_coroutine_function(function: object) -> None:
     if is_coroutine_callable(function):
         return
-    hint = "a task must be a coroutine function (async def)"
+    hint = f"a task must be a coroutine function (async def), not {function!r}"
     if isinstance(function, str):
         hint += (
             f"; call worker.submit({function!r}, args) to run what is registered under a name, or pass "
@@ -264,7 +264,7 @@ def _require_coroutine_function(function: object) -> None:
         hint += "; the decorator around this one makes a plain function of it: have it return an `async def`"
     elif callable(function):
         hint += "; run a plain function with `await asyncio.to_thread(...)` inside one"
-    raise TypeError(f"{hint}, not {function!r}")
+    raise TypeError(hint)
 
 
 _REGISTRY = TaskRegistry()
@@ -281,6 +281,8 @@ def task(
 
     The options belong to the name: one function can have several, each with its own. Where it is
     given itself, not a name, it goes by the first and may run again only if all of them say so.
+
+    Put it above all other decorators: a name stands for what is below it, without the decorators above.
 
     Args:
         task_type: The name it goes by.

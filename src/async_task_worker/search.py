@@ -122,8 +122,8 @@ class Cursors:
             raise _invalid(query.cursor)
         if digest != filters_digest(query):
             raise ValueError(
-                "the filters differ from those of the page that returned this cursor: repeat status, task_type, "
-                "before, after and text for each page, or leave out the cursor to begin again"
+                "the filters differ from those of the page that returned this cursor: repeat all of them for "
+                "each page (only limit may change), or leave out the cursor to begin again"
             )
         return Position(created_at, seq, body[_HEAD.size :].decode("utf-8", "surrogatepass"))
 

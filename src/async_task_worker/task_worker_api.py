@@ -43,8 +43,9 @@ def create_task_worker_router(  # noqa: PLR0913 - the documented options, by key
             ``/health``, ``/health/live`` and ``/health/ready`` stay open for load balancers: they
             tell the status and how many tasks wait and run.
         protect_health: Whether *dependencies* go for those three too. ``/health`` then has ``details``.
-        expose: The only task types to offer; None for every registered one. Those registered
-            with ``expose=False`` are never offered.
+        expose: The only task types that can be submitted; None for every registered one. Those
+            registered with ``expose=False`` never can. Tasks of other types are still listed, shown
+            and cancelled.
         scope: A function of the request, plain or async, that returns what stands for its caller,
             such as a user id: the same ``Idempotency-Key`` of two callers is two keys. None for
             a hash of ``Authorization``, ``Cookie`` and ``X-Api-Key``, which changes with each new

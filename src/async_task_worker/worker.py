@@ -574,8 +574,9 @@ class AsyncTaskWorker:
         Args:
             task_func: The function, as it was given to :meth:`add_task`, like all that follow.
             args: Its positional arguments.
-            cache_key_fn: What made the key.
-            metadata: What that may have looked at.
+            cache_key_fn: What made the key, if it was given to :meth:`add_task`. None for that of
+                the task type, else that of the worker, else the default key.
+            metadata: What the key function needs of the task's metadata.
             kwargs: Its keyword arguments.
 
         Raises:
@@ -681,7 +682,9 @@ class AsyncTaskWorker:
         """Write a copy of all tasks, as they are at this moment, into a new file, while they go on.
 
         Args:
-            path: The file to be made. It is one that a worker can be started on.
+            path: The file to be made. It is one that a worker can be started on. In the copy, what
+                runs at this moment counts as interrupted by a crash, and such a worker runs
+                whatever has not ended in it.
 
         Raises:
             StorageError: It exists or cannot be written, or the backend keeps tasks in memory only.
@@ -728,7 +731,9 @@ class AsyncTaskWorker:
 
         It raises the task's own error if the task fails, and ``asyncio.CancelledError`` if
         it is cancelled. What no future can carry, such as ``SystemExit``, arrives as the cause
-        of a ``TaskFailedError``; a result that was dropped raises ``ResultDroppedError``.
+        of a ``TaskFailedError``; a result that was dropped raises ``ResultDroppedError``. If a
+        worker with durable tasks stops first, it raises ``WorkerNotRunningError``. One that is made
+        while that worker is stopped waits until the worker has started again and the task has ended.
         Cancelling the future does nothing to the task or to others.
 
         Raises:

@@ -33,6 +33,8 @@ def open_backend(backend: str | Backend) -> Backend:
         return backend
     scheme, separator, _ = backend.partition("://")
     if not separator or scheme not in SCHEMES:
-        known = ", ".join(f"{scheme}://" for scheme in SCHEMES)
-        raise ValueError(f"backend {scheme!r} is unknown; there are {known}")
+        raise ValueError(
+            f"backend {scheme!r} is unknown; write 'memory://' or 'sqlite:///tasks.db', "
+            "with four slashes for an absolute path ('sqlite:////var/lib/tasks.db')"
+        )
     return SCHEMES[scheme](backend)

@@ -116,7 +116,7 @@ class LocalBackend:
 
     async def backup(self, path: Path) -> None:
         """Say that there is nothing to copy."""
-        raise StorageError(f"{path}: tasks in memory have no file that could be copied")
+        raise StorageError(f"Tasks in memory cannot be copied to {path}: give the worker backend='sqlite:///tasks.db'")
 
     async def _submit_into(self, room: Room, record: TaskRecord, timeout: float | None) -> None:
         self._ledger.refuse_duplicate(record.id)

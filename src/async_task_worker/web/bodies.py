@@ -44,7 +44,7 @@ class TaskSubmission(BaseModel):
 
 
 class TaskBatch(BaseModel):
-    """Tasks to be run, each on its own account."""
+    """Tasks to be run. Each is taken or refused on its own."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 

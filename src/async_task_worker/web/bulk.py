@@ -114,7 +114,7 @@ class Bulk:
     async def act(self, wanted: TaskAction) -> dict[str, Any]:
         """Do it to each of the tasks; return what became of each."""
         if ("ids" in wanted.model_fields_set) == ("query" in wanted.model_fields_set):
-            raise Problem("invalid_request", "an action is for either ids or a query")
+            raise Problem("invalid_request", "give either ids or a query, and not both")
         ids, more = await self._meant(wanted)
         outcomes = await asyncio.gather(*(self._cancel(task_id, wanted.dry_run) for task_id in ids))
         results = [{"id": task_id, "outcome": outcome} for task_id, outcome in zip(ids, outcomes, strict=True)]

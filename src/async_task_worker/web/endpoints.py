@@ -157,7 +157,11 @@ class Endpoints:
         info = await self._info(task_id)
         if info.finished or not await self._worker.cancel_task(task_id):
             info = await self._info(task_id)
-            raise Problem("task_finished", f"it is {info.status} and cannot be cancelled", task_id=task_id)
+            raise Problem(
+                "task_finished",
+                f"it is {info.status} already, and a finished task cannot be cancelled",
+                task_id=task_id,
+            )
         return as_json(self._bodies.full(await self._info(task_id)), 202)
 
     async def get_task_result(self, task_id: TaskId, wait: Wait = 0.0) -> Response:

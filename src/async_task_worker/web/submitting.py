@@ -75,7 +75,10 @@ class Submissions:
             with self._given.coming(task_id, params, size_of(params) if params else 0, secrets):
                 await self._submit(task_type.name, arguments, task_id, wanted, waits)
         except DuplicateTaskError:
-            raise Problem("task_id_conflict", f"a task {wanted.task_id!r} is known already") from None
+            raise Problem(
+                "task_id_conflict",
+                f"a task {wanted.task_id!r} is known already; leave out task_id to have one made, or choose another",
+            ) from None
         except TOLD as error:
             raise problem_of(error) from None
         except NotStorableError as error:

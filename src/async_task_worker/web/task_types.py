@@ -120,7 +120,9 @@ class TaskTypes:
         """
         function = exposed_function(name) if self.only is None or name in self.only else None
         if function is None:
-            raise Problem("unknown_task_type", f"no task type {name!r} is offered here")
+            raise Problem(
+                "unknown_task_type", f"no task type {name!r} is offered here; GET /tasks/types lists those that are"
+            )
         return _type(name, function)
 
     def hides(self, name: str) -> bool:
