@@ -59,11 +59,12 @@ class FactoryTask:
         assert job is not None  # noqa: S101 - for the type checker
         self._loop = loop
         self._job = weakref.ref(job, self._dropped)
-        made: Any = context.run(loop.create_task, job)  # without options: some factories take none
+        # Called as the loop does for a Task without options, since some factories take none. Not through
+        # the loop: create_task() of newer interpreters itself fails on what is not a Task.
+        factory: Any = loop.get_task_factory()
+        made: Any = context.run(factory, loop, job)
         if made is None:
-            raise TypeError(
-                f"the event loop's task factory {loop.get_task_factory()!r} returned None; it must return a Task"
-            )
+            raise TypeError(f"the event loop's task factory {factory!r} returned None; it must return a Task")
         self._made = made
         with suppress(Exception):  # an object of another kind may have no name
             made.set_name(self.record.id)

@@ -288,6 +288,7 @@ async def test_head_is_answered_like_get_without_a_body(worker: AsyncTaskWorker)
     app = FastAPI()
     app.include_router(create_task_worker_router(worker), prefix="/api")
     task_id = await worker.add_task(wait_at, "gate")
+    await running(worker, task_id)
     getting = [path for path, operations in app.openapi()["paths"].items() if "get" in operations]
     assert len(getting) > 10
     async with client_of(app) as client:
