@@ -84,9 +84,19 @@ class TaskFunction:
         try:
             self._signature.bind(*args, **filled, **kwargs)
         except TypeError as error:
+            problem = f"{error}{_unknown_names(self._signature, kwargs)}" if "missing" in str(error) else str(error)
             raise TypeError(
-                f"{self.name}{self._signature} cannot be called with the given arguments: {error}"
+                f"{self.name}{self._signature} cannot be called with the given arguments: {problem}"
             ) from None
+
+
+def _unknown_names(signature: inspect.Signature, kwargs: Mapping[str, Any]) -> str:
+    """Return a note on keyword arguments that no parameter takes: a missing one is often misspelt."""
+    parameters = signature.parameters
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return ""
+    unknown = ", ".join(repr(name) for name in kwargs if name not in parameters)
+    return f"; there is no parameter {unknown}" if unknown else ""
 
 
 def _own_name(function: Any) -> str:

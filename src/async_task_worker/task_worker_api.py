@@ -37,7 +37,7 @@ def create_task_worker_router(  # noqa: PLR0913 - the documented options, by key
     Args:
         worker: An ``AsyncTaskWorker``, or anything with its methods. The application starts
             and stops it: ``FastAPI(lifespan=worker.lifespan)``.
-        prefix: In front of every path.
+        prefix: In front of every path: begins with a slash and does not end with one.
         tags: For the OpenAPI document; None for ``["tasks"]``.
         dependencies: FastAPI dependencies of every endpoint, such as one that checks who asks.
             ``/health``, ``/health/live`` and ``/health/ready`` stay open for load balancers: they
@@ -51,15 +51,16 @@ def create_task_worker_router(  # noqa: PLR0913 - the documented options, by key
             a hash of ``Authorization``, ``Cookie`` and ``X-Api-Key``, which changes with each new
             token.
         redact: Gets each task as it is about to be shown, a dict of plain JSON data, and returns
-            what to show in its place. ``async_task_worker.web.redact_names("password", …)`` makes
+            what to show in its place. ``async_task_worker.redact_names("password", …)`` makes
             one that hides fields by name, and what quotes them.
-        limits: How much is taken and given; None for the defaults of ``async_task_worker.web.Limits``.
+        limits: How much is taken and given; None for the defaults of ``async_task_worker.Limits``.
         show_tracebacks: Whether the tracebacks of failed tasks are shown. They show source code.
 
     Raises:
         ImportError: The extra ``web`` is not installed.
         TypeError: *worker* lacks a worker's methods, *expose* is a single name, or another
             option is of the wrong type.
+        ValueError: *prefix* does not begin with a slash, or ends with one.
     """
     try:
         web = import_module(".web.router", __package__)

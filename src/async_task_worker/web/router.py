@@ -61,6 +61,7 @@ def create_router(  # noqa: PLR0913 - the documented options, by keyword
 ) -> APIRouter:
     """Return a router that serves the worker; see ``create_task_worker_router``."""
     _check_options(worker, redact, scope, limits)
+    _check_paths(prefix, dependencies)
     limits = Limits() if limits is None else limits
     types = TaskTypes(expose)
     given = GivenParams(
@@ -91,13 +92,21 @@ def create_router(  # noqa: PLR0913 - the documented options, by keyword
 
 def _check_options(worker: Any, redact: object, scope: object, limits: object) -> None:
     if missing := [name for name in NEEDED if not hasattr(worker, name)]:
-        raise TypeError(f"a worker has {', '.join(missing)}; {worker!r} has not")
+        raise TypeError(f"worker must be an AsyncTaskWorker or have its methods; {worker!r} lacks {', '.join(missing)}")
     if redact is not None and not callable(redact):
         raise TypeError(f"redact must be a function of a task's body, such as redact_names(...), not {redact!r}")
     if scope is not None and not callable(scope):
         raise TypeError(f"scope must be a function of the request that returns a str, not {scope!r}")
     if limits is not None and not isinstance(limits, Limits):
         raise TypeError(f"limits must be a Limits, such as Limits(body=100_000), not {limits!r}")
+
+
+def _check_paths(prefix: str, dependencies: Sequence[Any] | None) -> None:
+    if prefix and (not prefix.startswith("/") or prefix.endswith("/")):
+        raise ValueError(f"prefix must begin with a slash and not end with one, such as '/api', not {prefix!r}")
+    for dependency in dependencies or ():
+        if not hasattr(dependency, "dependency"):
+            raise TypeError(f"dependencies must be a list such as [Depends(check_user)], not one of {dependency!r}")
 
 
 def _loop_check(worker: Any) -> Callable[[], Any]:
