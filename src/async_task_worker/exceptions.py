@@ -89,7 +89,7 @@ class NotRegisteredError(TaskWorkerError, LookupError):
 
 class NotStorableError(TaskWorkerError, TypeError):
     __doc__ = (
-        "A durable task's arguments are written down, and these would not come back. Pass plain data or a dataclass."
+        "The arguments of a durable task are stored in its file, and these cannot be. Pass plain data or a dataclass."
     )
 
     parameter: str | None
@@ -109,7 +109,7 @@ class StorageInUseError(StorageError):
 
 
 class StorageDamagedError(StorageError):
-    __doc__ = "This is no file of tasks that can be read. Choose another one, or restore a backup."
+    __doc__ = "The file cannot be read as a file of tasks. Choose another one, or restore a backup."
 
 
 class ForkedWorkerError(TaskWorkerError, RuntimeError):

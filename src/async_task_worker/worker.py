@@ -63,7 +63,7 @@ _LAST_MOMENTS: Final = 1.0
 
 
 class AsyncTaskWorker:
-    """Runs coroutine functions in the background, a few at a time, and knows how each is doing.
+    """Runs coroutine functions in the background, a few at a time, and keeps a record of each.
 
     Args:
         max_workers: How many tasks may run at once.
@@ -206,7 +206,7 @@ class AsyncTaskWorker:
 
     @property
     def has_cache(self) -> bool:
-        """Whether there is a result cache yet. To ask makes none."""
+        """Whether there is a result cache yet. Asking does not create one."""
         return self._caching.exists
 
     @property
@@ -426,7 +426,7 @@ class AsyncTaskWorker:
         cache_key_fn: CacheKeyFunction | None = None,
         **kwargs: Any,
     ) -> str:
-        """Have ``task_func(*args, **kwargs)`` run in the background and return the task's id.
+        """Run ``task_func(*args, **kwargs)`` in the background and return the task's id.
 
         With ``max_queue_size`` it waits for room in a full queue. The names of the options are
         ours: call :meth:`submit` for a function with a parameter of such a name. The task runs
@@ -566,7 +566,7 @@ class AsyncTaskWorker:
         metadata: Mapping[Any, Any] | None = None,
         **kwargs: Any,
     ) -> bool:
-        """Drop the cached result of ``task_func(*args, **kwargs)``, and say whether there was one.
+        """Drop the cached result of ``task_func(*args, **kwargs)`` and return whether there was one.
 
         A task that is running at this moment stores its result later all the same. A storage that
         does not answer within ``cache_timeout`` may still have the result, and this returns False.
@@ -768,7 +768,8 @@ class AsyncTaskWorker:
             TimeoutError: *timeout* expired first.
             ValueError: The task this is called in is one of them, or *timeout* is negative or NaN.
             TypeError: *task_ids* is a single id, or *timeout* is not a number.
-            WorkerNotRunningError: The worker stopped; a durable task goes on after its next start.
+            WorkerNotRunningError: The worker stopped during this wait; a durable task goes on after
+                its next start. Called after a stop, this waits for that.
             WrongEventLoopError: A task has not finished and runs on another event loop.
             ForkedWorkerError: It runs in the process that this one is a fork of.
             ResultDroppedError: Its result was dropped, see ``max_result_bytes``.
@@ -793,7 +794,8 @@ class AsyncTaskWorker:
             ValueError: There is no task to wait for, the one this is called in is one of them, or
                 *timeout* is negative or NaN.
             TypeError: *task_ids* is a single id, or *timeout* is not a number.
-            WorkerNotRunningError: The worker stopped; a durable task goes on after its next start.
+            WorkerNotRunningError: The worker stopped during this wait; a durable task goes on after
+                its next start. Called after a stop, this waits for that.
             WrongEventLoopError: A task has not finished and runs on another event loop.
             ForkedWorkerError: It runs in the process that this one is a fork of.
             TaskNotFoundError: An id is unknown to this worker. Nothing is awaited.
