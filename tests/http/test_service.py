@@ -241,7 +241,10 @@ async def test_the_document_tells_every_problem_and_every_type(worker: AsyncTask
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("redact", "password"), ("scope", "user"), ("limits", {"body": 10}), ("limits", Limits), ("limits", 5)],
+    [
+        *(("redact", "password"), ("scope", "user"), ("limits", {"body": 10}), ("limits", Limits), ("limits", 5)),
+        *(("protect_health", "yes"), ("show_tracebacks", 1)),
+    ],
 )
 async def test_options_of_another_type_are_refused(option: str, value: object) -> None:
     with pytest.raises(TypeError, match=f"{option} must be"):

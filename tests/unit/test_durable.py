@@ -524,7 +524,7 @@ async def test_tasks_without_a_function_wait_until_it_is_registered(
     function = _REGISTRY._entries.pop("add").func
     tasks.open_all_gates()
     second = await opened()
-    assert "3 tasks wait for functions that are not registered: 'add' (3)" in caplog.text
+    assert "stored tasks (3) wait for functions that are not registered: 'add' (3)" in caplog.text
     assert caplog.text.count("not registered") == 1
     assert second.unregistered_tasks == {"add": 3}
     assert await second.cancel_task(gone := ids.pop())

@@ -53,7 +53,7 @@ class Unregistered:
             return
         counts = self.counts()
         logger.warning(
-            "%s: %d tasks wait for functions that are not registered: %s. "
+            "%s: stored tasks (%d) wait for functions that are not registered: %s. "
             "Import the modules that define them, or register them with @task(name)",
             self._path,
             sum(counts.values()),

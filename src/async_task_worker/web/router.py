@@ -11,6 +11,7 @@ from fastapi.params import Depends
 from pydantic import JsonValue
 from starlette.responses import JSONResponse, Response
 
+from ..arguments import checked_switch
 from .bodies import TaskAction, TaskBatch
 from .bulk import ActionBody, BatchBody
 from .endpoints import Endpoints
@@ -61,6 +62,8 @@ def create_router(  # noqa: PLR0913 - the documented options, by keyword
 ) -> APIRouter:
     """Return a router that serves the worker; see ``create_task_worker_router``."""
     _check_options(worker, redact, scope, limits)
+    checked_switch("protect_health", protect_health)
+    checked_switch("show_tracebacks", show_tracebacks)
     _check_paths(prefix, dependencies)
     limits = Limits() if limits is None else limits
     types = TaskTypes(expose)
