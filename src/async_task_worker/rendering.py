@@ -23,6 +23,9 @@ from .secret_values import HIDDEN, is_secret
 _MOST_LEVELS: Final = 64
 _MOST_BITS: Final = 1024
 
+TOO_LARGE: Final = "too large to be shown"
+"""Begins the text of a placeholder for a value that takes too much room."""
+
 
 class _TooLargeError(Exception):
     """The value takes more room than there is."""
@@ -77,7 +80,7 @@ def rendered(value: Any, limit: int) -> Any:
     try:
         return _plain(value, _Room(limit))
     except _TooLargeError:
-        return placeholder(value, f"too large to be shown: over {limit} bytes")
+        return placeholder(value, f"{TOO_LARGE}: over {limit} bytes")
     except Exception:  # noqa: BLE001 - a class without a hash, a dict a thread still writes to, …
         return placeholder(value)
 

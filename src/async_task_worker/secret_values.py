@@ -22,21 +22,74 @@ def is_secret(value: object) -> bool:
 
 def secret_texts(value: object) -> frozenset[str]:
     """Return what the secrets in a value hold, at any depth of containers, models and dataclasses."""
-    if "pydantic.types" not in sys.modules:
-        return frozenset()
-    return frozenset(found for found in _found(value, 0) if found)
+    found, _ = bounded_secret_texts(value, sys.maxsize)
+    return found or frozenset()
 
 
-def _found(value: Any, level: int) -> Iterator[str]:
-    if type(value) in _PLAIN or level > _MOST_LEVELS:
-        return
-    if is_secret(value):
-        yield from _texts(value.get_secret_value())
-        return
-    for part in _parts(value):
-        yield from _found(part, level + 1)
+def bounded_secret_texts(value: object, most: int) -> tuple[frozenset[str] | None, int]:
+    """Return what the secrets in a value hold, and how many more parts may be read after that.
+
+    Args:
+        value: Where to look.
+        most: How many parts of it may be read. If it has more, None stands for the texts, which are not all known.
+    """
+    search = _Search(most)
+    if type(value) not in _PLAIN:
+        try:
+            search.look(value, 0)
+        except _TooManyError:
+            return None, most // 2
+    return frozenset(filter(None, search.found)), search.left - 1
 
 
+class _TooManyError(Exception):
+    """The value has more parts than may be read."""
+
+
+class _Search:
+    """Looks for secrets in a value.
+
+    Args:
+        most: How many parts may be read.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.left = most
+        self.found: list[str] = []
+
+    def look(self, value: Any, level: int) -> None:
+        """Add what the secrets in a value hold."""
+        if type(value) in _PLAIN or level > _MOST_LEVELS:
+            return
+        if _is_readable_secret(value):
+            self.found += _texts(value.get_secret_value())
+            return
+        parts = _readable_parts(value, self.left)
+        self.left -= len(parts)
+        for part in parts:
+            self.look(part, level + 1)
+
+
+def _is_readable_secret(value: Any) -> bool:
+    try:
+        return is_secret(value)
+    except Exception:  # noqa: BLE001 - isinstance() asks the value for its class
+        return False
+
+
+def _readable_parts(value: Any, most: int) -> list[Any]:
+    """Return the parts of a value, none of one whose class fails to tell them."""
+    try:
+        many = len(value) > most if issubclass(type(value), _CONTAINERS) else False
+        parts = [] if many else _parts(value)
+    except Exception:  # noqa: BLE001 - properties and methods of a user's class, which may raise anything
+        return []
+    if many or len(parts) > most:
+        raise _TooManyError
+    return parts
+
+
+_CONTAINERS: Final = (dict, list, tuple, set, frozenset)
 _PLAIN: Final = frozenset({str, int, float, bool, bytes, type(None)})
 
 

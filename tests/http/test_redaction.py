@@ -11,7 +11,7 @@ import pytest
 from async_task_worker import AsyncTaskWorker, task
 from async_task_worker.web import Limits, redact_names
 from tests.http.conftest import ServeWorker
-from tests.http.requests import submit
+from tests.http.requests import problem_code, submit
 from tests.support.tasks import echo, fail_with, wait_at
 from tests.support.waiting import finished
 
@@ -207,3 +207,92 @@ async def test_a_search_with_redaction_finds_what_shows_in_pages_of_bounded_work
     assert found == [task_id for task_id, user in zip(ids, users, strict=True) if user == "user 17"][::-1]
     assert max(sizes) <= limit
     assert max(looked) <= 30
+
+
+@pytest.mark.parametrize("answer", [None, "raise", "half"])
+async def test_a_redaction_that_fails_costs_that_task_only(
+    worker: AsyncTaskWorker, serve: ServeWorker, caplog: pytest.LogCaptureFixture, answer: str | None
+) -> None:
+    def redact(body: dict[str, Any]) -> Any:
+        if body["metadata"].get("user") != "bad":
+            return body
+        if answer == "half":
+            body["metadata"].pop("user")
+        return None if answer is None else body["no such field"]
+
+    client = await serve(worker, redact=redact)
+    bad = await worker.add_task(fail_with, "s3cr3t", metadata={"user": "bad", "token": "s3cr3t"})
+    good = await worker.add_task(echo, "fine")
+    await finished(worker, bad)
+    await finished(worker, good)
+
+    shown = (await client.get(f"/tasks/{bad}")).json()
+    listed = {task["id"]: task for task in (await client.get("/tasks")).json()["tasks"]}
+    found = (await client.get("/tasks", params={"q": "s3cr3t"})).json()["tasks"]
+
+    assert (shown["id"], shown["status"], shown["error"]) == (bad, "failed", "[redaction failed]")
+    assert listed[good]["result"] == "fine"
+    assert listed[bad]["error"] == "[redaction failed]"
+    assert found == []
+    assert "s3cr3t" not in await answers(client, bad)
+    logged = [record for record in caplog.records if "redact failed" in record.getMessage()]
+    assert len(logged) == 1
+    assert logged[0].exc_info is not None
+
+
+async def test_an_action_for_a_text_looks_at_a_bounded_number_of_tasks_and_can_be_continued(
+    worker: AsyncTaskWorker, serve: ServeWorker
+) -> None:
+    looks = Looks()
+    client = await serve(worker, redact=looks, limits=Limits(searched=10))
+    users = [f"user {number % 5}" for number in range(25)]
+    ids = [await worker.add_task(wait_at, "gate", metadata={"token": "hunter2", "user": user}) for user in users]
+
+    async def walk_actions(text: str) -> tuple[list[str], list[int]]:
+        done: list[str] = []
+        looked: list[int] = []
+        query = {"q": text}
+        while True:
+            before = looks.count
+            body = (await client.post("/tasks/actions", json={"action": "cancel", "query": query})).json()
+            looked.append(looks.count - before)
+            done += [one["id"] for one in body["results"]]
+            assert body["more"] == (body["next_cursor"] is not None)
+            if not body["more"]:
+                return done, looked
+            query = {"q": text, "cursor": body["next_cursor"]}
+
+    right, wrong = await walk_actions("hunter2"), await walk_actions("hunterX")
+    done, looked = await walk_actions("user 3")
+
+    assert right == wrong == ([], [10, 10, 5])
+    assert max(looked) <= 10
+    assert done == [task_id for task_id, user in zip(ids, users, strict=True) if user == "user 3"][::-1]
+
+
+async def test_an_action_refuses_a_cursor_of_another_query(worker: AsyncTaskWorker, serve: ServeWorker) -> None:
+    client = await serve(worker, redact=redact_names("token"), limits=Limits(batch=1))
+    for _ in range(3):
+        await worker.add_task(wait_at, "gate", metadata={"user": "ada"})
+    wanted = {"action": "cancel", "query": {"q": "ada"}, "dry_run": True}
+    cursor = (await client.post("/tasks/actions", json=wanted)).json()["next_cursor"]
+    for query in ({"q": "bob", "cursor": cursor}, {"q": "ada", "cursor": "x"}, {"cursor": cursor}):
+        response = await client.post("/tasks/actions", json=wanted | {"query": query})
+        assert problem_code(response) == "invalid_cursor"
+
+
+async def test_the_arguments_of_tasks_added_in_python_are_redacted(worker: AsyncTaskWorker, serve: ServeWorker) -> None:
+    client = await serve(worker, redact=redact_names("message"))
+    task_id = await worker.add_task(fail_with, "s3cr3t")
+    await finished(worker, task_id)
+    assert (await client.get(f"/tasks/{task_id}")).json()["params"] == {"message": "[redacted]"}
+    assert "s3cr3t" not in await answers(client, task_id)
+
+
+async def test_an_argument_too_large_to_be_looked_through_hides_all_that_might_quote_it(
+    worker: AsyncTaskWorker, serve: ServeWorker
+) -> None:
+    client = await serve(worker, redact=redact_names("password"))
+    task_id = await worker.add_task(leak, {"password": "s3cr3t", "more": list(range(5000))}, "plain")
+    await finished(worker, task_id)
+    assert "s3cr3t" not in await answers(client, task_id)

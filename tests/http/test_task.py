@@ -36,7 +36,7 @@ async def test_a_body_tells_all_there_is_to_tell(worker: AsyncTaskWorker, client
         "error": None,
         "task_type": "report_then_wait",
         "phase": None,
-        "params": None,
+        "params": {"progress": 0.25, "gate": "gate"},
         "priority": 2,
         "progress_detail": None,
         "error_detail": None,

@@ -59,6 +59,11 @@ class TaskSelection(BaseModel):
     status: list[TaskStatus] | None = None
     task_type: str | None = Field(default=None, max_length=200)
     q: str | None = Field(default=None, max_length=200)
+    cursor: str | None = Field(
+        default=None,
+        max_length=10_000,
+        description="`next_cursor` of the same action before: the tasks that were not looked at then.",
+    )
 
 
 class TaskAction(BaseModel):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from functools import partial
 from typing import Any, Literal, Protocol
 
@@ -10,9 +11,10 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 
 from ..search import TaskPage
 from ..status import PENDING, RUNNING, TaskInfo
-from .bodies import TaskAction, TaskBatch
+from .bodies import TaskAction, TaskBatch, TaskSelection
 from .limits import Limits
 from .listing import shown
+from .page_cursors import BeyondWorker
 from .problems import Problem
 from .submitting import Submissions
 from .task_bodies import TaskBodies, TaskBody
@@ -48,7 +50,7 @@ class ActionItem(BaseModel):
 
 
 class ActionBody(BaseModel):
-    """What became of each. With *more*, the query matched more tasks than one action is for."""
+    """What became of each. With *more*, not every task was looked at: repeat the action with *next_cursor*."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -57,6 +59,7 @@ class ActionBody(BaseModel):
     results: list[ActionItem]
     count: int
     more: bool
+    next_cursor: str | None = None
 
 
 class BulkWorker(Protocol):
@@ -115,7 +118,7 @@ class Bulk:
         """Do it to each of the tasks; return what became of each."""
         if ("ids" in wanted.model_fields_set) == ("query" in wanted.model_fields_set):
             raise Problem("invalid_request", "give either ids or a query, and not both")
-        ids, more = await self._meant(wanted)
+        ids, next_cursor = await self._meant(wanted)
         outcomes = await asyncio.gather(*(self._cancel(task_id, wanted.dry_run) for task_id in ids))
         results = [{"id": task_id, "outcome": outcome} for task_id, outcome in zip(ids, outcomes, strict=True)]
         return {
@@ -123,25 +126,44 @@ class Bulk:
             "dry_run": wanted.dry_run,
             "results": results,
             "count": len(results),
-            "more": more,
+            "more": next_cursor is not None,
+            "next_cursor": next_cursor,
         }
 
-    async def _meant(self, wanted: TaskAction) -> tuple[list[str], bool]:
+    async def _meant(self, wanted: TaskAction) -> tuple[list[str], str | None]:
+        """Return the ids of the tasks that are meant, and the cursor of what was not looked at."""
         if "ids" in wanted.model_fields_set:
             self._check_count(len(wanted.ids))
-            return list(dict.fromkeys(wanted.ids)), False
+            return list(dict.fromkeys(wanted.ids)), None
         selection = wanted.query
-        statuses = selection.status or [PENDING, RUNNING]  # of the others there is nothing to cancel
-        hides = bool(selection.q and self._bodies.redacts(selection.task_type))
+        try:
+            page = await self._matching(selection)
+        except (ValueError, OverflowError) as error:
+            raise Problem("invalid_cursor" if selection.cursor else "invalid_request", str(error)) from None
+        return [info.id for info in page.tasks], page.next_cursor
+
+    async def _matching(self, selection: TaskSelection) -> TaskPage:
+        """Return the newest matching tasks, as many as one action is for.
+
+        Where a text is looked for in tasks as they are shown, ``Limits.searched`` of them are looked at.
+        """
+        hidden = selection.q if self._bodies.redacts(selection.task_type) else None
+        beyond = BeyondWorker.of(hidden or None)
         search = partial(
             self._worker.search_tasks,
-            status=statuses,
+            status=selection.status or [PENDING, RUNNING],  # of the others there is nothing to cancel
             task_type=selection.task_type,
-            text=None if hides else selection.q,
+            text=None if hidden else selection.q,
         )
-        shows = (lambda info: self._bodies.shows(info, selection.q or "")) if hides else _any_task
-        page = await shown(search, shows, limit=self._limits.batch)
-        return [info.id for info in page.tasks], page.next_cursor is not None
+        shows = (lambda info: self._bodies.shows(info, hidden)) if hidden else _any_task
+        page = await shown(
+            search,
+            shows,
+            limit=self._limits.batch,
+            cursor=beyond.take_off(selection.cursor),
+            most_looks=self._limits.searched if hidden else sys.maxsize,
+        )
+        return TaskPage(page.tasks, beyond.put_on(page.next_cursor))
 
     async def _cancel(self, task_id: str, dry_run: bool) -> str:
         info = await self._worker.fetch_task_info(task_id)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from ..exceptions import DuplicateTaskError
+from .added_params import AddedParams
 from .rendering import placeholder
 
 NO_LONGER_KEPT: Final = placeholder({}, "no longer kept")
@@ -19,7 +20,8 @@ class GivenParams:
     """Params by the id of their task, for as long as the task is known and there is room.
 
     Args:
-        most_bytes: How much is kept; the oldest params go first.
+        most_bytes: How much is kept of tasks submitted over HTTP, and as much again of those added in Python; the
+            oldest params go first.
         is_known: Whether there still is a task of that id.
         known: How many tasks there are.
     """
@@ -30,6 +32,8 @@ class GivenParams:
         self._known = known
         self._given: dict[str, tuple[dict[str, Any], int, Secrets]] = {}
         self._coming: dict[str, tuple[dict[str, Any], Secrets]] = {}
+        self.added = AddedParams(most_bytes, self._coming.__contains__)
+        """Those of tasks that did not come over HTTP; as much of them again."""
         self._held: OrderedDict[str, None] = OrderedDict()  # those that take room, the oldest first
         self._to_look_at: deque[str] = deque()
 
@@ -75,14 +79,23 @@ class GivenParams:
             self._look_at_some()
 
     def of(self, task_id: str) -> dict[str, Any] | None:
-        """Return the params of a task, a placeholder for them, or None if it did not come this way."""
-        found = self._given.get(task_id) or self._coming.get(task_id)
+        """Return the params of a task, a placeholder for them if they are no longer kept, or None if not known."""
+        found = self._found(task_id)
         return None if found is None else found[0]
 
     def secrets_of(self, task_id: str) -> Secrets:
         """Return the secrets among the params of a task; None if its params are not known, or no longer kept."""
-        found = self._given.get(task_id) or self._coming.get(task_id)
-        return None if found is None else found[-1]
+        found = self._found(task_id)
+        return None if found is None else found[1]
+
+    def _found(self, task_id: str) -> tuple[dict[str, Any], Secrets] | None:
+        """Return the params and secrets of a task: of the latest that has or had its id."""
+        if (coming := self._coming.get(task_id)) is not None:
+            return coming
+        if (added := self.added.of(task_id)) is not None:
+            return added.params, added.secrets
+        found = self._given.get(task_id)
+        return None if found is None else (found[0], found[2])
 
     def _let_go(self, task_id: str) -> None:
         found = self._given.get(task_id)

@@ -29,10 +29,11 @@ class Limits:
             one is shown as a placeholder.
         listed: The same where several tasks are shown, and in events.
         batch: Tasks in one batch or action.
-        searched: Tasks, about, that one page of a text search looks at on a router that redacts. When
-            these are not enough the page is short, or empty, and has a ``next_cursor``.
+        searched: Tasks, about, that one page of a text search, or one action for a text, looks at on a
+            router that redacts. When these are not enough the page is short, or empty, and has a ``next_cursor``.
         queue_wait: Seconds a submission waits for room in a full queue before it is refused.
-        params_kept: Bytes of parameters kept, for showing them, after their tasks have ended.
+        params_kept: Bytes of parameters kept, for showing them: of tasks submitted over HTTP, and as
+            much again of tasks added in Python. The oldest go first.
         idempotency_keys: How many ``Idempotency-Key`` values are kept before those of tasks that
             are no longer known are dropped. One whose task is known stays.
         streams: Event streams open at a time.

@@ -81,7 +81,7 @@ async def page_of(worker: Searchable, filters: TaskFilters, shows: Shows | None,
     Raises:
         Problem: The cursor is invalid, or the filters are not those of the page that returned it.
     """
-    beyond = BeyondWorker.of(filters, hidden=shows is not None)
+    beyond = BeyondWorker.of(None if shows is None else filters.q, filters.older_than_minutes)
     try:
         cursor = beyond.take_off(filters.cursor)
         search = partial(

@@ -12,20 +12,13 @@ import struct
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
-from typing import Final, Protocol
+from typing import Final
 
 _BEYOND: Final = struct.Struct(">q8s")
 _MARK: Final = "."
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _OLDEST: Final = datetime(1, 1, 2, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
-
-
-class Filters(Protocol):
-    """The filters that a worker is not told as they were given."""
-
-    q: str | None
-    older_than_minutes: float | None
 
 
 @dataclass(slots=True)
@@ -41,15 +34,14 @@ class BeyondWorker:
     digest: bytes | None
 
     @classmethod
-    def of(cls, filters: Filters, *, hidden: bool) -> BeyondWorker:
+    def of(cls, text: str | None, minutes: float | None = None) -> BeyondWorker:
         """Return what the cursors for these filters hold.
 
         Args:
-            filters: The filters.
-            hidden: Whether the worker is not told the text.
+            text: What is looked for in tasks as they are shown; None if the worker is told of it, or nothing is.
+            minutes: The age that was given.
         """
-        minutes = filters.older_than_minutes
-        beyond = filters.q if hidden else None, minutes
+        beyond = text, minutes
         if beyond == (None, None):
             return cls(None, None)
         digest = blake2b(repr(beyond).encode("ascii", "backslashreplace"), digest_size=8).digest()

@@ -3,22 +3,42 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
+import sys
 from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
 from functools import partial
 from typing import Any, Final
+
+from ..failure import class_name, exc_info_of
+from .rendering import TOO_LARGE, rendered
+
+logger = logging.getLogger(__name__)
 
 Redact = Callable[[dict[str, Any]], dict[str, Any]]
 """Gets a task as it is about to be shown, plain JSON data, and returns what to show in its place."""
 
 REDACTED: Final = "[redacted]"
 
+FAILED_REDACTION: Final = "[redaction failed]"
+"""What is shown in place of what a redaction could not redact."""
+
 _SOURCES: Final = ("params", "metadata")
 QUOTING: Final = ("error", "error_detail", "result", "progress_detail", "phase", *_SOURCES)
 """Fields of a task that may quote what is hidden in its params or metadata."""
 
-ERRORS: Final = ("error", "error_detail")
+UNKNOWN_QUOTING: Final = ("error", "error_detail", "result", "progress_detail")
+"""Those that are hidden if the params of a task are not known here at all: its metadata was never part of them."""
+
+_PLAIN: Final = frozenset(
+    {
+        *("id", "status", "progress", "priority", "attempt", "from_cache", "result_dropped"),
+        *("created_at", "started_at", "completed_at", "wait_time", "run_time"),
+    }
+)
+"""Fields without any text that a user or a task has written, but for the id."""
+
 _SAFE: Final = ("type", "task_type")
 
 
@@ -30,8 +50,8 @@ def redact_names(*names: str) -> Redact:
     other text of the task, such as an error that quotes it. If params or metadata are too
     large to be looked through, or no longer kept, all that might quote them is hidden.
 
-    The arguments of tasks added inside the program are not shown, and not known here: an
-    error that quotes one of those needs a function of your own.
+    If params are null, a task's arguments are not known here: its error, result and progress
+    detail are hidden.
     """
     if not names or not all(isinstance(name, str) for name in names):
         raise TypeError('redact_names needs the names of fields: redact_names("password", "token")')
@@ -42,7 +62,10 @@ def redact_names(*names: str) -> Redact:
             return {key: REDACTED if key in QUOTING and value is not None else value for key, value in task.items()}
         secrets: set[str] = set()
         masked = {key: _masked(task[key], marked, secrets if key in _SOURCES else set()) for key in _present(task)}
-        return cut_out({**task, **masked}, secrets, REDACTED)
+        shown = cut_out({**task, **masked}, secrets, REDACTED)
+        if task.get("params", {}) is None:
+            shown |= {key: REDACTED for key in UNKNOWN_QUOTING if shown.get(key) is not None}
+        return shown
 
     return redact
 
@@ -51,6 +74,52 @@ def cut_out(task: dict[str, Any], secrets: Iterable[str], stand_in: str) -> dict
     """Return a task without these texts, in each form in which something may quote them."""
     cut = _cutter(secrets, stand_in)
     return task if cut is None else {**task, **{key: cut(task[key]) for key in _present(task)}}
+
+
+class SafeRedact:
+    """Applies a redaction of the user's, and shows next to nothing of a task on which it fails.
+
+    Args:
+        redact: The redaction.
+    """
+
+    def __init__(self, redact: Redact) -> None:
+        self._redact = redact
+        self._has_failed = False
+
+    def __call__(self, task: dict[str, Any]) -> dict[str, Any]:
+        """Return what the redaction makes of a task; if it fails, only its id, status, numbers and times."""
+        blank = {key: value if key in _PLAIN else _blanked(key, value) for key, value in task.items()}
+        try:
+            return _plain(self._redact(task))
+        except Exception as error:  # noqa: BLE001 - a function of the user's may raise anything
+            self._log(blank["id"], error)
+            return blank
+
+    def _log(self, task_id: object, error: Exception) -> None:
+        """Log the first failure. Others are likely to have the same cause."""
+        if not self._has_failed:
+            self._has_failed = True
+            logger.error(
+                "redact failed on task %r, of which only the id and status are shown now, as of any other on which "
+                "it fails. Correct the function. This is logged once for each router.",
+                task_id,
+                exc_info=exc_info_of(error),
+            )
+
+
+def _plain(redacted: object) -> dict[str, Any]:
+    """Return what a redaction returned as plain data, or raise if that is not a dict."""
+    if not isinstance(redacted, dict):
+        raise TypeError(f"redact must return the dict to show, not {class_name(type(redacted))}")
+    return {str(key): rendered(value, sys.maxsize) for key, value in redacted.items()}
+
+
+def _blanked(key: str, value: Any) -> Any:
+    """Return what is shown of a field that could not be redacted, of a type that fits the field."""
+    if key in {"metadata", "params", "progress_detail"}:
+        return None if value is None else {"redact": FAILED_REDACTION}
+    return None if value is None and key != "error" else FAILED_REDACTION
 
 
 def hide_quotes(task: dict[str, Any], stand_in: str, fields: Iterable[str] = QUOTING) -> dict[str, Any]:
@@ -78,7 +147,12 @@ def _present(task: dict[str, Any]) -> list[str]:
 
 
 def _is_unreadable(value: Any) -> bool:
-    return isinstance(value, dict) and "$type" in value
+    return isinstance(value, dict) and ("$type" in value or any(map(_is_too_large, value.values())))
+
+
+def _is_too_large(value: Any) -> bool:
+    """Whether the value is a placeholder that may stand for fields to be hidden."""
+    return isinstance(value, dict) and "$type" in value and str(value.get("$text")).startswith(TOO_LARGE)
 
 
 def _masked(value: Any, marked: AbstractSet[str], secrets: set[str]) -> Any:

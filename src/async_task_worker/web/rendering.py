@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pydantic_core import to_json
 
-from ..rendering import placeholder, rendered, rfc3339, text
+from ..rendering import TOO_LARGE, placeholder, rendered, rfc3339, text
 
-__all__ = ["encoded", "placeholder", "rendered", "rfc3339", "text"]
+__all__ = ["TOO_LARGE", "encoded", "placeholder", "rendered", "rfc3339", "text"]
 
 
 def encoded(body: object) -> bytes:

@@ -16,7 +16,7 @@ from .bodies import TaskSubmission
 from .given_params import GivenParams
 from .limits import Limits
 from .problems import Problem
-from .redaction import ERRORS, QUOTING, Redact, cut_out, hide_quotes
+from .redaction import QUOTING, UNKNOWN_QUOTING, Redact, SafeRedact, cut_out, hide_quotes
 from .task_types import TaskTypes
 
 _BULKY: Final = ("params", "metadata", "result", "progress_detail")
@@ -67,7 +67,7 @@ class TaskBody(BaseModel):
     error: str | None
     task_type: str
     phase: str | None
-    params: dict[str, JsonValue] | None = Field(description="As submitted over HTTP; else null.")
+    params: dict[str, JsonValue] | None = Field(description="The arguments by name; null if they are not known.")
     priority: int
     progress_detail: dict[str, JsonValue] | None
     error_detail: dict[str, JsonValue] | str | None
@@ -99,7 +99,7 @@ class TaskBodies:
         self._limits = limits
         self._given = given
         self._types = types
-        self._redact = redact
+        self._redact = None if redact is None else SafeRedact(redact)
         self._show_tracebacks = show_tracebacks
 
     def redacts(self, task_type: str | None = None) -> bool:
@@ -127,7 +127,9 @@ class TaskBodies:
     def shows(self, info: TaskInfo, wanted: str) -> bool:
         """Whether a text occurs in what is shown of a task: a search must not tell what is redacted."""
         body = self._redacted(info, _ALL)
-        texts = (body.get("id"), body.get("task_type"), body.get("error"), *(body.get("metadata") or {}).values())
+        metadata = body.get("metadata")
+        values = metadata.values() if isinstance(metadata, dict) else (metadata,)
+        texts = (body.get("id"), body.get("task_type"), body.get("error"), *values)
         wanted = wanted.casefold()
         return any(isinstance(found, str) and wanted in found.casefold() for found in texts)
 
@@ -173,10 +175,7 @@ class TaskBodies:
     def _hidden(self, message: str, wanted: TaskSubmission, secrets: frozenset[str]) -> str:
         body = cut_out(_failed(wanted, message), secrets, HIDDEN)
         if self._redact is not None:
-            try:
-                body = self._redact(body)
-            except Exception:  # noqa: BLE001 - it was made for tasks that were taken
-                return HIDDEN
+            body = self._redact(body)
         return str(body.get("error"))
 
     def _may_quote_secrets(self, info: TaskInfo) -> bool:
@@ -191,7 +190,7 @@ class TaskBodies:
             body = cut_out(body, secrets, HIDDEN)
         elif secrets is None and self._types.hides(info.name):
             known = self._given.of(info.id) is not None
-            body = hide_quotes(body, HIDDEN, QUOTING if known else ERRORS)
+            body = hide_quotes(body, HIDDEN, QUOTING if known else UNKNOWN_QUOTING)
         return body if self._redact is None else self._redact(body)
 
 

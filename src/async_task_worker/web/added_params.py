@@ -1,0 +1,122 @@
+"""Keep the arguments of tasks that are added in Python, as they are shown, for a router to show them."""
+
+from __future__ import annotations
+
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from typing import Any, Final, NamedTuple, Protocol
+
+from ..events import CREATED
+from ..functions import TaskFunction
+from ..record import TaskRecord
+from ..secret_values import bounded_secret_texts
+from .bodies import size_of
+from .rendering import TOO_LARGE, placeholder, rendered, text
+
+_LARGEST: Final = 16 << 10
+"""Characters shown of one task's arguments. They are read while the task is added, so this bounds that, too."""
+
+_MOST_PARTS: Final = 1000
+"""Values read in one task's arguments."""
+
+_BARE: Final = 500
+"""Bytes that an entry takes by itself, about."""
+
+_PER_CHARACTER: Final = 4
+"""Bytes of plain data for each character of its ``repr``, about: an empty dict takes 64."""
+
+
+class _Entry(NamedTuple):
+    params: dict[str, Any]
+    secrets: frozenset[str] | None
+    size: int
+
+
+class Tapped(Protocol):
+    """An event bus that tells of a record before anything is told of the task."""
+
+    def tap(self, tap: Callable[[str, TaskRecord], None]) -> Callable[[], None]:
+        """Call *tap* at every change."""
+        ...
+
+
+class AddedParams:
+    """Arguments by the id of their task, as plain data, until there is too much of them.
+
+    Args:
+        most_bytes: How much is kept; the oldest go first, whether their tasks have ended or not.
+        is_coming: Whether a task of this id is submitted over HTTP at the moment, so its params are kept elsewhere.
+    """
+
+    def __init__(self, most_bytes: int, is_coming: Callable[[str], bool]) -> None:
+        self._left = most_bytes
+        self._is_coming = is_coming
+        self._entries: OrderedDict[str, _Entry] = OrderedDict()
+
+    def follow(self, events: Tapped) -> None:
+        """Keep the arguments of each task that is added from now on, for as long as this object lives."""
+        reference = weakref.ref(self)
+
+        def hear(kind: str, record: TaskRecord) -> None:
+            if kind == CREATED and (kept := reference()) is not None:
+                kept.take(record)
+
+        weakref.finalize(self, events.tap(hear)).atexit = False
+
+    def take(self, record: TaskRecord) -> None:
+        """Keep the arguments of a new task in place of those of an earlier one of the same id."""
+        self._drop(record.id)
+        if self._is_coming(record.id):
+            return
+        params, secrets = shown_arguments(record.function, record.args, record.kwargs)
+        size = _BARE + (_PER_CHARACTER * size_of(params) if params else 0) + sum(map(len, secrets or ()))
+        self._entries[record.id] = _Entry(params, secrets, size)
+        self._left -= size
+        while self._left < 0:
+            self._drop(next(iter(self._entries)))
+
+    def of(self, task_id: str) -> _Entry | None:
+        """Return what is kept of a task: its params and the secrets among them (None if these are not known)."""
+        return self._entries.get(task_id)
+
+    def _drop(self, task_id: str) -> None:
+        entry = self._entries.pop(task_id, None)
+        if entry is not None:
+            self._left += entry.size
+
+
+def shown_arguments(
+    function: TaskFunction, args: tuple[Any, ...], kwargs: dict[str, Any] | None
+) -> tuple[dict[str, Any], frozenset[str] | None]:
+    """Return the arguments by the names of their parameters, as plain data, and the secrets among them.
+
+    What takes too long to read is a placeholder; then the secrets are None: not all of them are known.
+    """
+    if not args and not kwargs:
+        return {}, frozenset()
+    params: dict[str, Any] = {}
+    known: set[str] = set()
+    complete, parts, room = True, _MOST_PARTS, _LARGEST
+    for name, value in _named(function, args, kwargs or {}):
+        secrets, parts = bounded_secret_texts(value, parts)
+        known |= secrets or set()
+        complete = complete and secrets is not None
+        shown = placeholder(value, TOO_LARGE) if secrets is None else rendered(value, max(room, 0))
+        params[name] = [params[name], shown] if name in params else shown
+        room -= size_of(shown) + len(name)
+        if parts <= 0 or room <= -_LARGEST:
+            return placeholder({}, TOO_LARGE), None
+    return params, frozenset(known) if complete else None
+
+
+def _named(function: TaskFunction, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield each argument with the name of its parameter; those of ``*args`` together, as a list."""
+    for index, value in enumerate(args):
+        name = function.parameter_at(index)
+        if name.endswith("]"):
+            yield name.partition("[")[0], list(args[index:])
+            break
+        yield name, value
+    for name, value in kwargs.items():
+        yield text(name), value
