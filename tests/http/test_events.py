@@ -13,7 +13,6 @@ from async_task_worker import AsyncTaskWorker
 from async_task_worker.web import Limits, redact_names
 from tests.http.conftest import ServeWorker
 from tests.http.requests import events_in, last_id_in, problem_code, submit
-from tests.support.backends import Backend
 from tests.support.tasks import echo, fail_with, note, report_progress, sleep_for, wait_at
 from tests.support.waiting import finished, running
 
@@ -124,11 +123,11 @@ async def test_who_was_away_for_too_long_is_told_to_look_again(worker: AsyncTask
 
 
 async def test_nothing_is_kept_for_long_once_the_last_reader_left(
-    worker: AsyncTaskWorker, backend: Backend, minute: httpx.AsyncClient
+    worker: AsyncTaskWorker, minute: httpx.AsyncClient
 ) -> None:
     before = await (await following(minute))
     await asyncio.sleep(120)
-    assert worker.events.watched is backend.durable  # a file is told of everything
+    assert not worker.events._listeners
     after = await minute.get("/events", headers={"Last-Event-ID": last_id_in(before.text)})
     assert names_in(after)[:2] == ["hello", "resync"]
 
