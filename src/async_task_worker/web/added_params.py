@@ -27,6 +27,17 @@ _PER_CHARACTER: Final = 4
 """Bytes of plain data for each character of its ``repr``, about: an empty dict takes 64."""
 
 
+_UNCHANGING: Final = frozenset({str, bytes, int, float, bool, type(None)})
+"""Types of arguments that are read when somebody asks: nobody can change them, and they hold no secrets."""
+
+
+class _Unread(NamedTuple):
+    function: TaskFunction
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any] | None
+    size: int
+
+
 class _Entry(NamedTuple):
     params: dict[str, Any]
     secrets: frozenset[str] | None
@@ -52,7 +63,7 @@ class AddedParams:
     def __init__(self, most_bytes: int, is_coming: Callable[[str], bool]) -> None:
         self._left = most_bytes
         self._is_coming = is_coming
-        self._entries: OrderedDict[str, _Entry] = OrderedDict()
+        self._entries: OrderedDict[str, _Entry | _Unread] = OrderedDict()
 
     def follow(self, events: Tapped) -> None:
         """Keep the arguments of each task that is added from now on, for as long as this object lives."""
@@ -66,24 +77,44 @@ class AddedParams:
 
     def take(self, record: TaskRecord) -> None:
         """Keep the arguments of a new task in place of those of an earlier one of the same id."""
-        self._drop(record.id)
+        if record.id in self._entries:
+            self._drop(record.id)
         if self._is_coming(record.id):
             return
-        params, secrets = shown_arguments(record.function, record.args, record.kwargs)
-        size = _BARE + (_PER_CHARACTER * size_of(params) if params else 0) + sum(map(len, secrets or ()))
-        self._entries[record.id] = _Entry(params, secrets, size)
-        self._left -= size
+        self._entries[record.id] = entry = _unread(record) or _read(record.function, record.args, record.kwargs)
+        self._left -= entry.size
         while self._left < 0:
             self._drop(next(iter(self._entries)))
 
     def of(self, task_id: str) -> _Entry | None:
         """Return what is kept of a task: its params and the secrets among them (None if these are not known)."""
-        return self._entries.get(task_id)
+        entry = self._entries.get(task_id)
+        if isinstance(entry, _Unread):
+            entry = self._entries[task_id] = _read(entry.function, entry.args, entry.kwargs)._replace(size=entry.size)
+        return entry
 
     def _drop(self, task_id: str) -> None:
         entry = self._entries.pop(task_id, None)
         if entry is not None:
             self._left += entry.size
+
+
+def _unread(record: TaskRecord) -> _Unread | None:
+    """Return arguments to be read later, or None if that must be done now: most tasks are never asked about."""
+    args, kwargs, unchanging = record.args, record.kwargs, _UNCHANGING
+    size = _BARE
+    for value in args if kwargs is None else (*args, *kwargs.values()):
+        if type(value) not in unchanging:
+            return None
+        if type(value) is str or type(value) is bytes:
+            size += _PER_CHARACTER * len(value)
+    return _Unread(record.function, args, kwargs, size) if size < _LARGEST else None
+
+
+def _read(function: TaskFunction, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> _Entry:
+    params, secrets = shown_arguments(function, args, kwargs)
+    size = _BARE + (_PER_CHARACTER * size_of(params) if params else 0) + sum(map(len, secrets or ()))
+    return _Entry(params, secrets, size)
 
 
 def shown_arguments(
