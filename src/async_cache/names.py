@@ -1,4 +1,4 @@
-"""Classes and functions by name, and what tells them from others that bear or bore the same name.
+"""Look up classes and functions by qualified name without importing anything; detect replaced ones.
 
 A payload may name any class, so looking one up imports nothing and runs nothing: no
 module's ``__getattr__``, no descriptor, no metaclass. What is found is not trusted to

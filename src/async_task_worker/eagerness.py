@@ -1,4 +1,4 @@
-"""Turn a job's coroutine into an asyncio Task that notices every cancellation.
+"""Create asyncio Tasks whose coroutine has entered its try block, so that an early cancel is not lost.
 
 A coroutine that is cancelled before its first step never runs at all, ``finally`` included,
 and would take its slot with it. Where a Task can take its first step while it is made (from

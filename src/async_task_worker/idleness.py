@@ -1,4 +1,4 @@
-"""Wait until everything is done."""
+"""Waiters of drain(): resolved when no other task is pending or running."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Background tasks of our own, and what to mind where an event loop may be gone or must hear of an interrupt."""
+"""Helpers for closed event loops, KeyboardInterrupt and background tasks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Room in a bounded queue: who waits for it, in which order, and when waiting would be for ever."""
+"""Backpressure for a bounded queue: FIFO waiting for capacity, with deadlock detection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Looking through the records of a ledger, a page at a time, without ever looking at too many of them."""
+"""Filter ledger records into pages; each page scans a bounded number of records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one thing most programs use: add tasks, watch them, wait for them, cancel them."""
+"""AsyncTaskWorker: the public facade. Validates arguments and delegates to a backend."""
 
 from __future__ import annotations
 

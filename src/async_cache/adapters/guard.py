@@ -1,4 +1,4 @@
-"""Keeping a slow, dead or broken storage from slowing anybody down.
+"""Circuit breaker with a per-call timeout for cache storages.
 
 Every operation runs in an asyncio Task of its own and is waited for no longer than its
 budget. The first outage opens the circuit: for a while nothing is asked at all, then one

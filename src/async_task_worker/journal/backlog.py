@@ -1,4 +1,4 @@
-"""What waits to be written down: a commit takes some of it along, and brings it back if it fails."""
+"""Queue of inserts and updates for the next commit; a failed commit is re-queued."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is still to be written of cached results: a commit takes some along, and takes it back if it fails."""
+"""Pending writes of the result cache: batched per commit, dropped or retried on failure."""
 
 from __future__ import annotations
 

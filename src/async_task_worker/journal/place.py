@@ -1,4 +1,4 @@
-"""Where a journal lies and what is asked of it, read from an address such as ``sqlite:///tasks.db``."""
+"""Parse sqlite:/// URLs into a path and durability options."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Telling callers what became of their tasks: some in each turn of the loop, so that others get their turns, too."""
+"""Resolve callers' futures after a commit, at most 50 per loop iteration."""
 
 from __future__ import annotations
 

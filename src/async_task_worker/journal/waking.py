@@ -1,4 +1,4 @@
-"""Tasks from an earlier life of the worker, as records again."""
+"""Rebuild TaskRecords from unfinished rows when the database is opened."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dropping a connection whose other end takes nothing any more."""
+"""Abort the transport of a client that stopped reading (uvicorn only)."""
 
 from __future__ import annotations
 

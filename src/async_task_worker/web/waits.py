@@ -1,4 +1,4 @@
-"""Requests that wait: for a task's end or next change, for so long, and never for longer than the server lives."""
+"""Long polling with a timeout; ends early when the server shuts down."""
 
 from __future__ import annotations
 
