@@ -17,9 +17,9 @@ from .exceptions import (
     UncacheableError,
     UnencodableError,
 )
-from .flight import Flights, Rider, Seat
 from .key_functions import compose_key_functions, default_key, extract_key_component, key_component
 from .keys import generate_entry_id
+from .single_flight import Flights, Rider, Seat
 from .snapshot import Snapshot
 from .statistics import CacheStatistics
 

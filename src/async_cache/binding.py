@@ -26,7 +26,7 @@ from weakref import finalize
 
 from .canonical import DEFAULT_VALUE, canonical_form, is_opaque
 from .exceptions import UnencodableError
-from .names import held_by, name_of
+from .qualified_names import held_by, name_of
 
 Arguments = tuple[tuple[Any, ...], Mapping[str, Any]]
 """What is given by position, and what is given by name."""

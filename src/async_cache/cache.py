@@ -9,13 +9,13 @@ from typing import Any, Final, cast
 
 from .adapters.base import MISS
 from .adapters.memory import MAX_SIZE
-from .entries import MAX_SERIALIZED_SIZE, Entries
+from .base_cache import MAX_SERIALIZED_SIZE, Entries
 from .exceptions import CorruptError, UncacheableError, described
-from .flight import Flights, Passenger, Seat
 from .keys import KeyFunction, context_of, default_keys, func_name_of, validated_key
-from .limits import checked_seconds, checked_ttl
+from .periodic import Sweeper
+from .single_flight import Flights, Passenger, Seat
 from .snapshot import Snapshot
-from .sweeper import Sweeper
+from .validation import checked_seconds, checked_ttl
 
 Compute = Callable[[], Awaitable[Any]]
 Landing = Snapshot | Exception

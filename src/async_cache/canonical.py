@@ -12,7 +12,7 @@ from msgpack import Packer, Timestamp  # type: ignore[import-untyped]
 from .exceptions import UnencodableError, described
 from .generics import origin_of
 from .instances import can_be_taken_apart, taken_apart
-from .names import held_by, identity_of, is_class, name_of
+from .qualified_names import held_by, identity_of, is_class, name_of
 from .values import MARK, TAKE, refuse_unless
 
 

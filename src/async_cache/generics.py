@@ -16,7 +16,7 @@ from types import GenericAlias, NoneType, UnionType
 from typing import Any, Final, Generic, Literal, Union, get_args, get_origin
 
 from .exceptions import UnencodableError
-from .names import find_loaded, held_by, is_class, name_of
+from .qualified_names import find_loaded, held_by, is_class, name_of
 from .values import exactly
 
 _MOST_LEVELS: Final = 20

@@ -27,9 +27,9 @@ from .exceptions import (
 from .executor import TaskExecutor
 from .ledger import ProgressCallback
 from .pool import WorkerPool
+from .query import TaskPage
 from .queue import TaskQueue
 from .registry import get_all_task_types, get_task_function, register_task, task
-from .search import TaskPage
 from .status import ErrorDetail, MissingResult, TaskInfo, TaskStatus
 from .task_worker_api import create_task_worker_router
 from .worker import AsyncTaskWorker

@@ -11,14 +11,14 @@ from collections.abc import Callable, Mapping
 from contextvars import Context
 from typing import TYPE_CHECKING, Any, Final
 
-from .arguments import checked_metadata
 from .backends import Backend
+from .event_loop import spawn
 from .functions import CacheKeyFunction, TaskCallable
-from .loops import spawn
 from .outcome import Outcome
 from .record import TaskRecord
 from .registry import key_function_of
 from .ticket import Access, Ticket
+from .validation import checked_metadata
 
 if TYPE_CHECKING:
     from .cache import AsyncCacheAdapter

@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Final, Self, cast
 
+from .event_loop import hand_to_loop, still_awaited
 from .failure import exc_info_of
-from .loops import hand_to_loop, still_awaited
 from .record import TaskRecord
 from .registry import is_coroutine_callable
 from .status import TaskInfo

@@ -10,10 +10,10 @@ from contextvars import Context, ContextVar
 from typing import Any, Final, Protocol, cast
 
 from .eagerness import entered
+from .event_loop import hand_to_loop
 from .exceptions import TaskTimeoutError
 from .failure import exc_info_of, traceback_of
 from .ledger import ProgressCallback
-from .loops import hand_to_loop
 from .outcome import CUT_SHORT, Interruption, Outcome, completed, failed
 from .record import TaskRecord
 from .signatures import PROGRESS_PARAMETER

@@ -10,10 +10,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final, cast
 
+from .event_loop import still_awaited
 from .events import EventBus
 from .exceptions import ResultDroppedError, TaskFailedError, WorkerNotRunningError
 from .failure import error_text
-from .loops import still_awaited
 from .record import DROPPED, TaskRecord
 from .status import CANCELLED, COMPLETED, FAILED
 from .tracebacks import hand_over

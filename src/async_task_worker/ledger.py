@@ -17,18 +17,18 @@ from math import inf
 from operator import attrgetter
 from typing import Final
 
-from .arguments import checked_progress, is_out_of_range
 from .clock import SYSTEM_CLOCK, Clock, growing
+from .event_loop import call_from_any_thread
 from .events import CREATED, PROGRESS, RELEASED, REPRIORITIZED, STARTED, EventBus
 from .exceptions import DuplicateTaskError
-from .loops import call_from_any_thread
+from .filtering import sifted
 from .outcome import GIVEN_BACK, Outcome
+from .query import Cursors, TaskQuery
 from .record import DROPPED, TaskRecord
 from .result_memory import UNCOUNTED, ResultMemory
-from .search import Cursors, TaskQuery
-from .sifting import sifted
 from .status import CANCELLED, COMPLETED, FAILED, NEXT, PENDING, RUNNING, TaskStatus
 from .tracebacks import left_traceback
+from .validation import checked_progress, is_out_of_range
 
 logger = logging.getLogger(__name__)
 

@@ -16,10 +16,10 @@ from types import TracebackType
 from typing import Final
 
 from .eagerness import EAGER, Job, start
+from .event_loop import still_awaited
 from .executor import Slot, Stopped, TaskExecutor, current_record, cut_off
 from .failure import exc_info_of
 from .ledger import Ledger
-from .loops import still_awaited
 from .outcome import CUT_SHORT, Interruption, Outcome, failed
 from .queue import TaskQueue
 from .record import TaskRecord

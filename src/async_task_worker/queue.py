@@ -10,9 +10,9 @@ from itertools import islice
 from operator import attrgetter
 from typing import Final
 
-from .arguments import HIGHEST_PRIORITY
 from .record import TaskRecord
 from .status import PENDING
+from .validation import HIGHEST_PRIORITY
 
 _WORTH_CLEARING = 64
 """Dead entries below this number are never worth a sweep."""

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Final
 
-from .arguments import copied
 from .failure import error_text
 from .functions import TaskCallable, TaskFunction
 from .status import COMPLETED, FAILED, PENDING, RUNNING, ErrorDetail, TaskInfo, TaskInfoDraft, TaskStatus
 from .ticket import Ticket
+from .validation import copied
 
 
 class Dropped:

@@ -13,7 +13,7 @@ from contextvars import Context, copy_context
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from .loops import spawn
+from .event_loop import spawn
 from .outcome import Outcome
 
 if TYPE_CHECKING:  # a worker without a cache does not pay for the import

@@ -15,19 +15,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
-from .arguments import (
-    checked_arguments,
-    checked_cache_options,
-    checked_count,
-    checked_optional_count,
-    checked_optional_seconds,
-    checked_seconds,
-    checked_statuses,
-    checked_switch,
-)
 from .backends import Backend, Runtime, open_backend
 from .caching import Caching, storage_of
 from .clock import SYSTEM_CLOCK, Clock
+from .drain import Idleness
+from .event_loop import spawn
 from .events import EventBus
 from .exceptions import (
     ForkedWorkerError,
@@ -41,13 +33,21 @@ from .executor import TaskExecutor, current_record, in_task
 from .failure import exc_info_of
 from .functions import CacheKeyFunction, TaskCallable
 from .futures import TaskFuture, TaskFutures, failed_because, failure, result_of
-from .idleness import Idleness
 from .ledger import Ledger
-from .loops import spawn
+from .query import TaskPage, TaskQuery, moment_of
 from .record import TaskRecord
 from .registry import require_registration
-from .search import TaskPage, TaskQuery, moment_of
 from .status import COMPLETED, FAILED, PENDING, RUNNING, TaskInfo, TaskStatus
+from .validation import (
+    checked_arguments,
+    checked_cache_options,
+    checked_count,
+    checked_optional_count,
+    checked_optional_seconds,
+    checked_seconds,
+    checked_statuses,
+    checked_switch,
+)
 from .waits import Waits
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from async_task_worker.journal.place import MAX_RECOVERIES
+from async_task_worker.journal.location import MAX_RECOVERIES
 from tests.chaos import aftermath
 from tests.chaos.aftermath import FINAL
 from tests.chaos.lengths import KILLS, report

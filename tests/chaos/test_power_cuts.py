@@ -13,8 +13,8 @@ import pytest
 pytest.importorskip("apsw")
 
 from async_task_worker import AsyncTaskWorker
-from async_task_worker.backends.durable import DurableBackend
-from async_task_worker.journal.place import Place
+from async_task_worker.backends.sqlite import DurableBackend
+from async_task_worker.journal.location import Place
 from tests.chaos import aftermath
 from tests.chaos.aftermath import FINAL
 from tests.chaos.disk import Change, Disk

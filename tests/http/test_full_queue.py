@@ -10,8 +10,8 @@ import pytest
 import pytest_asyncio
 
 from async_task_worker import AsyncTaskWorker
-from async_task_worker.backends.durable import DurableBackend
-from async_task_worker.journal.place import Place
+from async_task_worker.backends.sqlite import DurableBackend
+from async_task_worker.journal.location import Place
 from async_task_worker.web import Limits
 from tests.conftest import MakeWorker
 from tests.http.conftest import ServeWorker

@@ -23,8 +23,8 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from async_task_worker import AsyncTaskWorker, create_task_worker_router
-from async_task_worker.backends.durable import DurableBackend
-from async_task_worker.journal.place import Place
+from async_task_worker.backends.sqlite import DurableBackend
+from async_task_worker.journal.location import Place
 from async_task_worker.web import Limits
 from tests.conftest import MakeWorker
 from tests.http.conftest import client_of

@@ -10,7 +10,7 @@ from async_task_worker.clock import Clock
 from async_task_worker.ledger import Ledger
 from async_task_worker.outcome import CUT_SHORT, Outcome, completed, failed
 from async_task_worker.record import TaskRecord
-from async_task_worker.request import requested
+from async_task_worker.record_factory import requested
 from async_task_worker.status import TaskStatus
 
 ENDINGS: dict[TaskStatus, Outcome] = {

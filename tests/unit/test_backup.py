@@ -14,9 +14,9 @@ import pytest
 import pytest_asyncio
 
 from async_task_worker import AsyncTaskWorker, StorageError, WorkerNotRunningError, task
-from async_task_worker.backends.durable import DurableBackend
+from async_task_worker.backends.sqlite import DurableBackend
 from async_task_worker.journal import backup
-from async_task_worker.journal.place import Place
+from async_task_worker.journal.location import Place
 from tests.chaos.disk import Disk, Fault
 from tests.support.tasks import echo
 

@@ -22,7 +22,7 @@ from collections.abc import Callable
 import msgpack
 import pytest
 
-from async_cache import compose_key_functions, extract_key_component, names
+from async_cache import compose_key_functions, extract_key_component, qualified_names
 from async_cache.exceptions import AsyncCacheError, InvalidCacheKeyError, UncacheableError
 from async_cache.keys import (
     DEFAULT_PREFIX,
@@ -477,7 +477,7 @@ def as_main(file: str, name: str, monkeypatch: pytest.MonkeyPatch) -> str:
     module = module_with("def job(): ...", name, monkeypatch)
     module.__file__, module.__spec__ = file, None
     monkeypatch.setitem(sys.modules, "__main__", module)
-    monkeypatch.setattr(names, "_owners", {})  # each stands for a process of its own
+    monkeypatch.setattr(qualified_names, "_owners", {})  # each stands for a process of its own
     return function_identity(module.job) + default_key(work, (module.job,), {})
 
 
@@ -527,12 +527,12 @@ def test_what_calls_itself_equal_to_another_is_told_from_it(monkeypatch: pytest.
 
 def test_identities_do_not_keep_functions_alive() -> None:
     gc.collect()
-    before = len(names._identities)
+    before = len(qualified_names._identities)
     for number in range(100):
         function_identity(make(number))
     gc.collect()
 
-    assert len(names._identities) == before
+    assert len(qualified_names._identities) == before
 
 
 def test_a_decorated_function_is_told_from_the_one_inside() -> None:

@@ -34,9 +34,9 @@ from async_task_worker import (
     register_task,
     task,
 )
-from async_task_worker.journal import payload, telling
+from async_task_worker.journal import acknowledgements, serialization
 from async_task_worker.journal.base import Unfinished
-from async_task_worker.journal.waking import Waking
+from async_task_worker.journal.restore import Waking
 from async_task_worker.record import TaskRecord
 from async_task_worker.registry import _REGISTRY
 from tests.support import tasks
@@ -174,7 +174,7 @@ async def test_an_id_that_is_no_text_is_refused_and_does_no_harm_to_others(opene
 async def test_what_is_too_large_for_the_file_is_no_obstacle_to_the_rest(
     opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(payload, "LARGEST", 1_000)
+    monkeypatch.setattr(serialization, "LARGEST", 1_000)
     worker = await opened()
     with pytest.raises(NotStorableError, match="too large"):
         await worker.add_task(echo, b"x" * 1_000)
@@ -1034,13 +1034,13 @@ def test_one_who_was_told_on_a_closed_loop_takes_nothing_out_of_the_file(
 ) -> None:
     worker = AsyncTaskWorker(max_workers=1, backend=f"sqlite:///{path}")
     loop = asyncio.new_event_loop()
-    tell = telling._tell_some
+    tell = acknowledgements._tell_some
 
     def tell_and_stop(*args: Any) -> None:
         tell(*args)
         loop.stop()
 
-    monkeypatch.setattr(telling, "_tell_some", tell_and_stop)
+    monkeypatch.setattr(acknowledgements, "_tell_some", tell_and_stop)
     loop.run_until_complete(worker.start())
     adding = worker.add_task(echo, "told", task_id="told")
     loop.create_task(adding)._log_destroy_pending = False  # type: ignore[attr-defined]

@@ -16,7 +16,7 @@ import pytest
 from async_task_worker import AsyncTaskWorker
 from async_task_worker.journal import paging
 from async_task_worker.journal.paging import PageSearch
-from async_task_worker.search import Cursors, TaskQuery
+from async_task_worker.query import Cursors, TaskQuery
 from async_task_worker.status import CANCELLED, COMPLETED, FAILED
 from tests.support.tasks import echo
 

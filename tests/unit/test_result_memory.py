@@ -12,7 +12,7 @@ import pytest
 from async_task_worker import AsyncTaskWorker, result_memory
 from async_task_worker.ledger import Ledger
 from async_task_worker.outcome import completed
-from async_task_worker.request import requested
+from async_task_worker.record_factory import requested
 from async_task_worker.result_memory import size_of
 from tests.unit.records import nothing
 

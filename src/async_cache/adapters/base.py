@@ -6,9 +6,9 @@ from abc import ABC, abstractmethod
 from typing import Any, Final, NamedTuple
 
 from ..entry_ids import EntryIds
-from ..limits import FOR_EVER, lifetime
 from ..snapshot import Snapshot
 from ..statistics import StoreTally
+from ..validation import FOR_EVER, lifetime
 
 MISS: Final[tuple[bool, Any]] = (False, None)
 """What a lookup returns that found nothing."""

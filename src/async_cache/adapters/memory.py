@@ -9,10 +9,10 @@ from operator import call
 from typing import Any, Final
 
 from ..codec import Codec
-from ..copiers import copier_of
+from ..copying import copier_of
 from ..exceptions import CorruptError
-from ..limits import FOR_EVER, checked_limit, lifetime
 from ..snapshot import Snapshot, snapshot_of
+from ..validation import FOR_EVER, checked_limit, lifetime
 from .base import MISS, NO_TERMS, Store, Terms
 
 MAX_SIZE: Final = 1000

@@ -10,7 +10,7 @@ from typing import Any, Final
 from ..exceptions import CorruptError, PrefixRequiredError
 from ..snapshot import Snapshot
 from .base import MISS, NO_TERMS, Store, Terms
-from .guard import BUDGET, PATIENCE, Guard
+from .circuit_breaker import BUDGET, PATIENCE, Guard
 from .redis_client import CORRUPT, Entry, RedisClient, kind_of
 from .serializers import ENTRY, ID, Sealer, serializer_for
 

@@ -18,8 +18,8 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from ..exceptions import CorruptError
-from ..limits import FOR_EVER
-from .guard import CONNECTION
+from ..validation import FOR_EVER
+from .circuit_breaker import CONNECTION
 
 INSTALL: Final = 'the Redis cache needs redis-py: pip install "async-task-worker[redis]"'
 DEFAULT_PORT: Final = 6379

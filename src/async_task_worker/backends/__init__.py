@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import Final
 
 from .base import Backend, Runtime
-from .local import LocalBackend
+from .memory import LocalBackend
 
 __all__ = ["Backend", "LocalBackend", "Runtime", "open_backend"]
 
 
 def _open_sqlite(url: str) -> Backend:
-    from .durable import open_sqlite  # noqa: PLC0415 - the database and the codec are for those who use them
+    from .sqlite import open_sqlite  # noqa: PLC0415 - the database and the codec are for those who use them
 
     return open_sqlite(url)
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from ..capacity import OnFull
 from ..events import EventBus
 from ..exceptions import StorageError
 from ..executor import TaskExecutor
 from ..ledger import Ledger
+from ..query import TaskPage, TaskQuery
 from ..record import TaskRecord
-from ..room import OnFull
-from ..search import TaskPage, TaskQuery
 from ..status import TaskInfo
 from ..waits import Waits
 
@@ -48,7 +48,7 @@ class Backend(Protocol):
 
     @property
     def requested(self) -> Requested:
-        """What makes a record of a call, or says what is wrong with it: see :func:`..request.requested`."""
+        """What makes a record of a call, or says what is wrong with it: see :func:`..record_factory.requested`."""
         ...
 
     @property

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
+from ..event_loop import call_from_any_thread
 from ..ledger import Ledger
-from ..loops import call_from_any_thread
 from ..record import TaskRecord
 from ..registry import registered_function, watch_registrations
 from ..status import PENDING

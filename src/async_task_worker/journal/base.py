@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from ..search import Cursors, TaskPage, TaskQuery
+from ..query import Cursors, TaskPage, TaskQuery
 from ..status import TaskInfo
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from ..exceptions import StorageDamagedError, StorageError, StorageInUseError
 from .file_systems import foreign_file_system
+from .location import Place
 from .ownership import Ownership
-from .place import Place
 
 Connect = Callable[[Path], Any]
 """Makes a connection. It is sqlite3's, or a stand-in with the same methods."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from ..search import Position, TaskQuery
+from ..query import Position, TaskQuery
 from ..status import COMPLETED, TaskInfo
 from .rows import CODES, FINISHED, SHOWN, Row, info_of
 

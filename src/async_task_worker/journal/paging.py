@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator
 from time import perf_counter
 from typing import Any, Final, NamedTuple
 
-from ..search import Cursors, Position, TaskPage, TaskQuery
+from ..query import Cursors, Position, TaskPage, TaskQuery
 from ..status import TaskInfo
 from .history import SMALL, Places, read_by_number
-from .payload import decoded_metadata
 from .rows import Row, info_of
+from .serialization import decoded_metadata
 
 _TURN: Final = 0.005
 """Seconds after which others get their turn."""

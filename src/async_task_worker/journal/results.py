@@ -15,9 +15,9 @@ from typing import Any, Final, Protocol
 
 from async_cache import CacheUnavailableError, Codec, CorruptError
 from async_cache.adapters.base import MISS, NO_TERMS, Store, Terms
-from async_cache.adapters.guard import ERROR, Guard
-from async_cache.limits import FOR_EVER
+from async_cache.adapters.circuit_breaker import ERROR, Guard
 from async_cache.snapshot import Snapshot
+from async_cache.validation import FOR_EVER
 
 from ..exceptions import StorageError
 from .cached import CacheChanges, CachedRow, read_value

@@ -10,7 +10,7 @@ from typing import Any, Final
 from ..exceptions import NotStorableError
 from ..record import TaskRecord
 from ..status import COMPLETED, FAILED, NEXT, TaskInfo, TaskStatus
-from .payload import (
+from .serialization import (
     decoded_error,
     decoded_metadata,
     decoded_result,

@@ -19,27 +19,27 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..clock import Clock
+from ..event_loop import still_awaited
 from ..exceptions import ForkedWorkerError, StorageError, WorkerNotRunningError
-from ..loops import still_awaited
+from ..query import Cursors, TaskPage, TaskQuery
 from ..record import TaskRecord
-from ..search import Cursors, TaskPage, TaskQuery
 from ..status import TaskInfo
-from .backlog import Backlog, Group
+from .acknowledgements import Telling
+from .argument_prefetch import ArgumentWindow
 from .backup import Backups
 from .base import Batch, Committed, Opened, Unfinished
 from .cached import CacheChanges, read_rows
+from .commit_queue import Backlog, Group
 from .connection import Connect, connect
+from .database import Store
 from .history import find
+from .location import Place
 from .outgoing import Entry
 from .paging import PageSearch
-from .place import Place
 from .recovery import read_unfinished
 from .results import SqliteCacheAdapter
 from .rows import added_row, noted_rows
-from .short_turns import ShortTurns
-from .store import Store
-from .telling import Telling
-from .window import ArgumentWindow
+from .switch_interval import ShortTurns
 
 logger = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from ..events import CREATED
 from ..functions import TaskFunction
 from ..record import TaskRecord
 from ..secret_values import bounded_secret_texts
-from .bodies import size_of
 from .rendering import TOO_LARGE, placeholder, rendered, text
+from .requests import size_of
 
 _LARGEST: Final = 16 << 10
 """Characters shown of one task's arguments. They are read while the task is added, so this bounds that, too."""

@@ -9,15 +9,15 @@ from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-from ..search import TaskPage
+from ..query import TaskPage
 from ..status import PENDING, RUNNING, TaskInfo
-from .bodies import TaskAction, TaskBatch, TaskSelection
 from .limits import Limits
 from .listing import shown
 from .page_cursors import BeyondWorker
 from .problems import Problem
-from .submitting import Submissions
-from .task_bodies import TaskBodies, TaskBody
+from .requests import TaskAction, TaskBatch, TaskSelection
+from .responses import TaskBodies, TaskBody
+from .submission import Submissions
 
 
 class BatchItem(BaseModel):

@@ -11,24 +11,24 @@ from pydantic import AfterValidator
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ..event_loop import spawn
 from ..exceptions import TaskNotFoundError
-from ..loops import spawn
 from ..status import COMPLETED, FAILED, TaskInfo
-from .bodies import TaskAction, TaskBatch, TaskSubmission, submitted
 from .bulk import Bulk
 from .events import EventLog
+from .health import Service
 from .hrefs import href_of, id_in
 from .idempotency import IdempotencyKeys
 from .limits import Limits
 from .listing import TaskFilters, next_link, page_of
 from .problems import Problem
 from .rendering import encoded, text
-from .routes import asks_for_headers
+from .requests import TaskAction, TaskBatch, TaskSubmission, submitted
+from .responses import TaskBodies
+from .route_class import asks_for_headers
 from .scopes import Scopes
-from .service import Service
 from .streams import EventStreams
-from .submitting import Submissions
-from .task_bodies import TaskBodies
+from .submission import Submissions
 from .task_types import TaskTypes
 from .waits import LONGEST, preferred_wait
 

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.requests import Request
 
-from ..search import TaskPage
+from ..query import TaskPage
 from ..status import TaskInfo, TaskStatus
 from .page_cursors import BeyondWorker
 from .problems import Problem

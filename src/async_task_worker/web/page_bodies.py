@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from .task_bodies import TaskBody
+from .responses import TaskBody
 
 
 class ListedTask(TaskBody):

@@ -11,22 +11,22 @@ from fastapi.params import Depends
 from pydantic import JsonValue
 from starlette.responses import JSONResponse, Response
 
-from ..arguments import checked_switch
-from .bodies import TaskAction, TaskBatch
+from ..validation import checked_switch
 from .bulk import ActionBody, BatchBody
 from .endpoints import Endpoints
-from .given_params import GivenParams
+from .health import Service
 from .limits import Limits
 from .openapi import EVENT_STREAM, IF_NONE_MATCH, LiveExtra, body_of, operation_id_of, submission_of
 from .page_bodies import HealthBody, TaskPageBody, TaskTypesBody
 from .problem_body import UNAVAILABLE, documented
 from .redaction import Redact
-from .routes import TaskRoute
+from .requests import TaskAction, TaskBatch
+from .responses import TaskBodies, TaskBody
+from .route_class import TaskRoute
 from .scopes import Scope, Scopes
-from .service import Service
+from .submission import Submissions
 from .submission_forms import carrier_of, form_of
-from .submitting import Submissions
-from .task_bodies import TaskBodies, TaskBody
+from .submitted_params import GivenParams
 from .task_types import TaskTypes
 from .waits import ServerExit
 

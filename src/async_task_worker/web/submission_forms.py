@@ -18,7 +18,7 @@ from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, core_schema
 
-from .bodies import TaskSubmission
+from .requests import TaskSubmission
 from .task_types import TaskType, TaskTypes
 
 _NAME: Final = "WorkerTaskSubmission"

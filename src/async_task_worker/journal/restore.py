@@ -16,8 +16,8 @@ from ..record import NO_CONTEXT, TaskRecord
 from ..registry import find_registration
 from ..status import PENDING
 from .base import Unfinished
-from .payload import decoded_metadata
 from .rows import Row
+from .serialization import decoded_metadata
 
 _ABSENT: Final[Callable[..., Any]] = lambda *_args, **_kwargs: None  # noqa: E731
 

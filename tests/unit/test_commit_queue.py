@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from async_task_worker import DuplicateTaskError, StorageError
-from async_task_worker.journal import backlog, telling
-from async_task_worker.journal.backlog import Arrival, Backlog, Group
-from async_task_worker.journal.telling import Telling
+from async_task_worker.journal import acknowledgements, commit_queue
+from async_task_worker.journal.acknowledgements import Telling
+from async_task_worker.journal.commit_queue import Arrival, Backlog, Group
 from tests.unit.records import asked_for
 
 
@@ -40,16 +40,16 @@ def told() -> Told:
 
 async def test_a_commit_takes_the_oldest_and_no_more_than_the_loop_makes_rows_of_in_a_moment() -> None:
     waits = Backlog()
-    added = arrivals(backlog.AT_ONCE + 3)
+    added = arrivals(commit_queue.AT_ONCE + 3)
     waits.added.extend(added)
-    assert waits.take().added == added[: backlog.AT_ONCE]
-    assert waits.take().added == added[backlog.AT_ONCE :]
+    assert waits.take().added == added[: commit_queue.AT_ONCE]
+    assert waits.take().added == added[commit_queue.AT_ONCE :]
     assert not waits
 
 
 async def test_notes_of_one_task_are_one_and_only_so_many_are_taken() -> None:
     waits = Backlog()
-    records = [asked_for(task_id=str(number)) for number in range(backlog.AT_ONCE + 1)]
+    records = [asked_for(task_id=str(number)) for number in range(commit_queue.AT_ONCE + 1)]
     for record in [*records, *records]:
         waits.noted[record.id] = record
     assert waits.is_long
@@ -59,10 +59,10 @@ async def test_notes_of_one_task_are_one_and_only_so_many_are_taken() -> None:
 
 async def test_who_waits_is_told_with_the_last_of_what_was_there() -> None:
     waits = Backlog()
-    waits.added.extend(arrivals(2 * backlog.AT_ONCE))
+    waits.added.extend(arrivals(2 * commit_queue.AT_ONCE))
     future = asyncio.get_running_loop().create_future()
     waits.wait(future)
-    waits.added.extend(arrivals(backlog.AT_ONCE))
+    waits.added.extend(arrivals(commit_queue.AT_ONCE))
     assert [waits.take().waiting for _ in range(3)] == [[], [future], []]
 
 
@@ -87,24 +87,24 @@ async def test_a_task_withdrawn_later_is_taken_out_by_the_next_commit() -> None:
 
 async def test_who_waits_behind_tasks_that_are_withdrawn_is_told_with_the_next_commit() -> None:
     waits = Backlog()
-    waits.added.extend(arrivals(3 * backlog.AT_ONCE))
+    waits.added.extend(arrivals(3 * commit_queue.AT_ONCE))
     future = asyncio.get_running_loop().create_future()
     waits.wait(future)
-    for number in range(3 * backlog.AT_ONCE):
+    for number in range(3 * commit_queue.AT_ONCE):
         waits.withdraw(number)
     assert waits.take().waiting == [future]
 
 
 async def test_what_could_not_be_written_comes_first_and_all_who_wait_hear_of_it() -> None:
     waits = Backlog()
-    records = [asked_for(task_id=str(number)) for number in range(2 * backlog.AT_ONCE)]
+    records = [asked_for(task_id=str(number)) for number in range(2 * commit_queue.AT_ONCE)]
     waits.noted.update((record.id, record) for record in records)
     future = asyncio.get_running_loop().create_future()
     waits.wait(future)
     failed = waits.take()
     waits.take_back(failed)
     assert failed.waiting == [future]
-    assert waits.take().noted == records[: backlog.AT_ONCE]
+    assert waits.take().noted == records[: commit_queue.AT_ONCE]
 
 
 async def test_what_could_not_be_written_is_part_of_the_next_commit_as_it_is_then() -> None:
@@ -120,17 +120,17 @@ async def test_what_could_not_be_written_is_part_of_the_next_commit_as_it_is_the
 
 
 async def test_a_crowd_is_told_some_in_each_turn_of_the_loop(told: Told) -> None:
-    added = arrivals(2 * telling.AT_ONCE + 1)
+    added = arrivals(2 * acknowledgements.AT_ONCE + 1)
     told.tell(group_of(added))
     done = []
     for _ in range(3):
         done.append(sum(durable.done() for _, _, durable in added))
         await asyncio.sleep(0)
-    assert done == [telling.AT_ONCE, 2 * telling.AT_ONCE, 2 * telling.AT_ONCE + 1]
+    assert done == [acknowledgements.AT_ONCE, 2 * acknowledgements.AT_ONCE, 2 * acknowledgements.AT_ONCE + 1]
 
 
 async def test_those_of_an_earlier_commit_are_told_first(told: Told) -> None:
-    first, second = arrivals(2 * telling.AT_ONCE), arrivals(1)
+    first, second = arrivals(2 * acknowledgements.AT_ONCE), arrivals(1)
     order: list[str] = []
     first[-1][2].add_done_callback(lambda _: order.append("first"))
     second[0][2].add_done_callback(lambda _: order.append("second"))
@@ -141,7 +141,7 @@ async def test_those_of_an_earlier_commit_are_told_first(told: Told) -> None:
 
 
 async def test_all_the_rest_is_told_at_once_when_the_file_is_closed(told: Told) -> None:
-    added = arrivals(3 * telling.AT_ONCE)
+    added = arrivals(3 * acknowledgements.AT_ONCE)
     waiting: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
     told.tell(group_of(added, [waiting]))
     told.telling.finish()

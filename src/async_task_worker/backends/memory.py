@@ -6,14 +6,14 @@ import logging
 from collections.abc import Awaitable
 from pathlib import Path
 
+from ..capacity import Room
 from ..exceptions import DuplicateTaskError, StorageError
 from ..outcome import CUT_SHORT
 from ..pool import WorkerPool
+from ..query import TaskPage, TaskQuery
 from ..queue import TaskQueue
 from ..record import TaskRecord
-from ..request import requested
-from ..room import Room
-from ..search import TaskPage, TaskQuery
+from ..record_factory import requested
 from ..status import PENDING, TaskInfo
 from .base import Requested, Runtime
 from .coalescing import Coalescing

@@ -8,10 +8,10 @@ from collections.abc import Callable, Sized
 from contextvars import Context
 from typing import Literal
 
+from .event_loop import still_awaited
 from .events import CREATED, EventBus
 from .exceptions import QueueFullError, WorkerNotRunningError
 from .executor import current_record
-from .loops import still_awaited
 from .pool import WorkerPool
 from .record import TaskRecord
 

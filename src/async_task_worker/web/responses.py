@@ -12,11 +12,11 @@ from ..registry import get_all_task_types
 from ..rendering import clipped, rendered
 from ..secret_values import HIDDEN
 from ..status import FAILED, TaskInfo, document_of
-from .bodies import TaskSubmission
-from .given_params import GivenParams
 from .limits import Limits
 from .problems import Problem
 from .redaction import QUOTING, UNKNOWN_QUOTING, Redact, SafeRedact, cut_out, hide_quotes
+from .requests import TaskSubmission
+from .submitted_params import GivenParams
 from .task_types import TaskTypes
 
 _BULKY: Final = ("params", "metadata", "result", "progress_detail")

@@ -17,8 +17,8 @@ from ..status import COMPLETED
 from . import cached
 from .base import Batch, Committed, Opened
 from .connection import Connect, connect, explained, opened, owned
+from .location import Place
 from .ownership import Ownership
-from .place import Place
 from .recovery import recover
 from .rows import CODES, DONE, ENDED, MOVED, PIECES, REPORTED, Row, Statement, insertion, update
 

@@ -10,7 +10,7 @@ from async_task_worker import AsyncTaskWorker, task
 from async_task_worker.functions import TaskFunction
 from async_task_worker.record import TaskRecord
 from async_task_worker.web import Limits
-from async_task_worker.web.given_params import NO_LONGER_KEPT, GivenParams
+from async_task_worker.web.submitted_params import NO_LONGER_KEPT, GivenParams
 from tests.http.conftest import ServeWorker
 from tests.http.requests import submit as submit_over_http
 from tests.support.backends import Backend

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from async_cache import MemoryCacheAdapter
 from async_cache.adapters import memory
-from async_cache.copiers import DEEPEST, copier_of
+from async_cache.copying import DEEPEST, copier_of
 
 CONSTANTS = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(max_size=5), st.binary(max_size=5)

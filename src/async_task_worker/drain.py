@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
+from .event_loop import still_awaited
 from .exceptions import WorkerNotRunningError
 from .ledger import Ledger
-from .loops import still_awaited
 from .record import TaskRecord
 
 

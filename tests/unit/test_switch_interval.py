@@ -12,15 +12,15 @@ from pathlib import Path
 import pytest
 
 from async_task_worker import AsyncTaskWorker
-from async_task_worker.journal import short_turns
-from async_task_worker.journal.short_turns import SHORT, ShortTurns
+from async_task_worker.journal import switch_interval
+from async_task_worker.journal.switch_interval import SHORT, ShortTurns
 
 USUAL = 0.005
 
 
 @pytest.fixture(autouse=True)
 def usual(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(short_turns, "PROCESSORS", 2)
+    monkeypatch.setattr(switch_interval, "PROCESSORS", 2)
     before = sys.getswitchinterval()
     sys.setswitchinterval(USUAL)
     yield
@@ -48,7 +48,7 @@ def test_an_end_said_twice_ends_nobody_elses_work() -> None:
 
 
 def test_on_one_processor_turns_stay_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(short_turns, "PROCESSORS", 1)
+    monkeypatch.setattr(switch_interval, "PROCESSORS", 1)
     work = ShortTurns()
     assert interval() == USUAL
     work.end()

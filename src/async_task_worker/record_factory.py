@@ -7,15 +7,15 @@ from typing import Any
 
 from uuid_utils import uuid4
 
-from .arguments import (
+from .record import TaskRecord
+from .registry import known_functions, resolved
+from .validation import (
     NORMAL_PRIORITY,
     checked_metadata,
     checked_priority,
     checked_seconds,
     checked_task_id,
 )
-from .record import TaskRecord
-from .registry import known_functions, resolved
 
 
 def requested(

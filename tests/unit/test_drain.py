@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
+from async_task_worker.drain import Idleness
 from async_task_worker.events import EventBus
-from async_task_worker.idleness import Idleness
 from async_task_worker.ledger import Ledger
 from async_task_worker.outcome import CUT_SHORT
 from async_task_worker.record import TaskRecord

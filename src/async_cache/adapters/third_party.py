@@ -7,10 +7,10 @@ from typing import Any, Final
 
 from ..codec import Codec
 from ..exceptions import CorruptError, UnencodableError
-from ..limits import FOR_EVER
 from ..snapshot import Snapshot, snapshot_of
+from ..validation import FOR_EVER
 from .base import METHODS, MISS, NO_TERMS, CacheAdapter, Store, Terms
-from .guard import BUDGET, Guard
+from .circuit_breaker import BUDGET, Guard
 from .memory import MemoryCacheAdapter
 from .redis import RedisCacheAdapter
 

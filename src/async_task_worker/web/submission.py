@@ -7,13 +7,13 @@ from typing import Any, Protocol
 from uuid_utils import uuid4
 
 from ..exceptions import DuplicateTaskError, NotStorableError
-from .bodies import TaskSubmission, size_of
 from .faults import TOLD, problem_of
-from .given_params import GivenParams
 from .hrefs import RESERVED_IDS
 from .limits import Limits
 from .problems import Problem
-from .task_bodies import TaskBodies
+from .requests import TaskSubmission, size_of
+from .responses import TaskBodies
+from .submitted_params import GivenParams
 from .task_types import TaskType, TaskTypes
 
 

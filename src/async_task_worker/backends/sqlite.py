@@ -15,6 +15,8 @@ from typing import Any, Final, TypeVar
 
 from uuid_utils import uuid7
 
+from ..capacity import Room
+from ..event_loop import spawn
 from ..events import CREATED
 from ..exceptions import (
     DuplicateTaskError,
@@ -27,29 +29,27 @@ from ..exceptions import (
 )
 from ..executor import CALLS, current_record
 from ..journal.connection import Connect, connect
-from ..journal.place import Place, place_of
+from ..journal.location import Place, place_of
+from ..journal.restore import Waking, without_collections
 from ..journal.sqlite import SqliteJournal
-from ..journal.waking import Waking, without_collections
-from ..loops import spawn
 from ..outcome import GIVEN_BACK, Outcome, completed, failed
 from ..pool import WorkerPool
+from ..query import Cursors, TaskPage, TaskQuery
 from ..queue import TaskQueue
 from ..record import TaskRecord
+from ..record_factory import requested
 from ..registry import (
     find_registration,
     function_of,
     is_idempotent,
     registered_function,
 )
-from ..request import requested
-from ..room import Room
-from ..search import Cursors, TaskPage, TaskQuery
 from ..signatures import PROGRESS_PARAMETER
 from ..status import PENDING, RUNNING, TaskInfo
 from ..ticket import Ticket
 from .base import Requested, Runtime
 from .coalescing import Coalescing
-from .local import LocalBackend
+from .memory import LocalBackend
 from .unregistered import Unregistered
 
 logger = logging.getLogger(__name__)

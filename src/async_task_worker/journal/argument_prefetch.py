@@ -8,8 +8,8 @@ from functools import partial
 from typing import Any
 
 from ..record import TaskRecord
-from .payload import Call, decoded_call
 from .recovery import read_arguments
+from .serialization import Call, decoded_call
 
 Ask = Callable[[Callable[[Any], Any]], Awaitable[Any]]
 

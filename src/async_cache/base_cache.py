@@ -7,13 +7,13 @@ from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
 from .adapters.base import CacheAdapter, Terms
-from .adapters.foreign import store_for
-from .adapters.guard import BUDGET
+from .adapters.circuit_breaker import BUDGET
 from .adapters.memory import MemoryCacheAdapter
+from .adapters.third_party import store_for
 from .exceptions import UnencodableError
-from .limits import checked_limit, checked_seconds, checked_ttl, lifetime
 from .snapshot import Snapshot
 from .statistics import CacheStatistics, Complaints, Tally, statistics_of
+from .validation import checked_limit, checked_seconds, checked_ttl, lifetime
 
 logger = logging.getLogger(__name__)
 

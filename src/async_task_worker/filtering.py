@@ -10,8 +10,8 @@ from operator import attrgetter
 from typing import Final
 
 from .failure import error_text
+from .query import Cursors, Position, TaskQuery
 from .record import TaskRecord
-from .search import Cursors, Position, TaskQuery
 from .status import FAILED
 
 _MOST_SEEN: Final = 50_000

@@ -17,8 +17,8 @@ from typing import Any, Final, TypeVar
 
 from ..background import spawn
 from ..exceptions import CacheUnavailableError, described
-from ..limits import checked_seconds
 from ..statistics import Complaints, StoreTally
+from ..validation import checked_seconds
 
 T = TypeVar("T")
 Work = Callable[[], Coroutine[Any, Any, T]]

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Final
 
 from ..exceptions import DuplicateTaskError
-from .backlog import Arrival, Group
+from .commit_queue import Arrival, Group
 
 AT_ONCE: Final = 50
 """Callers told in one turn: what they do next takes the loop a millisecond."""
