@@ -21,7 +21,7 @@ BENCH_PYTHONS ?= $(PY) $(shell for v in 3.14 3.13; do \
 	for p in python$$v "$${PYENV_ROOT:-$$HOME/.pyenv}/versions/$$v".*/bin/python; do \
 	$$p -c 'import sys; sys.exit("%d.%d" % sys.version_info[:2] != "'$$v'")' 2>/dev/null && echo $$p && exit; \
 	done; done)
-CORE := */ledger.py,*/futures.py,*/queue.py,*/executor.py,*/pool.py
+CORE := */state/ledger.py,*/state/futures.py,*/runtime/queue.py,*/runtime/executor.py,*/runtime/pool.py
 
 help:  ## Say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

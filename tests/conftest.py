@@ -28,7 +28,7 @@ import pytest
 import pytest_asyncio
 
 from async_task_worker import AsyncTaskWorker
-from async_task_worker.clock import SYSTEM_CLOCK, Clock
+from async_task_worker.model.clock import SYSTEM_CLOCK, Clock
 from tests.support import tasks
 from tests.support.backends import BACKENDS, MEMORY_DISK, Backend
 from tests.support.leaks import LeakCheck

@@ -3,8 +3,6 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from .clock import Clock
-from .events import EventStream, TaskEvent
 from .exceptions import (
     DuplicateTaskError,
     ForkedWorkerError,
@@ -24,21 +22,23 @@ from .exceptions import (
     WorkerNotRunningError,
     WrongEventLoopError,
 )
-from .executor import TaskExecutor
-from .ledger import ProgressCallback
-from .pool import WorkerPool
-from .query import TaskPage
-from .queue import TaskQueue
-from .registry import get_all_task_types, get_task_function, register_task, task
-from .status import ErrorDetail, MissingResult, TaskInfo, TaskStatus
+from .model.clock import Clock
+from .model.query import TaskPage
+from .model.registry import get_all_task_types, get_task_function, register_task, task
+from .model.status import ErrorDetail, MissingResult, TaskInfo, TaskStatus
+from .runtime.executor import TaskExecutor
+from .runtime.pool import WorkerPool
+from .runtime.queue import TaskQueue
+from .state.events import EventStream, TaskEvent
+from .state.ledger import ProgressCallback
 from .task_worker_api import create_task_worker_router
 from .worker import AsyncTaskWorker
 
 if TYPE_CHECKING:
     from async_cache import CacheAdapter
 
-    from .cache import AsyncCacheAdapter
-    from .cache_exceptions import CacheUnavailableError, InvalidCacheKeyError, PrefixRequiredError
+    from .caching.adapter import AsyncCacheAdapter
+    from .caching.exceptions import CacheUnavailableError, InvalidCacheKeyError, PrefixRequiredError
     from .web import Limits, redact_names
 
 __version__ = "1.0.0.dev0"
@@ -89,12 +89,12 @@ __all__ = [
 ]
 
 _LAZY: Final = {
-    "AsyncCacheAdapter": ".cache",
+    "AsyncCacheAdapter": ".caching.adapter",
     "CacheAdapter": "async_cache",
-    "CacheUnavailableError": ".cache_exceptions",
-    "InvalidCacheKeyError": ".cache_exceptions",
+    "CacheUnavailableError": ".caching.exceptions",
+    "InvalidCacheKeyError": ".caching.exceptions",
     "Limits": ".web",
-    "PrefixRequiredError": ".cache_exceptions",
+    "PrefixRequiredError": ".caching.exceptions",
     "redact_names": ".web",
 }
 """Names whose modules are imported when they are first asked for: many programs need neither cache nor HTTP."""

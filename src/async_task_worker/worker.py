@@ -16,11 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from .backends import Backend, Runtime, open_backend
-from .caching import Caching, storage_of
-from .clock import SYSTEM_CLOCK, Clock
-from .drain import Idleness
-from .event_loop import spawn
-from .events import EventBus
+from .caching.service import Caching, storage_of
 from .exceptions import (
     ForkedWorkerError,
     StorageError,
@@ -29,16 +25,15 @@ from .exceptions import (
     WorkerNotRunningError,
     WrongEventLoopError,
 )
-from .executor import TaskExecutor, current_record, in_task
-from .failure import exc_info_of
-from .functions import CacheKeyFunction, TaskCallable
-from .futures import TaskFuture, TaskFutures, failed_because, failure, result_of
-from .ledger import Ledger
-from .query import TaskPage, TaskQuery, moment_of
-from .record import TaskRecord
-from .registry import require_registration
-from .status import COMPLETED, FAILED, PENDING, RUNNING, TaskInfo, TaskStatus
-from .validation import (
+from .model.clock import SYSTEM_CLOCK, Clock
+from .model.event_loop import spawn
+from .model.failure import exc_info_of
+from .model.functions import CacheKeyFunction, TaskCallable
+from .model.query import TaskPage, TaskQuery, moment_of
+from .model.record import TaskRecord
+from .model.registry import require_registration
+from .model.status import COMPLETED, FAILED, PENDING, RUNNING, TaskInfo, TaskStatus
+from .model.validation import (
     checked_arguments,
     checked_cache_options,
     checked_count,
@@ -48,10 +43,15 @@ from .validation import (
     checked_statuses,
     checked_switch,
 )
-from .waits import Waits
+from .runtime.executor import TaskExecutor, current_record, in_task
+from .runtime.waits import Waits
+from .state.drain import Idleness
+from .state.events import EventBus
+from .state.futures import TaskFuture, TaskFutures, failed_because, failure, result_of
+from .state.ledger import Ledger
 
 if TYPE_CHECKING:
-    from .cache import AsyncCacheAdapter
+    from .caching.adapter import AsyncCacheAdapter
 
 logger = logging.getLogger(__name__)
 

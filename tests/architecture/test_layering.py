@@ -25,23 +25,26 @@ HOUSE: Final = House(
         ),
         # facade
         ("async_task_worker.worker",),
-        ("async_task_worker.caching",),
-        # drivers
+        ("async_task_worker.caching.service",),
+        # backends
         ("async_task_worker.backends",),
-        # machinery
-        ("async_task_worker.capacity",),
-        ("async_task_worker.pool",),
-        ("async_task_worker.task_factory", "async_task_worker.waits"),
-        ("async_task_worker.executor",),
-        ("async_task_worker.eagerness", "async_task_worker.queue"),
+        ("async_task_worker.backends.memory",),
+        ("async_task_worker.backends.base",),
+        # runtime
+        ("async_task_worker.runtime.coalescing",),
+        ("async_task_worker.runtime.capacity",),
+        ("async_task_worker.runtime.pool",),
+        ("async_task_worker.runtime.task_factory", "async_task_worker.runtime.waits"),
+        ("async_task_worker.runtime.executor",),
+        ("async_task_worker.runtime.eager_start", "async_task_worker.runtime.queue"),
         # state
-        ("async_task_worker.drain",),
-        ("async_task_worker.futures", "async_task_worker.ledger"),
+        ("async_task_worker.state.drain",),
+        ("async_task_worker.state.futures", "async_task_worker.state.ledger"),
         # durability and cache
-        ("async_task_worker.cache", "async_task_worker.journal.sqlite"),
+        ("async_task_worker.caching.adapter", "async_task_worker.journal.sqlite"),
         (
             "async_task_worker.journal.paging",
-            "async_task_worker.journal.results",
+            "async_task_worker.journal.result_cache.adapter",
             "async_task_worker.journal.switch_interval",
             "async_task_worker.journal.acknowledgements",
             "async_task_worker.journal.database",
@@ -52,34 +55,47 @@ HOUSE: Final = House(
             "async_task_worker.journal.commit_queue",
             "async_task_worker.journal.backup",
             "async_task_worker.journal.history",
-            "async_task_worker.journal.outgoing",
+            "async_task_worker.journal.result_cache.pending_writes",
             "async_task_worker.journal.recovery",
         ),
         ("async_task_worker.journal.base", "async_task_worker.journal.connection"),
-        ("async_task_worker.journal.cached", "async_task_worker.journal.rows"),
+        ("async_task_worker.journal.result_cache.table", "async_task_worker.journal.rows"),
         (
             "async_task_worker.journal.ownership",
             "async_task_worker.journal.serialization",
             "async_task_worker.journal.location",
         ),
         ("async_task_worker.journal.file_systems",),
-        # nouns
+        # model
         (
-            "async_task_worker.events",
-            "async_task_worker.record_factory",
-            "async_task_worker.result_memory",
-            "async_task_worker.filtering",
+            "async_task_worker.state.events",
+            "async_task_worker.model.record_factory",
+            "async_task_worker.state.result_memory",
+            "async_task_worker.state.filtering",
         ),
-        ("async_task_worker.record",),
-        ("async_task_worker.ticket",),
-        ("async_task_worker.validation", "async_task_worker.outcome"),
-        ("async_task_worker.policy", "async_task_worker.registry", "async_task_worker.query"),
-        ("async_task_worker.functions", "async_task_worker.tracebacks"),
-        ("async_task_worker.cache_exceptions", "async_task_worker.signatures", "async_task_worker.status"),
-        ("async_task_worker.rendering",),
-        ("async_task_worker.secret_values",),
-        ("async_task_worker.failure",),
-        ("async_task_worker.clock", "async_task_worker.exceptions", "async_task_worker.event_loop"),
+        ("async_task_worker.model.record",),
+        ("async_task_worker.caching.lookup",),
+        ("async_task_worker.model.validation", "async_task_worker.model.outcome"),
+        ("async_task_worker.policy", "async_task_worker.model.registry", "async_task_worker.model.query"),
+        ("async_task_worker.model.functions", "async_task_worker.model.tracebacks"),
+        (
+            "async_task_worker.caching.exceptions",
+            "async_task_worker.model.signatures",
+            "async_task_worker.model.status",
+        ),
+        ("async_task_worker.model.rendering",),
+        ("async_task_worker.model.secret_values",),
+        ("async_task_worker.model.failure",),
+        ("async_task_worker.exceptions", "async_task_worker.model.clock", "async_task_worker.model.event_loop"),
+        # folders: their __init__ holds no more than a docstring
+        (
+            "async_task_worker.caching",
+            "async_task_worker.journal",
+            "async_task_worker.journal.result_cache",
+            "async_task_worker.model",
+            "async_task_worker.runtime",
+            "async_task_worker.state",
+        ),
         # the cache, a library of its own: everything above may use it, and it knows nothing of that
         ("async_cache",),
         ("async_cache.cache",),
@@ -196,7 +212,7 @@ def test_the_whole_tree_is_read() -> None:
     """An empty or misplaced tree would pass every rule."""
     modules = set(imports_of(SRC))
 
-    assert {"async_task_worker", "async_task_worker.worker", "async_task_worker.ledger"} <= modules
+    assert {"async_task_worker", "async_task_worker.worker", "async_task_worker.state.ledger"} <= modules
     assert {"async_cache", "async_cache.cache", "async_cache.adapters.redis"} <= modules
 
 

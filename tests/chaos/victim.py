@@ -14,7 +14,7 @@ import os
 import sys
 
 from async_task_worker import AsyncTaskWorker, ProgressCallback, task
-from async_task_worker.executor import current_record
+from async_task_worker.runtime.executor import current_record
 
 CALLERS = 20
 log = -1

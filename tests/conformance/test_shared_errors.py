@@ -10,7 +10,7 @@ from typing import Final, NoReturn
 import pytest
 
 from async_task_worker import AsyncTaskWorker, task
-from async_task_worker.failure import traceback_of
+from async_task_worker.model.failure import traceback_of
 from tests.conformance.inside import let_in, own_worker
 from tests.conformance.watching import ended
 

@@ -12,7 +12,7 @@ import pytest
 from pydantic import AfterValidator, BaseModel, Secret, SecretBytes, SecretStr
 
 from async_task_worker import AsyncTaskWorker, task
-from async_task_worker.secret_values import HIDDEN, secret_texts
+from async_task_worker.model.secret_values import HIDDEN, secret_texts
 from async_task_worker.web import Limits, redact_names
 from async_task_worker.web.secret_params import secret_params
 from tests.http.conftest import ServeWorker

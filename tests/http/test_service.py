@@ -10,7 +10,7 @@ import pytest
 from fastapi import Depends, FastAPI, HTTPException, Request
 
 from async_task_worker import AsyncTaskWorker, create_task_worker_router, task
-from async_task_worker.registry import _REGISTRY
+from async_task_worker.model.registry import _REGISTRY
 from async_task_worker.web import Limits
 from async_task_worker.web.problems import CODES
 from tests.conftest import MakeWorker

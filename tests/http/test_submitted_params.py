@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from async_task_worker import AsyncTaskWorker, task
-from async_task_worker.functions import TaskFunction
-from async_task_worker.record import TaskRecord
+from async_task_worker.model.functions import TaskFunction
+from async_task_worker.model.record import TaskRecord
 from async_task_worker.web import Limits
 from async_task_worker.web.submitted_params import NO_LONGER_KEPT, GivenParams
 from tests.http.conftest import ServeWorker

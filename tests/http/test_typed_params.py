@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from async_task_worker import AsyncTaskWorker, NotStorableError, register_task, task
-from async_task_worker.registry import _REGISTRY
+from async_task_worker.model.registry import _REGISTRY
 from tests.http.conftest import Client, ServeWorker
 from tests.support.tasks import open_gate, wait_at
 from tests.support.typed_params import NOT_STORABLE, STORABLE, made_where_it_is_used

@@ -17,7 +17,7 @@ import pytest
 
 from async_cache import MemoryCacheAdapter
 from async_task_worker import AsyncTaskWorker, QueueFullError, TaskInfo, TaskQueue, TaskStatus, WorkerNotRunningError
-from async_task_worker.clock import Clock
+from async_task_worker.model.clock import Clock
 from tests.properties.lengths import long_or_short
 from tests.properties.witness import Witness
 from tests.support.adapters import TroubledCache, hang, lose_connection

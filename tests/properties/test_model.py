@@ -45,8 +45,8 @@ from async_task_worker import (
     WorkerNotRunningError,
     task,
 )
-from async_task_worker.clock import Clock
-from async_task_worker.status import NEXT
+from async_task_worker.model.clock import Clock
+from async_task_worker.model.status import NEXT
 from tests.properties.lengths import stateful_settings
 from tests.properties.model import AT_ONCE, BY_GATE, BY_TIME, KINDS, SAME_TIME, Expected, Model
 from tests.support import tasks

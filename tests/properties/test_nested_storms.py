@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from async_task_worker import AsyncTaskWorker, QueueFullError, TaskStatus, TaskWorkerError, task
-from async_task_worker.clock import Clock
+from async_task_worker.model.clock import Clock
 from tests.properties.lengths import long_or_short
 from tests.properties.witness import Witness
 from tests.support.backends import BACKENDS, Backend

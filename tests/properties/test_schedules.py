@@ -24,7 +24,7 @@ from async_task_worker import (
     TaskStatus,
     WorkerNotRunningError,
 )
-from async_task_worker.clock import Clock
+from async_task_worker.model.clock import Clock
 from tests.properties.lengths import long_or_short
 from tests.properties.witness import Witness
 from tests.support import tasks

@@ -22,8 +22,8 @@ from async_task_worker import (
     TaskStatus,
     WorkerNotRunningError,
 )
-from async_task_worker.record import TaskRecord
-from async_task_worker.status import NEXT
+from async_task_worker.model.record import TaskRecord
+from async_task_worker.model.status import NEXT
 from tests.conftest import MakeWorker
 from tests.properties.lengths import long_or_short
 from tests.support.backends import Backend

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from async_task_worker import AsyncTaskWorker, TaskEvent, TaskInfo, TaskStatus
-from async_task_worker.status import NEXT
+from async_task_worker.model.status import NEXT
 
 ENDINGS = {"task.completed", "task.failed", "task.cancelled"}
 

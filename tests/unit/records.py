@@ -6,12 +6,12 @@ import gc
 from collections.abc import Mapping
 from typing import Any
 
-from async_task_worker.clock import Clock
-from async_task_worker.ledger import Ledger
-from async_task_worker.outcome import CUT_SHORT, Outcome, completed, failed
-from async_task_worker.record import TaskRecord
-from async_task_worker.record_factory import requested
-from async_task_worker.status import TaskStatus
+from async_task_worker.model.clock import Clock
+from async_task_worker.model.outcome import CUT_SHORT, Outcome, completed, failed
+from async_task_worker.model.record import TaskRecord
+from async_task_worker.model.record_factory import requested
+from async_task_worker.model.status import TaskStatus
+from async_task_worker.state.ledger import Ledger
 
 ENDINGS: dict[TaskStatus, Outcome] = {
     TaskStatus.COMPLETED: completed("result"),

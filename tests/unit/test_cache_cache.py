@@ -16,7 +16,7 @@ from tests.support.adapters import DictCache, JsonCache, TroubledCache, hang
 from tests.support.waiting import settled
 
 if TYPE_CHECKING:
-    from async_task_worker.clock import Clock
+    from async_task_worker.model.clock import Clock
 
 ADAPTERS = {"memory": MemoryCacheAdapter, "subclass": DictCache, "duck": JsonCache}
 

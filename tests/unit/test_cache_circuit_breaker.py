@@ -23,7 +23,7 @@ from tests.support.adapters import (
 from tests.support.waiting import settled, turns
 
 if TYPE_CHECKING:
-    from async_task_worker.clock import Clock
+    from async_task_worker.model.clock import Clock
 
 TROUBLES = [hang, refuse_to_stop, cancel_oneself, lose_connection, make_a_mistake, abort]
 OUTAGES = TROUBLES[:-2]

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from async_cache import MemoryCacheAdapter, UnencodableError
 
 if TYPE_CHECKING:
-    from async_task_worker.clock import Clock
+    from async_task_worker.model.clock import Clock
 
 
 @dataclass

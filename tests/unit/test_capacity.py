@@ -7,11 +7,11 @@ import asyncio
 import pytest
 
 from async_task_worker import QueueFullError, TaskExecutor, TaskQueue, WorkerNotRunningError, WorkerPool
-from async_task_worker.capacity import OnFull, Room
-from async_task_worker.events import EventBus
-from async_task_worker.ledger import Ledger
-from async_task_worker.outcome import CUT_SHORT
-from async_task_worker.record import TaskRecord
+from async_task_worker.model.outcome import CUT_SHORT
+from async_task_worker.model.record import TaskRecord
+from async_task_worker.runtime.capacity import OnFull, Room
+from async_task_worker.state.events import EventBus
+from async_task_worker.state.ledger import Ledger
 from tests.support.waiting import settled
 from tests.unit.records import Hands, asked_for
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from async_task_worker import TaskStatus
-from async_task_worker.clock import growing
-from async_task_worker.query import Cursors, Position, TaskQuery
+from async_task_worker.model.clock import growing
+from async_task_worker.model.query import Cursors, Position, TaskQuery
 
 CURSORS = Cursors(b"this worker", lasting=False)
 ANY_TEXT = st.text(st.characters(exclude_categories=()), min_size=1)

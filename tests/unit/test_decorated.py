@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from async_task_worker import AsyncTaskWorker
-from async_task_worker.registry import TaskFunction, TaskRegistry
-from async_task_worker.signatures import parameters_by_name
+from async_task_worker.model.registry import TaskFunction, TaskRegistry
+from async_task_worker.model.signatures import parameters_by_name
 
 Function = Callable[..., Awaitable[Any]]
 Sink = Callable[[float], None]

@@ -50,7 +50,7 @@ from async_task_worker import (
     task,
 )
 from async_task_worker.backends import Backend
-from async_task_worker.events import EventBus
+from async_task_worker.state.events import EventBus
 from tests.support.tasks import echo, fail_with, sleep_for
 
 Worker = AsyncTaskWorker

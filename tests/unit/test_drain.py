@@ -6,12 +6,12 @@ import asyncio
 
 import pytest
 
-from async_task_worker.drain import Idleness
-from async_task_worker.events import EventBus
-from async_task_worker.ledger import Ledger
-from async_task_worker.outcome import CUT_SHORT
-from async_task_worker.record import TaskRecord
-from async_task_worker.status import TaskStatus
+from async_task_worker.model.outcome import CUT_SHORT
+from async_task_worker.model.record import TaskRecord
+from async_task_worker.model.status import TaskStatus
+from async_task_worker.state.drain import Idleness
+from async_task_worker.state.events import EventBus
+from async_task_worker.state.ledger import Ledger
 from tests.support.waiting import settled
 from tests.unit.records import Hands, admitted
 

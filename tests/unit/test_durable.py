@@ -37,8 +37,8 @@ from async_task_worker import (
 from async_task_worker.journal import acknowledgements, serialization
 from async_task_worker.journal.base import Unfinished
 from async_task_worker.journal.restore import Waking
-from async_task_worker.record import TaskRecord
-from async_task_worker.registry import _REGISTRY
+from async_task_worker.model.record import TaskRecord
+from async_task_worker.model.registry import _REGISTRY
 from tests.support import tasks
 from tests.support.tasks import (
     add,

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from async_task_worker import EventStream, TaskEvent
-from async_task_worker.events import EventBus
-from async_task_worker.ledger import Ledger
+from async_task_worker.state.events import EventBus
+from async_task_worker.state.ledger import Ledger
 from tests.support.virtual_time import run_virtual
 from tests.support.waiting import settled
 from tests.unit.records import Hands, admitted

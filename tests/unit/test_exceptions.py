@@ -37,7 +37,7 @@ from async_task_worker import (
     WorkerNotRunningError,
     WrongEventLoopError,
 )
-from async_task_worker.event_loop import hand_to_loop
+from async_task_worker.model.event_loop import hand_to_loop
 from tests.support.virtual_time import run_virtual
 
 BUILTIN = {

@@ -8,11 +8,11 @@ import gc
 import pytest
 
 from async_task_worker import TaskFailedError
-from async_task_worker.clock import SYSTEM_CLOCK
-from async_task_worker.events import EventBus
-from async_task_worker.futures import TaskFutures
-from async_task_worker.ledger import Ledger
-from async_task_worker.outcome import CUT_SHORT, Outcome, completed, failed
+from async_task_worker.model.clock import SYSTEM_CLOCK
+from async_task_worker.model.outcome import CUT_SHORT, Outcome, completed, failed
+from async_task_worker.state.events import EventBus
+from async_task_worker.state.futures import TaskFutures
+from async_task_worker.state.ledger import Ledger
 from tests.support.waiting import settled
 from tests.unit.records import admitted
 

@@ -16,8 +16,8 @@ import pytest
 from async_task_worker import AsyncTaskWorker
 from async_task_worker.journal import paging
 from async_task_worker.journal.paging import PageSearch
-from async_task_worker.query import Cursors, TaskQuery
-from async_task_worker.status import CANCELLED, COMPLETED, FAILED
+from async_task_worker.model.query import Cursors, TaskQuery
+from async_task_worker.model.status import CANCELLED, COMPLETED, FAILED
 from tests.support.tasks import echo
 
 

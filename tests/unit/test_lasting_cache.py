@@ -14,7 +14,7 @@ import pytest_asyncio
 
 from async_cache import CacheUnavailableError
 from async_task_worker import AsyncTaskWorker, TaskInfo, TaskStatus
-from async_task_worker.clock import Clock
+from async_task_worker.model.clock import Clock
 from tests.support.tasks import collect, echo, note, notes
 from tests.support.waiting import finished
 

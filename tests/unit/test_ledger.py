@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from async_task_worker import DuplicateTaskError, TaskEvent, TaskStatus
-from async_task_worker.clock import Clock
-from async_task_worker.events import EventBus
-from async_task_worker.ledger import Ledger
-from async_task_worker.outcome import CUT_SHORT, completed
-from async_task_worker.record import TaskRecord
-from async_task_worker.status import NEXT, TaskInfo
+from async_task_worker.model.clock import Clock
+from async_task_worker.model.outcome import CUT_SHORT, completed
+from async_task_worker.model.record import TaskRecord
+from async_task_worker.model.status import NEXT, TaskInfo
+from async_task_worker.state.events import EventBus
+from async_task_worker.state.ledger import Ledger
 from tests.unit.records import ENDINGS, Hands, admitted, asked_for, nothing, records_alive
 
 PENDING, RUNNING, COMPLETED = TaskStatus.PENDING, TaskStatus.RUNNING, TaskStatus.COMPLETED

@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from async_task_worker.event_loop import call_from_any_thread
+from async_task_worker.model.event_loop import call_from_any_thread
 
 
 def test_a_closed_loop_is_told_nothing_and_that_is_said() -> None:

@@ -21,7 +21,7 @@ from async_task_worker import (
     create_task_worker_router,
     register_task,
 )
-from async_task_worker.registry import TaskRegistry
+from async_task_worker.model.registry import TaskRegistry
 from tests.support import tasks
 
 

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from async_task_worker import TaskExecutor, TaskQueue, WorkerPool
-from async_task_worker import pool as pool_module
-from async_task_worker.clock import SYSTEM_CLOCK
-from async_task_worker.events import EventBus
-from async_task_worker.outcome import Interruption
-from async_task_worker.record import TaskRecord
-from async_task_worker.status import TaskStatus
+from async_task_worker.model.clock import SYSTEM_CLOCK
+from async_task_worker.model.outcome import Interruption
+from async_task_worker.model.record import TaskRecord
+from async_task_worker.model.status import TaskStatus
+from async_task_worker.runtime import pool as pool_module
+from async_task_worker.state.events import EventBus
 from tests.support.tasks import (
     cancel_itself,
     echo,

@@ -26,7 +26,7 @@ from async_task_worker import (
     register_task,
     task,
 )
-from async_task_worker.events import EventBus
+from async_task_worker.state.events import EventBus
 
 NAMES = [
     *("AsyncTaskWorker", "WorkerPool", "TaskQueue", "TaskExecutor", "TaskInfo", "TaskStatus", "ProgressCallback"),

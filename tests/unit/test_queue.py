@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from async_task_worker import TaskQueue
-from async_task_worker.ledger import Ledger
-from async_task_worker.outcome import CUT_SHORT
-from async_task_worker.record import TaskRecord
+from async_task_worker.model.outcome import CUT_SHORT
+from async_task_worker.model.record import TaskRecord
+from async_task_worker.state.ledger import Ledger
 from tests.unit.records import asked_for, records_alive
 
 PRIORITIES = st.one_of(st.integers(-2, 2), st.integers(-(2**63), 2**63 - 1))

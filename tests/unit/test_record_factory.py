@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from async_task_worker.ledger import Ledger
-from async_task_worker.status import TaskStatus
+from async_task_worker.model.status import TaskStatus
+from async_task_worker.state.ledger import Ledger
 from tests.support.ids import shown
 from tests.unit.records import asked_for, nothing, records_alive
 

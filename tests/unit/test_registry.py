@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from async_task_worker import AsyncTaskWorker, get_task_function, register_task, task
-from async_task_worker.registry import TaskFunction, TaskRegistry, known_functions
+from async_task_worker.model.registry import TaskFunction, TaskRegistry, known_functions
 from tests.support.waiting import settled
 
 CALLBACK = "progress_callback"

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from async_task_worker import AsyncTaskWorker, result_memory
-from async_task_worker.ledger import Ledger
-from async_task_worker.outcome import completed
-from async_task_worker.record_factory import requested
-from async_task_worker.result_memory import size_of
+from async_task_worker import AsyncTaskWorker
+from async_task_worker.model.outcome import completed
+from async_task_worker.model.record_factory import requested
+from async_task_worker.state import result_memory
+from async_task_worker.state.ledger import Ledger
+from async_task_worker.state.result_memory import size_of
 from tests.unit.records import nothing
 
 

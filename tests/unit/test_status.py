@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from async_task_worker import TaskInfo, TaskStatus
-from async_task_worker.clock import SYSTEM_CLOCK, Clock
-from async_task_worker.failure import error_text
-from async_task_worker.ledger import Ledger
-from async_task_worker.outcome import failed
-from async_task_worker.status import ErrorDetail
+from async_task_worker.model.clock import SYSTEM_CLOCK, Clock
+from async_task_worker.model.failure import error_text
+from async_task_worker.model.outcome import failed
+from async_task_worker.model.status import ErrorDetail
+from async_task_worker.state.ledger import Ledger
 from tests.unit.records import Hands, admitted
 
 

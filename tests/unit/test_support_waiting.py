@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from async_task_worker import AsyncTaskWorker, TaskStatus, get_task_function
-from async_task_worker.clock import SYSTEM_CLOCK, Clock
+from async_task_worker.model.clock import SYSTEM_CLOCK, Clock
 from tests.conftest import MakeWorker
 from tests.support import tasks
 from tests.support.tasks import ERRORS, echo, fail_with, note, open_gate, sleep_for, stubborn, wait_at

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from async_task_worker.record import TaskRecord
-from async_task_worker.status import TaskStatus
+from async_task_worker.model.record import TaskRecord
+from async_task_worker.model.status import TaskStatus
 from tests.support.factories import BROKEN, WORKING, Factory, set_for_jobs
 from tests.support.tasks import add, cancel_itself, echo, fail_with, open_all_gates, request_id, sleep_for
 from tests.support.waiting import settled

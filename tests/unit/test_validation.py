@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from async_task_worker import TaskStatus
-from async_task_worker.validation import (
+from async_task_worker.model.validation import (
     checked_cache_options,
     checked_count,
     checked_metadata,

@@ -6,10 +6,10 @@ import asyncio
 from typing import Any
 
 from async_task_worker import TaskExecutor, TaskQueue, WorkerPool
-from async_task_worker.events import EventBus
-from async_task_worker.ledger import Ledger
-from async_task_worker.record import TaskRecord
-from async_task_worker.status import TaskStatus
+from async_task_worker.model.record import TaskRecord
+from async_task_worker.model.status import TaskStatus
+from async_task_worker.state.events import EventBus
+from async_task_worker.state.ledger import Ledger
 from tests.support.waiting import settled
 from tests.unit.records import asked_for
 

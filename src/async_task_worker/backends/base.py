@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from ..capacity import OnFull
-from ..events import EventBus
 from ..exceptions import StorageError
-from ..executor import TaskExecutor
-from ..ledger import Ledger
-from ..query import TaskPage, TaskQuery
-from ..record import TaskRecord
-from ..status import TaskInfo
-from ..waits import Waits
+from ..model.query import TaskPage, TaskQuery
+from ..model.record import TaskRecord
+from ..model.status import TaskInfo
+from ..runtime.capacity import OnFull
+from ..runtime.executor import TaskExecutor
+from ..runtime.waits import Waits
+from ..state.events import EventBus
+from ..state.ledger import Ledger
 
 Requested = Callable[..., TaskRecord]
 

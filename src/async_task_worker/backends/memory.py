@@ -6,17 +6,17 @@ import logging
 from collections.abc import Awaitable
 from pathlib import Path
 
-from ..capacity import Room
 from ..exceptions import DuplicateTaskError, StorageError
-from ..outcome import CUT_SHORT
-from ..pool import WorkerPool
-from ..query import TaskPage, TaskQuery
-from ..queue import TaskQueue
-from ..record import TaskRecord
-from ..record_factory import requested
-from ..status import PENDING, TaskInfo
+from ..model.outcome import CUT_SHORT
+from ..model.query import TaskPage, TaskQuery
+from ..model.record import TaskRecord
+from ..model.record_factory import requested
+from ..model.status import PENDING, TaskInfo
+from ..runtime.capacity import Room
+from ..runtime.coalescing import Coalescing
+from ..runtime.pool import WorkerPool
+from ..runtime.queue import TaskQueue
 from .base import Requested, Runtime
-from .coalescing import Coalescing
 
 logger = logging.getLogger(__name__)
 

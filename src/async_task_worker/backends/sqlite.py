@@ -15,9 +15,7 @@ from typing import Any, Final, TypeVar
 
 from uuid_utils import uuid7
 
-from ..capacity import Room
-from ..event_loop import spawn
-from ..events import CREATED
+from ..caching.lookup import Ticket
 from ..exceptions import (
     DuplicateTaskError,
     ForkedWorkerError,
@@ -27,28 +25,30 @@ from ..exceptions import (
     TaskInterruptedError,
     WorkerNotRunningError,
 )
-from ..executor import CALLS, current_record
 from ..journal.connection import Connect, connect
 from ..journal.location import Place, place_of
 from ..journal.restore import Waking, without_collections
 from ..journal.sqlite import SqliteJournal
-from ..outcome import GIVEN_BACK, Outcome, completed, failed
-from ..pool import WorkerPool
-from ..query import Cursors, TaskPage, TaskQuery
-from ..queue import TaskQueue
-from ..record import TaskRecord
-from ..record_factory import requested
-from ..registry import (
+from ..model.event_loop import spawn
+from ..model.outcome import GIVEN_BACK, Outcome, completed, failed
+from ..model.query import Cursors, TaskPage, TaskQuery
+from ..model.record import TaskRecord
+from ..model.record_factory import requested
+from ..model.registry import (
     find_registration,
     function_of,
     is_idempotent,
     registered_function,
 )
-from ..signatures import PROGRESS_PARAMETER
-from ..status import PENDING, RUNNING, TaskInfo
-from ..ticket import Ticket
+from ..model.signatures import PROGRESS_PARAMETER
+from ..model.status import PENDING, RUNNING, TaskInfo
+from ..runtime.capacity import Room
+from ..runtime.coalescing import Coalescing
+from ..runtime.executor import CALLS, current_record
+from ..runtime.pool import WorkerPool
+from ..runtime.queue import TaskQueue
+from ..state.events import CREATED
 from .base import Requested, Runtime
-from .coalescing import Coalescing
 from .memory import LocalBackend
 from .unregistered import Unregistered
 

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
-from ..event_loop import call_from_any_thread
-from ..ledger import Ledger
-from ..record import TaskRecord
-from ..registry import registered_function, watch_registrations
-from ..status import PENDING
+from ..model.event_loop import call_from_any_thread
+from ..model.record import TaskRecord
+from ..model.registry import registered_function, watch_registrations
+from ..model.status import PENDING
+from ..state.ledger import Ledger
 
 logger = logging.getLogger(__name__)
 

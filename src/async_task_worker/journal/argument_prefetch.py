@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
-from ..record import TaskRecord
+from ..model.record import TaskRecord
 from .recovery import read_arguments
 from .serialization import Call, decoded_call
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from ..query import Cursors, TaskPage, TaskQuery
-from ..status import TaskInfo
+from ..model.query import Cursors, TaskPage, TaskQuery
+from ..model.status import TaskInfo
 
 if TYPE_CHECKING:
-    from ..record import TaskRecord
-    from .cached import CacheChanges
+    from ..model.record import TaskRecord
+    from .result_cache.table import CacheChanges
     from .rows import Row
 
 

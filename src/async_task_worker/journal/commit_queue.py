@@ -7,7 +7,7 @@ from bisect import bisect_left
 from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ..record import TaskRecord
+from ..model.record import TaskRecord
 
 if TYPE_CHECKING:
     from .rows import Row

@@ -13,13 +13,13 @@ from itertools import chain
 from typing import Any, Final
 
 from ..exceptions import StorageError
-from ..status import COMPLETED
-from . import cached
+from ..model.status import COMPLETED
 from .base import Batch, Committed, Opened
 from .connection import Connect, connect, explained, opened, owned
 from .location import Place
 from .ownership import Ownership
 from .recovery import recover
+from .result_cache import table as cached
 from .rows import CODES, DONE, ENDED, MOVED, PIECES, REPORTED, Row, Statement, insertion, update
 
 _PURGED_AT_ONCE: Final = 500

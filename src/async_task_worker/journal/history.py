@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from ..query import Position, TaskQuery
-from ..status import COMPLETED, TaskInfo
+from ..model.query import Position, TaskQuery
+from ..model.status import COMPLETED, TaskInfo
 from .rows import CODES, FINISHED, SHOWN, Row, info_of
 
 _FEW: Final = 500

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from time import perf_counter
 from typing import Any, Final, NamedTuple
 
-from ..query import Cursors, Position, TaskPage, TaskQuery
-from ..status import TaskInfo
+from ..model.query import Cursors, Position, TaskPage, TaskQuery
+from ..model.status import TaskInfo
 from .history import SMALL, Places, read_by_number
 from .rows import Row, info_of
 from .serialization import decoded_metadata

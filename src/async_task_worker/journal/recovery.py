@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from itertools import chain
 from typing import Any, Final
 
-from ..record import TaskRecord
-from ..validation import LOWEST_PRIORITY
+from ..model.record import TaskRecord
+from ..model.validation import LOWEST_PRIORITY
 from .base import Opened, Unfinished
 from .rows import Row
 

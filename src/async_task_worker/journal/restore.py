@@ -11,10 +11,10 @@ from math import inf
 from operator import lt
 from typing import Any, Final
 
-from ..functions import TaskFunction
-from ..record import NO_CONTEXT, TaskRecord
-from ..registry import find_registration
-from ..status import PENDING
+from ..model.functions import TaskFunction
+from ..model.record import NO_CONTEXT, TaskRecord
+from ..model.registry import find_registration
+from ..model.status import PENDING
 from .base import Unfinished
 from .rows import Row
 from .serialization import decoded_metadata

@@ -8,8 +8,8 @@ from functools import cache
 from typing import Any, Final
 
 from ..exceptions import NotStorableError
-from ..record import TaskRecord
-from ..status import COMPLETED, FAILED, NEXT, TaskInfo, TaskStatus
+from ..model.record import TaskRecord
+from ..model.status import COMPLETED, FAILED, NEXT, TaskInfo, TaskStatus
 from .serialization import (
     decoded_error,
     decoded_metadata,

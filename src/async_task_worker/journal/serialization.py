@@ -8,10 +8,10 @@ from async_cache.codec import Codec
 from async_cache.exceptions import CorruptError, UnencodableError
 
 from ..exceptions import NotStorableError, TaskFailedError
-from ..failure import class_name, error_text, traceback_text
-from ..functions import TaskFunction
-from ..record import TaskRecord
-from ..status import ErrorDetail, MissingResult
+from ..model.failure import class_name, error_text, traceback_text
+from ..model.functions import TaskFunction
+from ..model.record import TaskRecord
+from ..model.status import ErrorDetail, MissingResult
 
 _CODEC: Final = Codec()
 _LONGEST_TRACEBACK: Final = 16_000

@@ -18,26 +18,26 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from ..clock import Clock
-from ..event_loop import still_awaited
 from ..exceptions import ForkedWorkerError, StorageError, WorkerNotRunningError
-from ..query import Cursors, TaskPage, TaskQuery
-from ..record import TaskRecord
-from ..status import TaskInfo
+from ..model.clock import Clock
+from ..model.event_loop import still_awaited
+from ..model.query import Cursors, TaskPage, TaskQuery
+from ..model.record import TaskRecord
+from ..model.status import TaskInfo
 from .acknowledgements import Telling
 from .argument_prefetch import ArgumentWindow
 from .backup import Backups
 from .base import Batch, Committed, Opened, Unfinished
-from .cached import CacheChanges, read_rows
 from .commit_queue import Backlog, Group
 from .connection import Connect, connect
 from .database import Store
 from .history import find
 from .location import Place
-from .outgoing import Entry
 from .paging import PageSearch
 from .recovery import read_unfinished
-from .results import SqliteCacheAdapter
+from .result_cache.adapter import SqliteCacheAdapter
+from .result_cache.pending_writes import Entry
+from .result_cache.table import CacheChanges, read_rows
 from .rows import added_row, noted_rows
 from .switch_interval import ShortTurns
 

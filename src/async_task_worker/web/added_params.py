@@ -7,10 +7,10 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple, Protocol
 
-from ..events import CREATED
-from ..functions import TaskFunction
-from ..record import TaskRecord
-from ..secret_values import bounded_secret_texts
+from ..model.functions import TaskFunction
+from ..model.record import TaskRecord
+from ..model.secret_values import bounded_secret_texts
+from ..state.events import CREATED
 from .rendering import TOO_LARGE, placeholder, rendered, text
 from .requests import size_of
 

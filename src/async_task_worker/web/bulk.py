@@ -9,8 +9,8 @@ from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-from ..query import TaskPage
-from ..status import PENDING, RUNNING, TaskInfo
+from ..model.query import TaskPage
+from ..model.status import PENDING, RUNNING, TaskInfo
 from .limits import Limits
 from .listing import shown
 from .page_cursors import BeyondWorker

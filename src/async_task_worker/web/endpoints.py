@@ -11,9 +11,9 @@ from pydantic import AfterValidator
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..event_loop import spawn
 from ..exceptions import TaskNotFoundError
-from ..status import COMPLETED, FAILED, TaskInfo
+from ..model.event_loop import spawn
+from ..model.status import COMPLETED, FAILED, TaskInfo
 from .bulk import Bulk
 from .events import EventLog
 from .health import Service

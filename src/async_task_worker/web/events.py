@@ -12,8 +12,8 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from sse_starlette import ServerSentEvent
 
-from ..events import PROGRESS, TaskEvent
-from ..status import NEXT, TaskInfo
+from ..model.status import NEXT, TaskInfo
+from ..state.events import PROGRESS, TaskEvent
 from .limits import Limits
 from .rendering import encoded, rfc3339
 

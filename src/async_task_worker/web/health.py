@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
 from ..exceptions import TaskWorkerError
-from ..failure import exc_info_of
-from ..status import PENDING, RUNNING, TaskStatus
+from ..model.failure import exc_info_of
+from ..model.status import PENDING, RUNNING, TaskStatus
 from .faults import problem_of
 from .problems import Problem
 from .rendering import rendered, text

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
-from ..validation import checked_count, checked_optional_seconds, checked_seconds
+from ..model.validation import checked_count, checked_optional_seconds, checked_seconds
 
 _COUNTS_FROM_ZERO: Final = frozenset(
     {"metadata", "params_kept", "idempotency_keys", "streams", "buffered_events", "buffered_bytes"}

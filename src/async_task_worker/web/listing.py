@@ -14,8 +14,8 @@ from urllib.parse import quote, urlencode
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.requests import Request
 
-from ..query import TaskPage
-from ..status import TaskInfo, TaskStatus
+from ..model.query import TaskPage
+from ..model.status import TaskInfo, TaskStatus
 from .page_cursors import BeyondWorker
 from .problems import Problem
 

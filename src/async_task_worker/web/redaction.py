@@ -11,7 +11,7 @@ from collections.abc import Set as AbstractSet
 from functools import partial
 from typing import Any, Final
 
-from ..failure import class_name, exc_info_of
+from ..model.failure import class_name, exc_info_of
 from .rendering import TOO_LARGE, rendered
 
 logger = logging.getLogger(__name__)

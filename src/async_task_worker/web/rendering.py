@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic_core import to_json
 
-from ..rendering import TOO_LARGE, placeholder, rendered, rfc3339, text
+from ..model.rendering import TOO_LARGE, placeholder, rendered, rfc3339, text
 
 __all__ = ["TOO_LARGE", "encoded", "placeholder", "rendered", "rfc3339", "text"]
 

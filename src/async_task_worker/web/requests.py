@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from starlette.requests import Request
 
-from ..status import TaskStatus
+from ..model.status import TaskStatus
 from .problems import Problem
 from .strict_json import loaded
 from .task_types import said

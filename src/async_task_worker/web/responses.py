@@ -8,10 +8,10 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from ..registry import get_all_task_types
-from ..rendering import clipped, rendered
-from ..secret_values import HIDDEN
-from ..status import FAILED, TaskInfo, document_of
+from ..model.registry import get_all_task_types
+from ..model.rendering import clipped, rendered
+from ..model.secret_values import HIDDEN
+from ..model.status import FAILED, TaskInfo, document_of
 from .limits import Limits
 from .problems import Problem
 from .redaction import QUOTING, UNKNOWN_QUOTING, Redact, SafeRedact, cut_out, hide_quotes

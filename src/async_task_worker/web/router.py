@@ -11,7 +11,7 @@ from fastapi.params import Depends
 from pydantic import JsonValue
 from starlette.responses import JSONResponse, Response
 
-from ..validation import checked_switch
+from ..model.validation import checked_switch
 from .bulk import ActionBody, BatchBody
 from .endpoints import Endpoints
 from .health import Service

@@ -12,7 +12,7 @@ from sse_starlette.sse import SendTimeoutError
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from ..status import TaskInfo
+from ..model.status import TaskInfo
 from .connections import Connection
 from .events import EventLog, Reader
 from .limits import Limits

@@ -10,10 +10,10 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 
-from ..functions import TaskCallable
-from ..registry import exposed_function, function_of, get_all_task_types, get_task_function
-from ..secret_values import secret_texts
-from ..signatures import BY_NAME, PROGRESS_PARAMETER, innermost, parameters_by_name
+from ..model.functions import TaskCallable
+from ..model.registry import exposed_function, function_of, get_all_task_types, get_task_function
+from ..model.secret_values import secret_texts
+from ..model.signatures import BY_NAME, PROGRESS_PARAMETER, innermost, parameters_by_name
 from .problems import Problem
 from .redaction import texts_in
 from .rendering import encoded, text

@@ -17,20 +17,20 @@ from math import inf
 from operator import attrgetter
 from typing import Final
 
-from .clock import SYSTEM_CLOCK, Clock, growing
-from .event_loop import call_from_any_thread
+from ..exceptions import DuplicateTaskError
+from ..model.clock import SYSTEM_CLOCK, Clock, growing
+from ..model.event_loop import call_from_any_thread
+from ..model.outcome import GIVEN_BACK, Outcome
+from ..model.query import Cursors, TaskQuery
+from ..model.record import DROPPED, TaskRecord
+from ..model.status import CANCELLED, COMPLETED, FAILED, NEXT, PENDING, RUNNING, TaskStatus
+from ..model.tracebacks import left_traceback
+from ..model.validation import checked_progress, is_out_of_range
 from .events import CREATED, PROGRESS, RELEASED, REPRIORITIZED, STARTED, EventBus
-from .exceptions import DuplicateTaskError
 from .filtering import sifted
-from .outcome import GIVEN_BACK, Outcome
-from .query import Cursors, TaskQuery
-from .record import DROPPED, TaskRecord
 from .result_memory import UNCOUNTED, ResultMemory
-from .status import CANCELLED, COMPLETED, FAILED, NEXT, PENDING, RUNNING, TaskStatus
-from .tracebacks import left_traceback
-from .validation import checked_progress, is_out_of_range
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("async_task_worker.ledger")
 
 ProgressCallback = Callable[[float], None]
 """What a task function gets as ``progress_callback``: call it with a number from 0.0 to 1.0."""

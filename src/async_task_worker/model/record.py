@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Final
 
+from ..caching.lookup import Ticket
 from .failure import error_text
 from .functions import TaskCallable, TaskFunction
 from .status import COMPLETED, FAILED, PENDING, RUNNING, ErrorDetail, TaskInfo, TaskInfoDraft, TaskStatus
-from .ticket import Ticket
 from .validation import copied
 
 

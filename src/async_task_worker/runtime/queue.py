@@ -10,9 +10,9 @@ from itertools import islice
 from operator import attrgetter
 from typing import Final
 
-from .record import TaskRecord
-from .status import PENDING
-from .validation import HIGHEST_PRIORITY
+from ..model.record import TaskRecord
+from ..model.status import PENDING
+from ..model.validation import HIGHEST_PRIORITY
 
 _WORTH_CLEARING = 64
 """Dead entries below this number are never worth a sweep."""

@@ -8,12 +8,12 @@ from collections.abc import Callable, Sized
 from contextvars import Context
 from typing import Literal
 
-from .event_loop import still_awaited
-from .events import CREATED, EventBus
-from .exceptions import QueueFullError, WorkerNotRunningError
+from ..exceptions import QueueFullError, WorkerNotRunningError
+from ..model.event_loop import still_awaited
+from ..model.record import TaskRecord
+from ..state.events import CREATED, EventBus
 from .executor import current_record
 from .pool import WorkerPool
-from .record import TaskRecord
 
 OnFull = Literal["wait", "error"]
 

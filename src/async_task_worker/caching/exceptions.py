@@ -13,7 +13,7 @@ from typing import Final
 
 import async_cache
 
-from .exceptions import TaskWorkerError
+from ..exceptions import TaskWorkerError
 
 
 class InvalidCacheKeyError(TaskWorkerError, async_cache.InvalidCacheKeyError):

@@ -9,19 +9,19 @@ from collections.abc import Awaitable, Callable
 from contextvars import Context, ContextVar
 from typing import Any, Final, Protocol, cast
 
-from .eagerness import entered
-from .event_loop import hand_to_loop
-from .exceptions import TaskTimeoutError
-from .failure import exc_info_of, traceback_of
-from .ledger import ProgressCallback
-from .outcome import CUT_SHORT, Interruption, Outcome, completed, failed
-from .record import TaskRecord
-from .signatures import PROGRESS_PARAMETER
-from .status import COMPLETED
-from .ticket import Ticket
-from .tracebacks import leave
+from ..caching.lookup import Ticket
+from ..exceptions import TaskTimeoutError
+from ..model.event_loop import hand_to_loop
+from ..model.failure import exc_info_of, traceback_of
+from ..model.outcome import CUT_SHORT, Interruption, Outcome, completed, failed
+from ..model.record import TaskRecord
+from ..model.signatures import PROGRESS_PARAMETER
+from ..model.status import COMPLETED
+from ..model.tracebacks import leave
+from ..state.ledger import ProgressCallback
+from .eager_start import entered
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("async_task_worker.executor")
 
 Stopped = Callable[[TaskRecord], Outcome]
 """How a task ends that is cut off because the worker stops."""

@@ -15,19 +15,19 @@ from time import perf_counter as _now
 from types import TracebackType
 from typing import Final
 
-from .eagerness import EAGER, Job, start
-from .event_loop import still_awaited
+from ..model.event_loop import still_awaited
+from ..model.failure import exc_info_of
+from ..model.outcome import CUT_SHORT, Interruption, Outcome, failed
+from ..model.record import TaskRecord
+from ..model.status import CANCELLED, PENDING
+from ..state.ledger import Ledger
+from .eager_start import EAGER, Job, start
 from .executor import Slot, Stopped, TaskExecutor, current_record, cut_off
-from .failure import exc_info_of
-from .ledger import Ledger
-from .outcome import CUT_SHORT, Interruption, Outcome, failed
 from .queue import TaskQueue
-from .record import TaskRecord
-from .status import CANCELLED, PENDING
 from .task_factory import FactoryTask
 from .waits import ALL, Waits
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("async_task_worker.pool")
 
 GRACE: Final = 1.0
 """Seconds a task has to end after it was told to; then its slot is passed on without it."""

@@ -19,9 +19,9 @@ from async_cache.adapters.circuit_breaker import ERROR, Guard
 from async_cache.snapshot import Snapshot
 from async_cache.validation import FOR_EVER
 
-from ..exceptions import StorageError
-from .cached import CacheChanges, CachedRow, read_value
-from .outgoing import Entry, Outgoing
+from ...exceptions import StorageError
+from .pending_writes import Entry, Outgoing
+from .table import CacheChanges, CachedRow, read_value
 
 CORRUPT: Final = "corrupt"
 

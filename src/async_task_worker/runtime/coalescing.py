@@ -12,20 +12,20 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from ..caching.lookup import Ticket
 from ..exceptions import TaskInterruptedError, TaskTimeoutError
-from ..failure import exc_info_of
-from ..ledger import Ledger
-from ..outcome import CUT_SHORT, GIVEN_BACK, Outcome, completed
-from ..pool import WorkerPool
-from ..queue import TaskQueue
-from ..record import TaskRecord
-from ..status import COMPLETED, FAILED, PENDING
-from ..ticket import Ticket
+from ..model.failure import exc_info_of
+from ..model.outcome import CUT_SHORT, GIVEN_BACK, Outcome, completed
+from ..model.record import TaskRecord
+from ..model.status import COMPLETED, FAILED, PENDING
+from ..state.ledger import Ledger
+from .pool import WorkerPool
+from .queue import TaskQueue
 
 if TYPE_CHECKING:
     from async_cache import Seat
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("async_task_worker.coalescing")
 
 COALESCED = "coalesced"
 """The phase of a task that follows another."""

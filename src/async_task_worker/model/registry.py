@@ -13,11 +13,11 @@ from functools import partial
 from types import MethodType
 from typing import Any, Final, TypeVar, cast
 
-from .exceptions import NotRegisteredError
+from ..exceptions import NotRegisteredError
 from .functions import CacheKeyFunction, TaskCallable, TaskFunction
 from .signatures import innermost
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("async_task_worker.registry")
 
 F = TypeVar("F", bound=TaskCallable)
 

@@ -10,13 +10,13 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final, cast
 
-from .event_loop import still_awaited
+from ..exceptions import ResultDroppedError, TaskFailedError, WorkerNotRunningError
+from ..model.event_loop import still_awaited
+from ..model.failure import error_text
+from ..model.record import DROPPED, TaskRecord
+from ..model.status import CANCELLED, COMPLETED, FAILED
+from ..model.tracebacks import hand_over
 from .events import EventBus
-from .exceptions import ResultDroppedError, TaskFailedError, WorkerNotRunningError
-from .failure import error_text
-from .record import DROPPED, TaskRecord
-from .status import CANCELLED, COMPLETED, FAILED
-from .tracebacks import hand_over
 
 TaskFuture = asyncio.Future[Any]
 

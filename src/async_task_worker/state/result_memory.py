@@ -16,9 +16,9 @@ from math import inf
 from sys import getsizeof
 from typing import Any, Final
 
-from .record import Dropped, TaskRecord
+from ..model.record import Dropped, TaskRecord
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("async_task_worker.result_memory")
 
 UNCOUNTED: Final = frozenset({type(None), bool, int, float, complex, Dropped})
 """Types of results that take next to no memory."""

@@ -6,7 +6,7 @@ import asyncio
 import math
 from typing import Final
 
-from .cached import CacheChanges, CachedRow
+from .table import CacheChanges, CachedRow
 
 AT_ONCE: Final = 1 << 20
 """Bytes of values that one commit takes along, so that tasks need not wait for more."""

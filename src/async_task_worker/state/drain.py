@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-from .event_loop import still_awaited
-from .exceptions import WorkerNotRunningError
+from ..exceptions import WorkerNotRunningError
+from ..model.event_loop import still_awaited
+from ..model.record import TaskRecord
 from .ledger import Ledger
-from .record import TaskRecord
 
 
 class Idleness:

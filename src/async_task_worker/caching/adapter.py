@@ -14,11 +14,11 @@ from async_cache import AsyncCache, CacheStatistics, generate_entry_id
 from async_cache.cache import Pause
 from async_cache.keys import KeyFunction, escaped, func_name_of
 
-from .cache_exceptions import as_worker_errors
-from .functions import TaskCallable
-from .record import TaskRecord
-from .registry import key_function_of
-from .signatures import PROGRESS_PARAMETER
+from ..model.functions import TaskCallable
+from ..model.record import TaskRecord
+from ..model.registry import key_function_of
+from ..model.signatures import PROGRESS_PARAMETER
+from .exceptions import as_worker_errors
 
 MAX_SERIALIZED_SIZE = 10 * 1024 * 1024
 """Bytes a result may take unless told otherwise."""

@@ -16,10 +16,10 @@ from contextvars import Context
 from inspect import CORO_CLOSED, CORO_CREATED, getcoroutinestate
 from typing import Any
 
-from .eagerness import Job
+from ..model.outcome import CUT_SHORT, Outcome, failed
+from ..model.record import TaskRecord
+from .eager_start import Job
 from .executor import Slot
-from .outcome import CUT_SHORT, Outcome, failed
-from .record import TaskRecord
 
 Stranded = Callable[["FactoryTask", Outcome, bool], None]
 """Told that a job cannot end by itself: how it ends, and whether some part of it may still run."""

@@ -11,17 +11,17 @@ from collections.abc import Callable, Mapping
 from contextvars import Context
 from typing import TYPE_CHECKING, Any, Final
 
-from .backends import Backend
-from .event_loop import spawn
-from .functions import CacheKeyFunction, TaskCallable
-from .outcome import Outcome
-from .record import TaskRecord
-from .registry import key_function_of
-from .ticket import Access, Ticket
-from .validation import checked_metadata
+from ..backends import Backend
+from ..model.event_loop import spawn
+from ..model.functions import CacheKeyFunction, TaskCallable
+from ..model.outcome import Outcome
+from ..model.record import TaskRecord
+from ..model.registry import key_function_of
+from ..model.validation import checked_metadata
+from .lookup import Access, Ticket
 
 if TYPE_CHECKING:
-    from .cache import AsyncCacheAdapter
+    from .adapter import AsyncCacheAdapter
 
 CLEANUP_INTERVAL: Final = 900.0
 """Seconds between two sweeps of stale mappings unless told otherwise."""
@@ -182,7 +182,7 @@ class Caching:
     def _make(self, adapter: Any) -> AsyncCacheAdapter:
         from async_cache import Flights, MemoryCacheAdapter  # noqa: PLC0415 - see above
 
-        from .cache import AsyncCacheAdapter  # noqa: PLC0415 - see above
+        from .adapter import AsyncCacheAdapter  # noqa: PLC0415 - see above
 
         if isinstance(adapter, AsyncCacheAdapter):
             cache, self._given = adapter, True

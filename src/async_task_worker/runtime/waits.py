@@ -18,10 +18,10 @@ from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import Any, Final
 
+from ..model.record import TaskRecord
+from ..model.validation import LOWEST_PRIORITY
+from ..state.ledger import Ledger
 from .executor import Slot, current_record
-from .ledger import Ledger
-from .record import TaskRecord
-from .validation import LOWEST_PRIORITY
 
 ALL: Final = ""
 """In place of an id: whatever is in the queue. No task has an empty id."""

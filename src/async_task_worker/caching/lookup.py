@@ -13,8 +13,8 @@ from contextvars import Context, copy_context
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from .event_loop import spawn
-from .outcome import Outcome
+from ..model.event_loop import spawn
+from ..model.outcome import Outcome
 
 if TYPE_CHECKING:  # a worker without a cache does not pay for the import
     from async_cache import AsyncCache, Flights, Snapshot

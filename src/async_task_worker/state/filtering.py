@@ -9,10 +9,10 @@ from itertools import islice
 from operator import attrgetter
 from typing import Final
 
-from .failure import error_text
-from .query import Cursors, Position, TaskQuery
-from .record import TaskRecord
-from .status import FAILED
+from ..model.failure import error_text
+from ..model.query import Cursors, Position, TaskQuery
+from ..model.record import TaskRecord
+from ..model.status import FAILED
 
 _MOST_SEEN: Final = 50_000
 """Records one page looks at: some ten milliseconds."""

@@ -13,13 +13,13 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Final, Self, cast
 
-from .event_loop import hand_to_loop, still_awaited
-from .failure import exc_info_of
-from .record import TaskRecord
-from .registry import is_coroutine_callable
-from .status import TaskInfo
+from ..model.event_loop import hand_to_loop, still_awaited
+from ..model.failure import exc_info_of
+from ..model.record import TaskRecord
+from ..model.registry import is_coroutine_callable
+from ..model.status import TaskInfo
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("async_task_worker.events")
 
 CREATED: Final = "task.created"
 STARTED: Final = "task.started"

@@ -1,0 +1,1 @@
+"""Durable storage of tasks in an SQLite file: group commits, acknowledgements, restore after a crash."""

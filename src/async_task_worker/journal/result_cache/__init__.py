@@ -1,0 +1,1 @@
+"""Cached results in the file of a durable worker."""

@@ -1,0 +1,1 @@
+"""Values and their validation: statuses, records, queries, registered functions."""

@@ -1,0 +1,1 @@
+"""Running tasks: the queue, the slots and what happens in one."""

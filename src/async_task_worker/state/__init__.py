@@ -1,0 +1,1 @@
+"""What is known of tasks: the ledger, its events and those who wait for them."""
