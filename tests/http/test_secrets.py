@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, Secret, SecretBytes, SecretStr
 from async_task_worker import AsyncTaskWorker, task
 from async_task_worker.model.secret_values import HIDDEN, secret_texts
 from async_task_worker.web import Limits, redact_names
+from async_task_worker.web.responses import TaskBody
 from async_task_worker.web.secret_params import secret_params
 from tests.http.conftest import ServeWorker
 from tests.http.requests import submit
@@ -69,6 +70,14 @@ async def secret_in_model(password: Login, how: str) -> Any:
 @task("secret_in_list")
 async def secret_in_list(password: list[SecretStr] | None, how: str) -> Any:
     return await _use((password or [])[0].get_secret_value(), how)
+
+
+@task("secret_in_shape")
+async def secret_in_shape(password: SecretStr, shape: str) -> Any:
+    """Return something that looks like what is shown for other values."""
+    secret = password.get_secret_value()
+    placeholder, typed = {"$type": "Login", "password": secret}, {"type": {"password": secret}}
+    return {"placeholder": placeholder, "typed": typed, "surrogate": f"{secret}\ud800"}[shape]
 
 
 @task("marked_by_name")
@@ -146,6 +155,25 @@ async def test_a_secret_that_is_no_longer_known_hides_what_may_quote_it(
     assert "hunter2" not in str(shown) + (await client.get(f"/tasks/{shown['id']}/result")).text
     assert HIDDEN in str(shown)
     assert shown["metadata"]["task_type"] == "secret_str"
+
+
+@pytest.mark.parametrize("shape", ["placeholder", "typed", "surrogate"])
+async def test_no_result_looks_so_harmless_that_it_is_shown_without_the_secrets_being_known(
+    worker: AsyncTaskWorker, serve: ServeWorker, shape: str
+) -> None:
+    client = await serve(worker, limits=Limits(params_kept=0))
+    shown = await submit(client, "secret_in_shape", params={"password": MARKED, "shape": shape}, wait=1)
+    assert (shown["status"], shown["result"]) == ("completed", HIDDEN)
+
+
+async def test_hidden_fields_keep_the_type_that_the_document_says_they_have(
+    worker: AsyncTaskWorker, serve: ServeWorker
+) -> None:
+    open_gate("gate")
+    body = {"params": {"password": MARKED, "how": "error"}, "metadata": {"task_type": "another"}}
+    for redact in (None, redact_names("password")):
+        client = await serve(worker, redact=redact, limits=Limits(params_kept=0))
+        TaskBody.model_validate(await submit(client, "secret_str", **body, wait=1))
 
 
 ADDED: dict[str, Any] = {

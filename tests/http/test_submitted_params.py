@@ -10,7 +10,8 @@ from async_task_worker import AsyncTaskWorker, task
 from async_task_worker.model.functions import TaskFunction
 from async_task_worker.model.record import TaskRecord
 from async_task_worker.web import Limits
-from async_task_worker.web.submitted_params import NO_LONGER_KEPT, GivenParams
+from async_task_worker.web.rendering import NO_LONGER_KEPT
+from async_task_worker.web.submitted_params import GivenParams
 from tests.http.conftest import ServeWorker
 from tests.http.requests import submit as submit_over_http
 from tests.support.backends import Backend

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, Final
 
 from ..model.failure import class_name, exc_info_of
-from .rendering import TOO_LARGE, rendered
+from .rendering import NO_LONGER_KEPT, TOO_LARGE, placeholder, rendered
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +31,9 @@ QUOTING: Final = ("error", "error_detail", "result", "progress_detail", "phase",
 UNKNOWN_QUOTING: Final = ("error", "error_detail", "result", "progress_detail")
 """Those that are hidden if the params of a task are not known here at all: its metadata was never part of them."""
 
+_UNSHOWN_PARAMS: Final = (NO_LONGER_KEPT, placeholder({}, TOO_LARGE))
+"""Placeholders for all params of a task."""
+
 _PLAIN: Final = frozenset(
     {
         *("id", "status", "progress", "priority", "attempt", "from_cache", "result_dropped"),
@@ -39,7 +42,8 @@ _PLAIN: Final = frozenset(
 )
 """Fields without any text that a user or a task has written, but for the id."""
 
-_SAFE: Final = ("type", "task_type")
+_OBJECTS: Final = frozenset({"progress_detail", *_SOURCES})
+"""Fields that are objects, whatever is hidden of them."""
 
 
 def redact_names(*names: str) -> Redact:
@@ -59,12 +63,13 @@ def redact_names(*names: str) -> Redact:
 
     def redact(task: dict[str, Any]) -> dict[str, Any]:
         if any(_is_unreadable(task.get(source)) for source in _SOURCES):
-            return {key: REDACTED if key in QUOTING and value is not None else value for key, value in task.items()}
+            hidden = {key: _hidden(key, REDACTED) for key in QUOTING if task.get(key) is not None}
+            return {**task, **hidden}
         secrets: set[str] = set()
         masked = {key: _masked(task[key], marked, secrets if key in _SOURCES else set()) for key in _present(task)}
         shown = cut_out({**task, **masked}, secrets, REDACTED)
         if task.get("params", {}) is None:
-            shown |= {key: REDACTED for key in UNKNOWN_QUOTING if shown.get(key) is not None}
+            shown |= {key: _hidden(key, REDACTED) for key in UNKNOWN_QUOTING if shown.get(key) is not None}
         return shown
 
     return redact
@@ -123,18 +128,26 @@ def _blanked(key: str, value: Any) -> Any:
 
 
 def hide_quotes(task: dict[str, Any], stand_in: str, fields: Iterable[str] = QUOTING) -> dict[str, Any]:
-    """Return a task without what may quote a secret that is not known here (any more)."""
-    return {**task, **{key: _all_hidden(task[key], stand_in) for key in fields if task.get(key) is not None}}
+    """Return a task without what may quote a secret that is not known here (any more).
+
+    What remains is the type of an error, the type of the task in its metadata, and why params are not shown. A
+    result can have any form, that of a placeholder too, so nothing in it is taken for harmless.
+    """
+    return {**task, **{key: _left_of(key, task, stand_in) for key in fields if task.get(key) is not None}}
 
 
-def _all_hidden(value: Any, stand_in: str) -> Any:
-    """Return what to show of a value: nothing but the type of an error, or of a task in its metadata."""
-    if not isinstance(value, dict):
-        return stand_in
-    if "$type" in value:
-        return value
-    kept = {name: value[name] for name in _SAFE if name in value}
-    return {**kept, **({"message": stand_in} if "type" in kept else {})} if kept else stand_in
+def _left_of(key: str, task: dict[str, Any], stand_in: str) -> Any:
+    value = task[key]
+    if key == "error_detail" and isinstance(value, dict):
+        return {"type": value.get("type"), "message": stand_in}
+    if key == "metadata" and isinstance(value, dict) and value.get("task_type") == task.get("task_type"):
+        return {"task_type": value["task_type"]}
+    return value if key == "params" and value in _UNSHOWN_PARAMS else _hidden(key, stand_in)
+
+
+def _hidden(key: str, stand_in: str) -> Any:
+    """Return what stands for a field of which nothing is shown, of a type that fits the field."""
+    return placeholder({}, stand_in) if key in _OBJECTS else stand_in
 
 
 def _cutter(secrets: Iterable[str], stand_in: str) -> Callable[[Any], Any] | None:

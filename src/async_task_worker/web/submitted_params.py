@@ -9,9 +9,8 @@ from typing import Any, Final
 
 from ..exceptions import DuplicateTaskError
 from .added_params import AddedParams
-from .rendering import placeholder
+from .rendering import NO_LONGER_KEPT
 
-NO_LONGER_KEPT: Final = placeholder({}, "no longer kept")
 Secrets = frozenset[str] | None
 """Texts that are never to be shown; None if it is not known which."""
 
