@@ -75,6 +75,19 @@ async def test_a_function_of_ones_own_has_the_last_word(worker: AsyncTaskWorker,
     assert (await client.get(f"/tasks/{other}")).json()["error"] is None
 
 
+async def test_a_redaction_may_leave_out_whatever_it_wants_to(worker: AsyncTaskWorker, serve: ServeWorker) -> None:
+    client = await serve(worker, redact=lambda body: {"id": body["id"], "status": body["status"]})
+    done = await submit(client, "echo_value", params={"value": "s3cr3t"}, wait=1)
+    failed = await submit(client, "log_in", params={"user": "ada", "password": "s3cr3t"}, wait=1)
+    result = await client.get(f"/tasks/{done['id']}/result")
+    error = await client.get(f"/tasks/{failed['id']}/result")
+    refusal = await client.post("/tasks", json={"task_type": "log_in", "params": {"user": "ada", "password": []}})
+    assert (result.status_code, result.json()) == (200, None)
+    assert (problem_code(error), error.json().get("detail")) == ("task_failed", None)
+    assert (problem_code(refusal), refusal.json()["errors"][0]["message"]) == ("invalid_params", "[redacted]")
+    assert "s3cr3t" not in await answers(client, done["id"]) + await answers(client, failed["id"])
+
+
 async def test_many_short_secrets_do_not_make_a_long_answer() -> None:
     redact = redact_names("s")
     body = redact({"params": {"s": list("[redact]")}, "metadata": {}, "error": "dead" * 1000})

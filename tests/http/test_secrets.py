@@ -90,6 +90,16 @@ async def fussy(password: Annotated[SecretStr, AfterValidator(_long)], how: str 
     """Never runs in these tests."""
 
 
+@task("secret_keys")
+async def secret_keys(tokens: Secret[dict[str, int]]) -> None:
+    """Never runs in these tests."""
+
+
+@task("marked_keys")
+async def marked_keys(password: dict[str, int]) -> None:
+    """Never runs in these tests."""
+
+
 GIVEN: dict[str, Any] = {
     "secret_str": MARKED,
     "secret_bytes": MARKED,
@@ -260,12 +270,14 @@ async def test_a_right_guess_of_a_secret_param_finds_no_more_than_a_wrong_one(
         ("fussy", {"password": "abc!"}),
         ("secret_in_model", {"password": {"user": ["abc!"], "password": "abc!"}, "how": "x"}),
         ("marked_by_name", {"password": "abc!", "how": 1}),
+        ("secret_keys", {"tokens": {"abc!": ["abc!"]}}),
+        ("marked_keys", {"password": {"abc!": ["abc!"]}}),
     ],
 )
 async def test_a_refusal_does_not_quote_a_secret(
     worker: AsyncTaskWorker, serve: ServeWorker, task_type: str, params: dict[str, Any]
 ) -> None:
-    client = await serve(worker, redact=redact_names("password") if task_type == "marked_by_name" else None)
+    client = await serve(worker, redact=redact_names("password") if task_type.startswith("marked") else None)
     one = await client.post("/tasks", json={"task_type": task_type, "params": params})
     many = await client.post("/tasks/batch", json={"tasks": [{"task_type": task_type, "params": params}]})
     assert (one.status_code, many.json()["results"][0]["status"]) == (422, 422)

@@ -14,7 +14,7 @@ from ..model.secret_values import HIDDEN
 from ..model.status import FAILED, TaskInfo, document_of
 from .limits import Limits
 from .problems import Problem
-from .redaction import QUOTING, UNKNOWN_QUOTING, Redact, SafeRedact, cut_out, hide_quotes
+from .redaction import QUOTING, REDACTED, UNKNOWN_QUOTING, Redact, SafeRedact, cut_out, hide_quotes
 from .requests import TaskSubmission
 from .submitted_params import GivenParams
 from .task_types import TaskTypes
@@ -134,12 +134,12 @@ class TaskBodies:
         return any(isinstance(found, str) and wanted in found.casefold() for found in texts)
 
     def result(self, info: TaskInfo) -> Any:
-        """Return a completed task's result alone."""
-        return self.full(info)["result"]
+        """Return a completed task's result alone; None if a redaction leaves it out."""
+        return self.full(info).get("result")
 
     def error(self, info: TaskInfo) -> str | None:
-        """Return a failed task's error alone."""
-        error: str | None = self.full(info)["error"]
+        """Return a failed task's error alone; None if a redaction leaves it out."""
+        error: str | None = self.full(info).get("error")
         return error
 
     def _body(self, info: TaskInfo, limit: int) -> dict[str, Any]:
@@ -168,7 +168,11 @@ class TaskBodies:
         members = dict(problem.members)
         if "errors" in members:
             members["errors"] = [
-                one | {"message": self._hidden(one["message"], wanted, secrets)} for one in members["errors"]
+                {
+                    "field": self._hidden_keys(one["field"], wanted, secrets),
+                    "message": self._hidden(one["message"], wanted, secrets),
+                }
+                for one in members["errors"]
             ]
         return Problem(problem.code, detail, headers=problem.headers, **members)
 
@@ -176,7 +180,13 @@ class TaskBodies:
         body = cut_out(_failed(wanted, message), secrets, HIDDEN)
         if self._redact is not None:
             body = self._redact(body)
-        return str(body.get("error"))
+        error = body.get("error")
+        return REDACTED if error is None else str(error)
+
+    def _hidden_keys(self, field: str, wanted: TaskSubmission, secrets: frozenset[str]) -> str:
+        """Return where an error is without the keys of objects that are not to be shown; the param itself may be."""
+        param, dot, keys = field.partition(".")
+        return f"{param}.{self._hidden(keys, wanted, secrets)}" if dot else field
 
     def _may_quote_secrets(self, info: TaskInfo) -> bool:
         secrets = self._given.secrets_of(info.id)
