@@ -90,6 +90,12 @@ async def fussy(password: Annotated[SecretStr, AfterValidator(_long)], how: str 
     """Never runs in these tests."""
 
 
+@task("unannounced")
+async def unannounced(password: Any) -> None:
+    """Fail with an error that quotes the password, whose type is said nowhere."""
+    raise PermissionError(f"{password.get_secret_value()} was refused")
+
+
 @task("secret_keys")
 async def secret_keys(tokens: Secret[dict[str, int]]) -> None:
     """Never runs in these tests."""
@@ -262,6 +268,18 @@ async def test_a_right_guess_of_a_secret_param_finds_no_more_than_a_wrong_one(
 
     assert await pages("hunter2") == await pages("hunterX") == [0, 0, 0]
     assert sum(await pages("was refused")) == 6
+
+
+async def test_a_search_does_not_tell_a_secret_that_no_annotation_announces(
+    worker: AsyncTaskWorker, serve: ServeWorker
+) -> None:
+    client = await serve(worker)
+    await finished(worker, await worker.add_task(unannounced, SecretStr("hunter2")))
+    for text, count in (("hunter2", 0), ("hunterX", 0), ("was refused", 1)):
+        assert (await client.get("/tasks", params={"q": text, "task_type": "unannounced"})).json()["count"] == count
+        query = {"status": ["failed"], "q": text, "task_type": "unannounced"}
+        action = {"action": "cancel", "query": query, "dry_run": True}
+        assert (await client.post("/tasks/actions", json=action)).json()["count"] == count
 
 
 @pytest.mark.parametrize(

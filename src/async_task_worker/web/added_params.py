@@ -58,12 +58,16 @@ class AddedParams:
     Args:
         most_bytes: How much is kept; the oldest go first, whether their tasks have ended or not.
         is_coming: Whether a task of this id is submitted over HTTP at the moment, so its params are kept elsewhere.
+
+    Attributes:
+        with_secrets: Names of the functions that had secrets among the arguments of a task, or may have had them.
     """
 
     def __init__(self, most_bytes: int, is_coming: Callable[[str], bool]) -> None:
         self._left = most_bytes
         self._is_coming = is_coming
         self._entries: OrderedDict[str, _Entry | _Unread] = OrderedDict()
+        self.with_secrets: set[str] = set()
 
     def follow(self, events: Tapped) -> None:
         """Keep the arguments of each task that is added from now on, for as long as this object lives."""
@@ -81,7 +85,7 @@ class AddedParams:
             self._drop(record.id)
         if self._is_coming(record.id):
             return
-        self._entries[record.id] = entry = _unread(record) or _read(record.function, record.args, record.kwargs)
+        self._entries[record.id] = entry = _unread(record) or self._read(record)
         self._left -= entry.size
         while self._left < 0:
             self._drop(next(iter(self._entries)))
@@ -91,6 +95,12 @@ class AddedParams:
         entry = self._entries.get(task_id)
         if isinstance(entry, _Unread):
             entry = self._entries[task_id] = _read(entry.function, entry.args, entry.kwargs)._replace(size=entry.size)
+        return entry
+
+    def _read(self, record: TaskRecord) -> _Entry:
+        entry = _read(record.function, record.args, record.kwargs)
+        if entry.secrets is None or entry.secrets:
+            self.with_secrets.add(record.function.name)
         return entry
 
     def _drop(self, task_id: str) -> None:

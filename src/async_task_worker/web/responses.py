@@ -104,8 +104,10 @@ class TaskBodies:
 
     def redacts(self, task_type: str | None = None) -> bool:
         """Whether something may be kept out of what is shown of tasks, or of those of one type."""
-        names = get_all_task_types() if task_type is None else [task_type]
-        return self._redact is not None or any(map(self._types.hides, names))
+        with_secrets = self._given.added.with_secrets
+        if self._redact is not None or (with_secrets if task_type is None else task_type in with_secrets):
+            return True
+        return any(map(self._types.hides, get_all_task_types() if task_type is None else [task_type]))
 
     def full(self, info: TaskInfo) -> dict[str, Any]:
         """Return the body of a task that is shown by itself."""
