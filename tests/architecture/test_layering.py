@@ -41,7 +41,7 @@ HOUSE: Final = House(
         ("async_task_worker.state.drain",),
         ("async_task_worker.state.futures", "async_task_worker.state.ledger"),
         # durability and cache
-        ("async_task_worker.caching.adapter", "async_task_worker.journal.sqlite"),
+        ("async_task_worker.caching.adapter", "async_task_worker.journal.journal"),
         (
             "async_task_worker.journal.paging",
             "async_task_worker.journal.result_cache.adapter",

@@ -14,7 +14,7 @@ pytest.importorskip("apsw")
 from async_task_worker import AsyncTaskWorker, StorageError, TaskStatus, task
 from async_task_worker.backends.sqlite import DurableBackend
 from async_task_worker.journal import recovery
-from async_task_worker.journal.location import Place
+from async_task_worker.journal.location import DatabaseLocation
 from tests.chaos import aftermath
 from tests.chaos.aftermath import FINAL
 from tests.chaos.disk import ERRORS, Disk, Fault
@@ -23,6 +23,10 @@ from tests.support.tasks import call_a_meeting, echo, meet, note, notes, open_ga
 from tests.support.waiting import running
 
 CALLERS = 5
+
+
+def backend_on(path: Path, disk: Disk) -> DurableBackend:
+    return DurableBackend(DatabaseLocation(path), disk.connect)
 
 
 @task("note_once", idempotent=False)
@@ -51,7 +55,7 @@ async def test_a_fault_at_any_operation_hurts_only_the_calls_of_that_moment(
     disk, heard = Disk(), 0
     for nth in FAULTS:
         path = folder / f"{nth}.db"
-        worker = AsyncTaskWorker(max_workers=2, backend=DurableBackend(Place(path), disk.connect))
+        worker = AsyncTaskWorker(max_workers=2, backend=backend_on(path, disk))
         await worker.start()
         disk.break_down(Fault(kind, nth, ERRORS[error]))
         refused: list[str] = []
@@ -73,7 +77,7 @@ async def test_a_fault_at_any_operation_hurts_only_the_calls_of_that_moment(
 
 async def test_what_could_not_be_written_when_a_task_ended_is_written_later(folder: Path) -> None:
     disk = Disk()
-    worker = AsyncTaskWorker(backend=DurableBackend(Place(folder / "tasks.db"), disk.connect))
+    worker = AsyncTaskWorker(backend=backend_on(folder / "tasks.db", disk))
     async with worker:
         task_id = await worker.add_task(echo, "kept")
         disk.break_down(Fault("write", 1, ERRORS["disk full"], times=1_000_000))
@@ -88,7 +92,7 @@ async def test_what_could_not_be_written_when_a_task_ended_is_written_later(fold
 
 async def test_one_failure_while_the_worker_stops_loses_no_end(folder: Path) -> None:
     disk = Disk()
-    worker = AsyncTaskWorker(max_workers=1_500, backend=DurableBackend(Place(folder / "tasks.db"), disk.connect))
+    worker = AsyncTaskWorker(max_workers=1_500, backend=backend_on(folder / "tasks.db", disk))
     await worker.start()
     ids = await asyncio.gather(*(worker.add_task(wait_at, "gate") for _ in range(1_500)))
     await running(worker, ids[-1])
@@ -105,7 +109,7 @@ async def test_a_task_that_must_not_run_twice_waits_again_if_the_worker_stops_be
     folder: Path,
 ) -> None:
     disk = Disk()
-    worker = AsyncTaskWorker(max_workers=1, backend=DurableBackend(Place(folder / "tasks.db"), disk.connect))
+    worker = AsyncTaskWorker(max_workers=1, backend=backend_on(folder / "tasks.db", disk))
     async with worker:
         first, second = await worker.add_task(wait_at, "gate"), await worker.add_task(note_once, "charge")
         disk.break_down(Fault("write", 1, ERRORS["disk full"], times=1_000_000))
@@ -142,7 +146,7 @@ async def on_a_disk(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
     """A started worker that reads arguments one task at a time, and the disk of its file."""
     monkeypatch.setattr(recovery, "WINDOW", 0)
     disk = Disk()
-    async with AsyncTaskWorker(1, backend=DurableBackend(Place(folder / "tasks.db"), disk.connect)) as worker:
+    async with AsyncTaskWorker(1, backend=backend_on(folder / "tasks.db", disk)) as worker:
         yield worker, disk
     disk.unregister()
 
@@ -172,7 +176,7 @@ async def test_a_worker_stops_while_a_task_waits_for_its_arguments(on_a_disk: tu
 
 async def test_what_waits_for_a_disk_that_fails_for_long_is_never_more_than_the_tasks_there_were(folder: Path) -> None:
     disk = Disk()
-    worker = AsyncTaskWorker(max_workers=5, backend=DurableBackend(Place(folder / "tasks.db"), disk.connect))
+    worker = AsyncTaskWorker(max_workers=5, backend=backend_on(folder / "tasks.db", disk))
     async with worker:
         known = [await worker.add_task(sleep_for, 60, number) for number in range(20)]
         disk.break_down(Fault("write", 1, ERRORS["disk full"], times=1_000_000))
@@ -200,9 +204,7 @@ async def test_a_cache_on_a_disk_with_faults_gives_no_wrong_result_and_fails_no_
     disk, counted = Disk(), 0
     for nth in FAULTS:
         path = folder / f"{nth}.db"
-        worker = AsyncTaskWorker(
-            backend=DurableBackend(Place(path), disk.connect), cache_enabled=True, cache_adapter="sqlite"
-        )
+        worker = AsyncTaskWorker(backend=backend_on(path, disk), cache_enabled=True, cache_adapter="sqlite")
         for fault in (Fault("write", nth, ERRORS[error]), None):
             async with worker:
                 if fault is not None:
@@ -225,7 +227,7 @@ async def test_a_cache_on_a_disk_with_faults_gives_no_wrong_result_and_fails_no_
 
 async def test_a_cancellation_that_cannot_be_written_says_so(folder: Path) -> None:
     disk = Disk()
-    worker = AsyncTaskWorker(max_workers=1, backend=DurableBackend(Place(folder / "tasks.db"), disk.connect))
+    worker = AsyncTaskWorker(max_workers=1, backend=backend_on(folder / "tasks.db", disk))
     async with worker:
         ids = [await worker.add_task(sleep_for, 3600) for _ in range(2)]
         disk.break_down(Fault("write", 1, ERRORS["disk full"], times=1_000_000))
@@ -242,7 +244,7 @@ async def test_a_cancellation_that_cannot_be_written_says_so(folder: Path) -> No
 async def test_a_worker_stops_on_a_disk_that_takes_nothing(folder: Path, error: str) -> None:
     """Only locks are ever busy: SQLite takes that for another reader in its last checkpoint, and drops the log."""
     disk = Disk()
-    worker = AsyncTaskWorker(max_workers=1, backend=DurableBackend(Place(folder / "tasks.db"), disk.connect))
+    worker = AsyncTaskWorker(max_workers=1, backend=backend_on(folder / "tasks.db", disk))
     await worker.start()
     ended = await worker.add_task(echo, "kept")
     await worker.get_task_future(ended)

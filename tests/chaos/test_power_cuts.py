@@ -14,7 +14,7 @@ pytest.importorskip("apsw")
 
 from async_task_worker import AsyncTaskWorker
 from async_task_worker.backends.sqlite import DurableBackend
-from async_task_worker.journal.location import Place
+from async_task_worker.journal.location import DatabaseLocation
 from tests.chaos import aftermath
 from tests.chaos.aftermath import FINAL
 from tests.chaos.disk import Change, Disk
@@ -40,7 +40,7 @@ async def load(worker: AsyncTaskWorker, disk: Disk, caller: int) -> None:
             disk.note(Change("cancelled", task_id))
 
 
-async def lived(disk: Disk, place: Place) -> None:
+async def lived(disk: Disk, place: DatabaseLocation) -> None:
     """Have a worker live on the disk."""
     worker = AsyncTaskWorker(max_workers=3, backend=DurableBackend(place, disk.connect))
     async with worker:
@@ -91,7 +91,7 @@ def cut(disk: Disk, folder: Path, kept: float, count: int) -> Iterator[tuple[int
 async def test_power_cuts_lose_nothing_acknowledged_and_change_no_ending(folder: Path, kept: float) -> None:
     """Of what was not synced, the disk has kept nothing, some or all."""
     disk, left = Disk(), 0
-    await lived(disk, Place(folder / "tasks.db"))
+    await lived(disk, DatabaseLocation(folder / "tasks.db"))
     losses = Losses(disk)
     for at, path in cut(disk, folder, kept, CUTS // 3 + 1):
         losses.count(at, path)
@@ -111,7 +111,7 @@ async def test_power_cuts_lose_nothing_acknowledged_and_change_no_ending(folder:
 async def test_a_worker_that_need_not_survive_power_cuts_does_lose_something(folder: Path) -> None:
     """So the disk above is one that loses what nobody syncs; what is left is sound all the same."""
     disk = Disk()
-    await lived(disk, Place(folder / "tasks.db", survives_power_cuts=False))
+    await lived(disk, DatabaseLocation(folder / "tasks.db", survives_power_cuts=False))
     losses = Losses(disk)
     for at, path in cut(disk, folder, 0.0, 5):
         losses.count(at, path)

@@ -605,7 +605,7 @@ async def test_a_change_of_priority_is_written_into_the_file(make_worker: MakeWo
     leader, urgent = await wanted_by(worker, 10, -1)
 
     async def written() -> tuple[int, int]:
-        await journal.catch_up()
+        await journal.flush_quietly()
         row = await journal.fetch(leader)
         return row.priority, row.revision
 

@@ -35,8 +35,8 @@ from async_task_worker import (
     task,
 )
 from async_task_worker.journal import acknowledgements, serialization
-from async_task_worker.journal.base import Unfinished
-from async_task_worker.journal.restore import Waking
+from async_task_worker.journal.base import UnfinishedRows
+from async_task_worker.journal.restore import RestoredRecords
 from async_task_worker.model.record import TaskRecord
 from async_task_worker.model.registry import _REGISTRY
 from tests.support import tasks
@@ -624,17 +624,17 @@ async def test_a_start_that_is_called_off_while_it_reads_ends_soon_and_leaves_al
     await (await opened()).stop()
     put_into(path, 5_000)
     taken = 0
-    take = Waking.take
+    add = RestoredRecords.add
     loop, reads, goes_on = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
 
-    def slowly(waking: Waking, found: Unfinished) -> None:
+    def slowly(restored: RestoredRecords, found: UnfinishedRows) -> None:
         nonlocal taken
         taken += 1
         loop.call_soon_threadsafe(reads.set)
         goes_on.wait()
-        take(waking, found)
+        add(restored, found)
 
-    monkeypatch.setattr(Waking, "take", slowly)
+    monkeypatch.setattr(RestoredRecords, "add", slowly)
     worker = AsyncTaskWorker(backend=f"sqlite:///{path}", max_workers=1)
     start = asyncio.create_task(worker.start())
     await reads.wait()
@@ -927,7 +927,7 @@ async def main():
         if not child:
             assert asyncio.run(all_refused(worker))
             assert asyncio.run(refused(worker._backend.backup("copy of the child")))
-            worker._backend._journal.note(worker._ledger.get("before"))
+            worker._backend._journal.record_change(worker._ledger.get("before"))
             del worker
             gc.collect()  # what is closed now was opened by the parent
             os._exit(7)
@@ -1010,16 +1010,16 @@ def test_a_function_registered_while_the_file_is_read_after_a_loop_was_closed_ru
 
     run_virtual(make_the_file)
     put_into(path, 2)
-    function, by_arrival = get_task_function("take_no_turns"), Waking.by_arrival
+    function, in_creation_order = get_task_function("take_no_turns"), RestoredRecords.in_creation_order
     assert function is not None
     monkeypatch.delitem(_REGISTRY._entries, "take_no_turns")
     leave_a_loop_behind(worker.start)
 
-    def and_register(waking: Waking) -> dict[str, TaskRecord]:
+    def and_register(restored: RestoredRecords) -> dict[str, TaskRecord]:
         register_task("take_no_turns", function)
-        return by_arrival(waking)
+        return in_creation_order(restored)
 
-    monkeypatch.setattr(Waking, "by_arrival", and_register)
+    monkeypatch.setattr(RestoredRecords, "in_creation_order", and_register)
 
     async def go_on() -> list[str]:
         async with worker:

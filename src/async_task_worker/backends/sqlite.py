@@ -25,10 +25,10 @@ from ..exceptions import (
     TaskInterruptedError,
     WorkerNotRunningError,
 )
-from ..journal.connection import Connect, connect
-from ..journal.location import Place, place_of
-from ..journal.restore import Waking, without_collections
-from ..journal.sqlite import SqliteJournal
+from ..journal.connection import Connector, connect
+from ..journal.journal import Journal
+from ..journal.location import DatabaseLocation, parse_url
+from ..journal.restore import RestoredRecords, gc_paused
 from ..model.event_loop import spawn
 from ..model.outcome import GIVEN_BACK, Outcome, completed, failed
 from ..model.query import Cursors, TaskPage, TaskQuery
@@ -77,7 +77,7 @@ class DurableBackend(LocalBackend):
 
     requested: Requested = staticmethod(partial(requested, new_id=uuid7))
 
-    def __init__(self, place: Place, connector: Connect = connect) -> None:
+    def __init__(self, place: DatabaseLocation, connector: Connector = connect) -> None:
         self._place = place
         self._connector = connector
         self._arriving: set[str] = set()  # ids of tasks added but not durable yet
@@ -95,7 +95,7 @@ class DurableBackend(LocalBackend):
 
     def storage_error(self) -> StorageError | None:
         """Return an error if the file was deleted or replaced; None if it is there, or is not open."""
-        return self._journal.loss() if self._journal.is_open else None
+        return self._journal.storage_error() if self._journal.is_open else None
 
     def unregistered_tasks(self) -> dict[str, int]:
         """Return how many tasks wait for a function that is not registered, by its name."""
@@ -116,7 +116,7 @@ class DurableBackend(LocalBackend):
         )
         self._coalescing = Coalescing(self._ledger, self._queue, self._pool, self._ledger.enlist)
         self._unregistered = Unregistered(self._place.path, runtime.ledger, self._adopt)
-        self._journal = SqliteJournal(self._place, *self._ledger.keeping, self._connector)
+        self._journal = Journal(self._place, *self._ledger.keeping, self._connector)
         self._ledger.results.may_drop = self._journal.has_written
         self._room = None
         if runtime.max_queue_size is not None:
@@ -199,7 +199,7 @@ class DurableBackend(LocalBackend):
         """Return the newest tasks of all times that match, from the cursor on."""
         written = query.statuses is None or not query.statuses <= _UNFINISHED
         if written and self._journal.is_open:
-            await self._journal.catch_up()
+            await self._journal.flush_quietly()
         if written and self._journal.is_open:  # it may have been closed meanwhile
             try:
                 return await self._search_file(query)
@@ -215,13 +215,13 @@ class DurableBackend(LocalBackend):
     async def backup(self, path: Path) -> None:
         """Write a copy of all that is durable into a new file."""
         self._require_open()
-        await self._journal.catch_up()
+        await self._journal.flush_quietly()
         self._require_open()  # the worker may have stopped meanwhile
-        await self._journal.back_up(path)
+        await self._journal.backup(path)
 
     def _require_open(self) -> None:
         """Say why, if the file cannot be used."""
-        if self._journal.is_inherited:
+        if self._journal.is_forked:
             raise ForkedWorkerError
         if not self._journal.is_open:
             raise WorkerNotRunningError("The file of the tasks is open only while the worker runs")
@@ -262,7 +262,7 @@ class DurableBackend(LocalBackend):
         once = not record.function.idempotent
         if once:
             record.func = self._begun(record.func)
-        seq, durable = self._journal.append(record, once=once)
+        seq, durable = self._journal.append(record, at_most_once=once)
         self._arriving.add(record.id)
         try:
             await durable
@@ -300,7 +300,7 @@ class DurableBackend(LocalBackend):
 
     def _note(self, kind: str, record: TaskRecord) -> None:
         if kind is not CREATED:
-            self._journal.note(record)
+            self._journal.record_change(record)
             if not self._pool.is_open and self.lingers and record.status is not RUNNING:
                 closing = spawn(self._close_if_idle())
                 self._closing.add(closing)
@@ -319,8 +319,8 @@ class DurableBackend(LocalBackend):
         self._pool.bury()  # before there are other records of the same tasks
         self._pool.close()
         try:
-            self._cautious = found.died
-            with without_collections():
+            self._cautious = found.unclean_shutdown
+            with gc_paused():
                 self._queue_up(await self._read_unfinished())
         except BaseException:
             await self._journal.close()
@@ -335,12 +335,12 @@ class DurableBackend(LocalBackend):
 
     async def _read_unfinished(self) -> list[TaskRecord]:
         """Make what is left in the file known to the ledger; return it in the order of its turns."""
-        waking = Waking(self._resume, self._ledger.epoch)
-        await self._journal.read_unfinished(waking.take)
-        ended = self._ledger.restore(waking.by_arrival())
+        restored = RestoredRecords(self._resume, self._ledger.epoch)
+        await self._journal.read_unfinished(restored.add)
+        ended = self._ledger.restore(restored.in_creation_order())
         for record in ended:
-            self._journal.note(record)  # its end could not be written at the time
-        return [record for record in waking.records.values() if not ended or self._ledger.owns(record)]
+            self._journal.record_change(record)  # its end could not be written at the time
+        return [record for record in restored.records.values() if not ended or self._ledger.owns(record)]
 
     def _queue_up(self, records: list[TaskRecord]) -> None:
         unregistered = [record for record in records if record.func is None]
@@ -357,11 +357,11 @@ class DurableBackend(LocalBackend):
         name = record.function.name
         if record.function.idempotent and not is_idempotent(name):  # it was registered anew since
             record.function = record.function.named(name, idempotent=False)
-            self._journal.note(record)
+            self._journal.record_change(record)
         once = not record.function.idempotent
         if self._cautious or once:  # a task that kills its process is found out
             await self._begin()
-        args, kwargs = await self._patiently(partial(self._journal.arguments, record))
+        args, kwargs = await self._patiently(partial(self._journal.load_arguments, record))
         function: Any = registered_function(name)  # today's: it may have been registered anew
         if not function_of(function).wants_progress(tuple(args), kwargs):
             progress.pop(PROGRESS_PARAMETER, None)
@@ -420,7 +420,7 @@ class DurableBackend(LocalBackend):
     async def _see_callers_off(self) -> None:
         """Wait until all who add or cancel a task have heard of it: one who was called off takes a task back."""
         while self._arriving or self._cancelling:
-            await self._journal.catch_up()
+            await self._journal.flush_quietly()
             await asyncio.sleep(0)
 
 
@@ -450,4 +450,4 @@ class _Waiting:
 
 def open_sqlite(url: str) -> DurableBackend:
     """Return the backend of the file a ``sqlite://`` address names."""
-    return DurableBackend(place_of(url))
+    return DurableBackend(parse_url(url))

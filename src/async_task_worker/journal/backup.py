@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..exceptions import StorageError
-from .connection import Connect, explained
+from .connection import Connector, explained
 
 PAGES: Final = 64
 """Pages (256 KiB) that are copied at a time: less than a millisecond."""
@@ -39,7 +39,7 @@ class Backups:
         connect: Makes a connection to a copy.
     """
 
-    def __init__(self, connect: Connect) -> None:
+    def __init__(self, connect: Connector) -> None:
         self._connect = connect
         self._current: Backup | None = None
         self._copying: asyncio.Future[bool] | None = None
@@ -122,7 +122,7 @@ class Backup:
         StorageError: There is a file already, or none can be made.
     """
 
-    def __init__(self, path: Path, connect: Connect) -> None:
+    def __init__(self, path: Path, connect: Connector) -> None:
         self._path = path
         self._connect = connect
         self._calls: deque[tuple[Future[Any], Callable[..., Any], tuple[Any, ...]]] = deque()

@@ -1,37 +1,30 @@
-"""What a journal promises: acknowledged tasks survive a crash, and their history can be asked for."""
+"""Values that the event loop and the journal's thread exchange."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
-
-from ..model.query import Cursors, TaskPage, TaskQuery
-from ..model.status import TaskInfo
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from ..model.record import TaskRecord
     from .result_cache.table import CacheChanges
     from .rows import Row
 
 
-class Opened(NamedTuple):
+class OpenResult(NamedTuple):
     """What was found in a file when it was opened.
 
     Attributes:
         last_seq: The highest number given to a task.
         finished: How many finished tasks there are.
-        died: Whether the last owner did not close the file.
+        unclean_shutdown: Whether the last owner did not close the file.
     """
 
     last_seq: int
     finished: int
-    died: bool
+    unclean_shutdown: bool
 
 
-class Unfinished(NamedTuple):
+class UnfinishedRows(NamedTuple):
     """Some of the tasks that are pending.
 
     Attributes:
@@ -79,41 +72,3 @@ class Committed(NamedTuple):
 
     taken: set[int]
     uncached: Exception | None
-
-
-class Journal(Protocol):
-    """Where tasks are written down, so that they outlive their process."""
-
-    async def open(self) -> Opened:
-        """Become the owner of what is written; running tasks of an owner that died are pending again."""
-        ...
-
-    async def read_unfinished(self, take: Callable[[Unfinished], None]) -> None:
-        """Hand *take* what is pending, in parts and in the order of its turns."""
-
-    def append(self, record: TaskRecord, *, once: bool) -> tuple[int, asyncio.Future[None]]:
-        """Write down a new task; return its number, and a future that is done when it is durable."""
-        ...
-
-    def withdraw(self, seq: int) -> None:
-        """Take out soon a task that was added, but never acknowledged to anybody."""
-
-    def note(self, record: TaskRecord) -> None:
-        """Write down soon how the task is now. Notes of one task are merged."""
-
-    async def flush(self) -> None:
-        """Return when everything noted so far is durable."""
-
-    async def fetch(self, task_id: str) -> TaskInfo | None:
-        """Return what is written of a task, or None."""
-        ...
-
-    async def search(self, query: TaskQuery, cursors: Cursors, known: Callable[[str], TaskInfo | None]) -> TaskPage:
-        """Return a page of what is written, newest first; of tasks that are *known*, their snapshots."""
-        ...
-
-    async def back_up(self, path: Path) -> None:
-        """Copy everything durable into a new file."""
-
-    async def close(self) -> None:
-        """Write down what is left and let go of the file."""

@@ -11,10 +11,10 @@ from typing import Any, Final
 
 from ..exceptions import StorageDamagedError, StorageError, StorageInUseError
 from .file_systems import foreign_file_system
-from .location import Place
+from .location import DatabaseLocation
 from .ownership import Ownership
 
-Connect = Callable[[Path], Any]
+Connector = Callable[[Path], Any]
 """Makes a connection. It is sqlite3's, or a stand-in with the same methods."""
 
 APPLICATION_ID: Final = 0x41_54_57_31  # "ATW1", for file(1) and for us to know our own
@@ -31,7 +31,7 @@ def connect(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(path, timeout=0, isolation_level=None, cached_statements=256)
 
 
-def owned(place: Place) -> Ownership:
+def owned(place: DatabaseLocation) -> Ownership:
     """Return the ownership of the file, which is made unless it is there.
 
     Raises:
@@ -55,7 +55,7 @@ def owned(place: Place) -> Ownership:
         raise explained(error, path) from error
 
 
-def opened(place: Place, database: str, connect: Connect = connect) -> Any:
+def opened(place: DatabaseLocation, database: str, connect: Connector = connect) -> Any:
     """Return a connection to the file, of the newest version, which keeps other programs out until it is closed.
 
     Args:
@@ -157,7 +157,7 @@ def _made_by(*migrations: str) -> set[str]:
     return {name for migration in migrations for name in _CREATED.findall(_script(migration))}
 
 
-def _set_up(connection: Any, place: Place) -> None:
+def _set_up(connection: Any, place: DatabaseLocation) -> None:
     for pragma in (
         "journal_mode = WAL",
         f"synchronous = {'FULL' if place.survives_power_cuts else 'NORMAL'}",

@@ -14,9 +14,9 @@ from typing import Any, Final
 
 from ..exceptions import StorageError
 from ..model.status import COMPLETED
-from .base import Batch, Committed, Opened
-from .connection import Connect, connect, explained, opened, owned
-from .location import Place
+from .base import Batch, Committed, OpenResult
+from .connection import Connector, connect, explained, opened, owned
+from .location import DatabaseLocation
 from .ownership import Ownership
 from .recovery import recover
 from .result_cache import table as cached
@@ -44,7 +44,7 @@ class Store:
         connector: Makes the connection.
     """
 
-    def __init__(self, place: Place, connector: Connect = connect) -> None:
+    def __init__(self, place: DatabaseLocation, connector: Connector = connect) -> None:
         self._place = place
         self._connect = connector
         self._connection: Any = None
@@ -52,7 +52,7 @@ class Store:
         self._refused: list[int] = []  # numbers of tasks that got into the file after it had been moved away
         self._finished = 0
 
-    def open(self, now: float) -> Opened:
+    def open(self, now: float) -> OpenResult:
         """Open the file, make it if there is none, and give back what was running when its owner died.
 
         Args:

@@ -16,7 +16,7 @@ _DIGITS: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class DatabaseLocation:
     """A file, and how it is to be kept.
 
     Attributes:
@@ -36,7 +36,7 @@ class Place:
     needs_local_disk: bool = True
 
 
-def place_of(url: str) -> Place:
+def parse_url(url: str) -> DatabaseLocation:
     """Return the place an address names: ``sqlite:///relative.db``, ``sqlite:////absolute.db``.
 
     A relative one is seen from what is the current folder now. Options follow a question
@@ -51,7 +51,7 @@ def place_of(url: str) -> Place:
     no_file = path.endswith("/") or path in ("", ":memory:") or "\0" in path
     if no_file or not location.startswith("sqlite:///"):
         raise ValueError(f"{url!r} names no file; write sqlite:///relative.db or sqlite:////absolute.db")
-    return Place(
+    return DatabaseLocation(
         Path(path).absolute(), **dict(_read(name, value) for name, value in parse_qsl(query, keep_blank_values=True))
     )
 

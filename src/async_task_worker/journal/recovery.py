@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from ..model.record import TaskRecord
 from ..model.validation import LOWEST_PRIORITY
-from .base import Opened, Unfinished
+from .base import OpenResult, UnfinishedRows
 from .rows import Row
 
 _END_FAILED: Final = """
@@ -46,7 +46,7 @@ WINDOW: Final = 500
 """How many tasks' arguments are read ahead."""
 
 
-def recover(connection: Any, max_recoveries: int, now: float) -> Opened:
+def recover(connection: Any, max_recoveries: int, now: float) -> OpenResult:
     """Make the running tasks pending again, or failed, and return what there is. Within a transaction."""
     connection.execute(_NOT_TWICE, {"now": now})
     connection.execute(_DIED_AGAIN, {"now": now, "deaths": max(max_recoveries, 1)})
@@ -55,10 +55,10 @@ def recover(connection: Any, max_recoveries: int, now: float) -> Opened:
     finished = connection.execute("SELECT count(*) FROM task WHERE status >= 2").fetchone()[0]
     in_use = connection.execute("SELECT 1 FROM fact WHERE name = 'in use'").fetchone()
     connection.execute("INSERT INTO fact VALUES ('in use', 1) ON CONFLICT DO NOTHING")
-    return Opened(last_seq=last, finished=finished, died=in_use is not None)
+    return OpenResult(last_seq=last, finished=finished, unclean_shutdown=in_use is not None)
 
 
-def read_unfinished(connection: Any, take: Callable[[Unfinished], bool]) -> None:
+def read_unfinished(connection: Any, take: Callable[[UnfinishedRows], bool]) -> None:
     """Hand *take* all pending tasks, some at a time, in the order of their turns, as long as it returns True."""
     last = _BEFORE_ALL
     with _small_cache(connection):
@@ -79,12 +79,12 @@ def _small_cache(connection: Any) -> Iterator[None]:
         connection.execute(f"PRAGMA cache_size = {usual}").fetchall()
 
 
-def _unfinished_after(connection: Any, priority: int, seq: int) -> Unfinished:
+def _unfinished_after(connection: Any, priority: int, seq: int) -> UnfinishedRows:
     """Return the next tasks. Of most there is little to know, and every value read of a million costs time."""
     rows = _next_in_turn(connection, _UNFINISHED, priority, seq, _CHUNK)
     longer = [row[0] for row in rows if row[5]]
     more = connection.execute(_MORE, [json.dumps(longer)]).fetchall() if longer else ()
-    return Unfinished(rows, {row[0]: row[1:] for row in more})
+    return UnfinishedRows(rows, {row[0]: row[1:] for row in more})
 
 
 def read_arguments(connection: Any, record: TaskRecord) -> list[Row]:

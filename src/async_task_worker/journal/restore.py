@@ -15,7 +15,7 @@ from ..model.functions import TaskFunction
 from ..model.record import NO_CONTEXT, TaskRecord
 from ..model.registry import find_registration
 from ..model.status import PENDING
-from .base import Unfinished
+from .base import UnfinishedRows
 from .rows import Row
 from .serialization import decoded_metadata
 
@@ -28,7 +28,7 @@ _AT_ONCE: Final = 0.0001
 
 
 @contextmanager
-def without_collections() -> Iterator[None]:
+def gc_paused() -> Iterator[None]:
     """Keep the interpreter from looking for garbage while records are made: that would take as long again."""
     collects = gc.isenabled()
     gc.disable()
@@ -39,7 +39,7 @@ def without_collections() -> Iterator[None]:
             gc.enable()
 
 
-class Waking:
+class RestoredRecords:
     """Makes records of rows that come in the order of their turns.
 
     Args:
@@ -59,7 +59,7 @@ class Waking:
         self._functions: dict[str, tuple[TaskFunction, Callable[..., Any] | None]] = {}
         self._once: dict[str, TaskFunction] = {}
 
-    def take(self, found: Unfinished) -> None:  # noqa: PLR0915 - a call per record would cost as much again
+    def add(self, found: UnfinishedRows) -> None:  # noqa: PLR0915 - a call per record would cost as much again
         """Make records of unfinished tasks. All in one loop: there can be a million of them."""
         epoch, last, last_name = self._epoch, self._last, None
         function, func = _NOTHING, None
@@ -89,7 +89,7 @@ class Waking:
         self._last = last
         self._seqs.extend([row[0] for row in found.rows])
 
-    def by_arrival(self) -> dict[str, TaskRecord]:
+    def in_creation_order(self) -> dict[str, TaskRecord]:
         """Return the records by id, in the order in which the tasks were added. To be asked once."""
         seqs, self._seqs = self._seqs, array("q")
         if all(map(lt, seqs, islice(seqs, 1, None))):

@@ -27,12 +27,12 @@ from ..model.status import TaskInfo
 from .acknowledgements import Telling
 from .argument_prefetch import ArgumentWindow
 from .backup import Backups
-from .base import Batch, Committed, Opened, Unfinished
+from .base import Batch, Committed, OpenResult, UnfinishedRows
 from .commit_queue import Backlog, Group
-from .connection import Connect, connect
+from .connection import Connector, connect
 from .database import Store
 from .history import find
-from .location import Place
+from .location import DatabaseLocation
 from .paging import PageSearch
 from .recovery import read_unfinished
 from .result_cache.adapter import SqliteCacheAdapter
@@ -59,7 +59,7 @@ _forks = 0
 Cached = tuple[CacheChanges, list[Entry]]
 
 
-class SqliteJournal:
+class Journal:
     """Writes tasks into one file, of which it is the only owner while it is open.
 
     Args:
@@ -72,11 +72,11 @@ class SqliteJournal:
 
     def __init__(
         self,
-        place: Place,
+        place: DatabaseLocation,
         clock: Clock,
         retention: float | None,
         max_history: int | None,
-        connector: Connect = connect,
+        connector: Connector = connect,
     ) -> None:
         self._store = Store(place, connector)
         self._wall = clock.wall
@@ -108,21 +108,21 @@ class SqliteJournal:
         return is_open and not self._closing
 
     @property
-    def is_inherited(self) -> bool:
+    def is_forked(self) -> bool:
         """Whether another process, of which this one is a fork, has opened the file."""
         return self._thread is not None and self._forks != _forks
 
-    def loss(self) -> StorageError | None:
+    def storage_error(self) -> StorageError | None:
         """Return an error if the file or its lock file was deleted or replaced since it was opened."""
         return self._store.loss()
 
-    async def open(self) -> Opened:
+    async def open(self) -> OpenResult:
         """Become the owner of the file; what ran when its last owner died is pending again."""
         self._leave()
         self._loop, self._forks = asyncio.get_running_loop(), _forks
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="async_task_worker.journal")
         try:
-            found: Opened = await self._call(self._store.open, self._wall())
+            found: OpenResult = await self._call(self._store.open, self._wall())
         except BaseException:
             self._leave()
             raise
@@ -135,7 +135,7 @@ class SqliteJournal:
                 self._cache.condemn(error)
         return found
 
-    async def read_unfinished(self, take: Callable[[Unfinished], None]) -> None:
+    async def read_unfinished(self, take: Callable[[UnfinishedRows], None]) -> None:
         """Hand *take* what is pending, in parts and in the order of its turns. Only right after opening.
 
         It is called in the thread of the file: a million rows that went from one processor to
@@ -143,7 +143,7 @@ class SqliteJournal:
         """
         wanted = True
 
-        def take_on(found: Unfinished) -> bool:
+        def take_on(found: UnfinishedRows) -> bool:
             take(found)
             return wanted
 
@@ -153,14 +153,14 @@ class SqliteJournal:
             wanted = False  # the thread goes on by itself: have it free soon, to close the file
             raise
 
-    def append(self, record: TaskRecord, *, once: bool) -> tuple[int, asyncio.Future[None]]:
+    def append(self, record: TaskRecord, *, at_most_once: bool) -> tuple[int, asyncio.Future[None]]:
         """Write down a new task; return its number, and a future that is done when it is durable.
 
         Who does not wait for that is to :meth:`withdraw` the task.
 
         Args:
             record: The task.
-            once: Whether it must not run again after its process died.
+            at_most_once: Whether it must not run again after its process died.
 
         Raises:
             NotStorableError: Some part of it cannot be written down. That its id is taken is
@@ -169,7 +169,7 @@ class SqliteJournal:
         if self._thread is None or self._forks != _forks:
             self._require_own_process()
         seq = self._next_seq
-        row = added_row(record, seq, once)
+        row = added_row(record, seq, at_most_once)
         self._next_seq = seq + 1
         durable: asyncio.Future[None] = asyncio.Future(loop=self._loop)
         self._backlog.added.append((record, row, durable))
@@ -182,7 +182,7 @@ class SqliteJournal:
         self._backlog.withdraw(seq)
         self.write_soon()
 
-    def note(self, record: TaskRecord) -> None:
+    def record_change(self, record: TaskRecord) -> None:
         """Write down soon how the task is now. Notes of one task are merged."""
         self._backlog.noted[record.id] = record
         if self._timer is None and self._writing is None:
@@ -204,12 +204,12 @@ class SqliteJournal:
         self._schedule()
         await durable
 
-    async def catch_up(self) -> None:
+    async def flush_quietly(self) -> None:
         """Have everything noted so far written, if that is possible now."""
         with suppress(StorageError):
             await self.flush()
 
-    async def arguments(self, record: TaskRecord) -> tuple[list[Any], dict[str, Any]]:
+    async def load_arguments(self, record: TaskRecord) -> tuple[list[Any], dict[str, Any]]:
         """Return what a recovered task is to be called with."""
         return await self._window.of(record)
 
@@ -238,7 +238,7 @@ class SqliteJournal:
         """Return what *query* makes of the connection, in the thread of the file."""
         return await self._call(self._store.read, query)
 
-    async def back_up(self, path: Path) -> None:
+    async def backup(self, path: Path) -> None:
         """Copy everything durable into a new file."""
         self._require_own_process()
         if not await self._backups.make(path, partial(self._in_thread, self._store.read)):
@@ -254,7 +254,7 @@ class SqliteJournal:
         self._closing = True
         await self._backups.stop()
         try:
-            await self.catch_up()  # it may fail once
+            await self.flush_quietly()  # it may fail once
             await self.flush()
         except StorageError:
             logger.exception("The last notes could not be written; tasks that ended just now will run again")
