@@ -19,7 +19,7 @@ from .exceptions import (
 )
 from .key_functions import compose_key_functions, default_key, extract_key_component, key_component
 from .keys import generate_entry_id
-from .single_flight import Flights, Rider, Seat
+from .single_flight import FlightMember, Flights, Membership
 from .snapshot import Snapshot
 from .statistics import CacheStatistics
 
@@ -32,13 +32,13 @@ __all__ = [
     "Codec",
     "CorruptError",
     "EntryIds",
+    "FlightMember",
     "Flights",
     "InvalidCacheKeyError",
+    "Membership",
     "MemoryCacheAdapter",
     "PrefixRequiredError",
     "RedisCacheAdapter",
-    "Rider",
-    "Seat",
     "Snapshot",
     "UncacheableError",
     "UnencodableError",

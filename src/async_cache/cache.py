@@ -13,13 +13,13 @@ from .base_cache import MAX_SERIALIZED_SIZE, Entries
 from .exceptions import CorruptError, UncacheableError, described
 from .keys import KeyFunction, context_of, default_keys, func_name_of, validated_key
 from .periodic import Sweeper
-from .single_flight import Flights, Passenger, Seat
+from .single_flight import Flights, FlightWaiter, Membership
 from .snapshot import Snapshot
 from .validation import checked_seconds, checked_ttl
 
 Compute = Callable[[], Awaitable[Any]]
-Landing = Snapshot | Exception
-"""What comes of a computation that is shared: its value, or its error."""
+SharedResult = Snapshot | Exception
+"""The outcome of a shared computation: a snapshot of its value, or its error."""
 
 CLEANUP_INTERVAL: Final = 900.0
 """Seconds between two sweeps unless told otherwise."""
@@ -96,7 +96,7 @@ class AsyncCache(Entries):
         self._default_key = self._default_keys.key
         self._pause = Pause()
         self._sweeper = Sweeper(self.sweep, checked_seconds("cleanup_interval", cleanup_interval))
-        self.flights: Flights[Landing] = Flights(self.count_coalesced)
+        self.flights: Flights[SharedResult] = Flights(self.count_coalesced)
 
     @property
     def cleanup_interval(self) -> float:
@@ -254,31 +254,31 @@ class AsyncCache(Entries):
             hit, value = self.lookup_now(key)
             if hit:
                 return value
-        passenger: Passenger[Landing] = Passenger()
-        seat = self.flights.join(key, passenger)
+        waiter: FlightWaiter[SharedResult] = FlightWaiter()
+        membership = self.flights.join(key, waiter)
         try:
-            if seat.follows and (landing := await passenger.news) is not None:
-                return await _shared(landing, compute)
-            return await self._lead(seat, key, compute, ttl)
+            if membership.is_follower and (result := await waiter.future) is not None:
+                return await _shared(result, compute)
+            return await self._lead(membership, key, compute, ttl)
         finally:
-            seat.leave()
+            membership.leave()
 
-    async def _lead(self, seat: Seat[Landing], key: str, compute: Compute, ttl: float | None) -> Any:
+    async def _lead(self, membership: Membership[SharedResult], key: str, compute: Compute, ttl: float | None) -> Any:
         """Do the work for all: ask the storage, compute what it has not, and store that."""
-        with seat.aboard():
+        with membership.as_leader():
             try:
                 hit, value = MISS if self.is_local else await self.lookup(key)
                 if not hit:
                     value = await compute()
             except Exception as error:
-                seat.land(error)
+                membership.resolve(error)
                 raise
-        snapshot = None if hit and not seat.followers else self.snapshot(value)
+        snapshot = None if hit and not membership.followers else self.snapshot(value)
         try:
             if not hit:
                 await self.store(key, snapshot, ttl)
         finally:  # cancelled or not: the value is there
-            _ = seat.disband() if snapshot is None else seat.land(snapshot)
+            _ = membership.dissolve() if snapshot is None else membership.resolve(snapshot)
         return value
 
     async def delete(self, key: str, *, timeout: float | None = None) -> bool:
@@ -352,10 +352,10 @@ class AsyncCache(Entries):
         self._tally.coalesced += 1
 
 
-async def _shared(landing: Landing, compute: Compute) -> Any:
-    if isinstance(landing, Exception):
-        raise landing
+async def _shared(result: SharedResult, compute: Compute) -> Any:
+    if isinstance(result, Exception):
+        raise result
     try:
-        return landing.value()
+        return result.value()
     except CorruptError:  # it was encoded but cannot be decoded: there is nothing to share
         return await compute()

@@ -1,8 +1,9 @@
-"""One call for many: identical work under way at the same time is done once.
+"""Single-flight: of several concurrent calls with the same key, one does the work for all.
 
-Whoever comes first leads, the others follow. The leader lands with an outcome for all,
-or leaves, and then one of the others leads. Nothing here waits or runs anything: riders
-are told what to do by calls, so following occupies neither a Task nor a place to run.
+The first member to join a key leads, later ones follow. The leader resolves the flight
+with an outcome for every follower, or leaves, and the first follower leads instead.
+Nothing here waits or runs anything: members are notified by calls, so a follower occupies
+neither an asyncio Task nor a worker slot.
 """
 
 from __future__ import annotations
@@ -18,175 +19,183 @@ Outcome = TypeVar("Outcome")
 Outcome_contra = TypeVar("Outcome_contra", contravariant=True)
 
 
-class Rider(Protocol[Outcome_contra]):
-    """Somebody who wants an outcome. Neither method may raise; both are called at most once per seat."""
+class FlightMember(Protocol[Outcome_contra]):
+    """A caller that needs the outcome of a flight.
 
-    def lead(self) -> None:
-        """Do the work yourself: it is your turn, or no outcome can be shared."""
+    Neither method may raise; for each membership, each is called at most once.
+    """
 
-    def land(self, outcome: Outcome_contra) -> None:
+    def become_leader(self) -> None:
+        """Do the work: the leader left, or its outcome cannot be shared."""
+
+    def receive(self, outcome: Outcome_contra) -> None:
         """Take the outcome of the leader's work."""
 
 
-_NOBODY: Final[OrderedDict[Any, None]] = OrderedDict()
-_NOTHING: Final[set[Flight[Any]]] = set()
+_NO_FOLLOWERS: Final[OrderedDict[Any, None]] = OrderedDict()
+_NO_FLIGHTS: Final[set[Flight[Any]]] = set()
 
 
 class Flight(Generic[Outcome]):
-    """One piece of work under way and everybody who wants its outcome.
+    """One piece of work in progress and the members that need its outcome.
 
     Attributes:
-        table: The flights under way, by key.
-        key: What makes two pieces of work the same.
-        leader: The seat of the one who does the work; None once the flight is over.
-        followers: The seats of those who wait, first come first.
-        awaits: The flights that work of this one waits for.
-        awaited_by: The flights whose work waits for this one.
+        table: All flights in progress, by key.
+        key: Identifies the work.
+        leader: Membership of the member that does the work; None once the flight has ended.
+        followers: Memberships of those that wait, in the order in which they joined.
+        dependencies: Flights that this flight's work waits for.
+        dependents: Flights whose work waits for this one.
     """
 
-    __slots__ = ("awaited_by", "awaits", "followers", "key", "leader", "table")
+    __slots__ = ("dependencies", "dependents", "followers", "key", "leader", "table")
 
     def __init__(self, table: dict[str, Flight[Outcome]], key: str) -> None:
         self.table = table
         self.key = key
-        self.leader: Seat[Outcome] | None = None
-        # Most flights have no followers and wait for nothing: what is empty is shared by all.
-        self.followers: OrderedDict[Seat[Outcome], None] = _NOBODY
-        self.awaits = self.awaited_by = _NOTHING
+        self.leader: Membership[Outcome] | None = None
+        # Most flights have no followers and no dependencies, so all of these share the empty containers.
+        self.followers: OrderedDict[Membership[Outcome], None] = _NO_FOLLOWERS
+        self.dependencies = self.dependents = _NO_FLIGHTS
 
-    def admit(self, seat: Seat[Outcome]) -> None:
-        """Let *seat* follow."""
-        if self.followers is _NOBODY:
+    def add_follower(self, membership: Membership[Outcome]) -> None:
+        """Append a follower."""
+        if self.followers is _NO_FOLLOWERS:
             self.followers = OrderedDict()
-        self.followers[seat] = None
+        self.followers[membership] = None
 
-    def end(self) -> list[Seat[Outcome]]:
-        """Take it off the table; return the seats of the followers."""
-        followers, self.followers, self.leader = list(self.followers), _NOBODY, None
+    def end(self) -> list[Membership[Outcome]]:
+        """Remove the flight from the table and return its followers."""
+        followers, self.followers, self.leader = list(self.followers), _NO_FOLLOWERS, None
         del self.table[self.key]
-        for waiting in self.awaited_by:
-            waiting.awaits.discard(self)
-        for awaited in self.awaits:
-            awaited.awaited_by.discard(self)
-        self.awaits = self.awaited_by = _NOTHING
+        for dependent in self.dependents:
+            dependent.dependencies.discard(self)
+        for dependency in self.dependencies:
+            dependency.dependents.discard(self)
+        self.dependencies = self.dependents = _NO_FLIGHTS
         return followers
 
-    def wait_for(self, other: Flight[Any]) -> None:
-        """Note that work of this flight waits for *other*."""
-        self.awaits = self.awaits or set()
-        self.awaits.add(other)
-        other.awaited_by = other.awaited_by or set()
-        other.awaited_by.add(self)
+    def add_dependency(self, other: Flight[Any]) -> None:
+        """Record that this flight's work waits for *other*."""
+        self.dependencies = self.dependencies or set()
+        self.dependencies.add(other)
+        other.dependents = other.dependents or set()
+        other.dependents.add(self)
 
-    def waits_for(self, other: Flight[Any]) -> bool:
-        """Whether this is *other*, or work of it waits for *other*, directly or not."""
+    def depends_on(self, other: Flight[Any]) -> bool:
+        """Return whether this is *other*, or its work waits for *other*, directly or indirectly."""
         seen: set[Flight[Any]] = set()
-        ahead: list[Flight[Any]] = [self]
-        while ahead:
-            flight = ahead.pop()
+        pending: list[Flight[Any]] = [self]
+        while pending:
+            flight = pending.pop()
             if flight is other:
                 return True
             if flight not in seen:
                 seen.add(flight)
-                ahead.extend(flight.awaits)
+                pending.extend(flight.dependencies)
         return False
 
 
-_aboard: Final[ContextVar[Flight[Any] | None]] = ContextVar("async_cache.aboard", default=None)
+_current_flight: Final[ContextVar[Flight[Any] | None]] = ContextVar("async_cache.current_flight", default=None)
 """The flight whose work the running code is part of."""
 
 
-class Seat(Generic[Outcome]):
-    """One rider's place in a flight, or beside it.
+class Membership(Generic[Outcome]):
+    """One member's part in a flight: leader, follower, or neither.
 
     Attributes:
-        flight: The flight; None for a rider who does the work alone.
-        rider: Whose place it is.
+        flight: The flight; None for a member that does the work by itself, without sharing it.
+        member: The member.
     """
 
-    __slots__ = ("flight", "rider")
+    __slots__ = ("flight", "member")
 
-    def __init__(self, rider: Rider[Outcome], flight: Flight[Outcome] | None) -> None:
-        self.rider = rider
+    def __init__(self, member: FlightMember[Outcome], flight: Flight[Outcome] | None) -> None:
+        self.member = member
         self.flight = flight
         if flight is not None and flight.leader is None:
             flight.leader = self
         elif flight is not None:
-            flight.admit(self)
+            flight.add_follower(self)
 
     @property
-    def leads(self) -> bool:
-        """Whether the rider is to do the work, and others may wait for the outcome."""
+    def is_leader(self) -> bool:
+        """Whether the member does the work and others may wait for its outcome."""
         return self.flight is not None and self.flight.leader is self
 
     @property
-    def follows(self) -> bool:
-        """Whether the rider is to wait for :meth:`Rider.land` or :meth:`Rider.lead`."""
+    def is_follower(self) -> bool:
+        """Whether the member waits for ``receive`` or ``become_leader`` to be called."""
         return self.flight is not None and self in self.flight.followers
 
     @property
-    def leader(self) -> Rider[Outcome] | None:
-        """Who does the work of this flight; None when it is over, or there is none."""
-        seat = None if self.flight is None else self.flight.leader
-        return None if seat is None else seat.rider
+    def leader(self) -> FlightMember[Outcome] | None:
+        """The member that does the work of this flight; None if there is no flight, or it has ended."""
+        membership = None if self.flight is None else self.flight.leader
+        return None if membership is None else membership.member
 
     @property
-    def followers(self) -> list[Rider[Outcome]]:
-        """Who waits for this leader, first come first; empty for anybody else."""
-        return [] if self.flight is None or not self.leads else [seat.rider for seat in self.flight.followers]
+    def followers(self) -> list[FlightMember[Outcome]]:
+        """The members that wait for this leader, in the order in which they joined; empty unless this is a leader."""
+        if self.flight is None or not self.is_leader:
+            return []
+        return [membership.member for membership in self.flight.followers]
 
-    def land(self, outcome: Outcome) -> bool:
-        """Give *outcome* to every follower and end the flight. False, and nothing done, but for the leader."""
-        if self.flight is None or not self.leads:
+    def resolve(self, outcome: Outcome) -> bool:
+        """Pass *outcome* to every follower and end the flight.
+
+        Returns False, and does nothing, unless this is the leader.
+        """
+        if self.flight is None or not self.is_leader:
             return False
-        for seat in self.flight.end():
-            seat.rider.land(outcome)
+        for membership in self.flight.end():
+            membership.member.receive(outcome)
         return True
 
-    def disband(self) -> bool:
-        """End the flight without an outcome to share: every follower does the work itself.
+    def dissolve(self) -> bool:
+        """End the flight without a shared outcome, so that every follower does the work by itself.
 
-        False, and nothing done, but for the leader.
+        Returns False, and does nothing, unless this is the leader.
         """
-        if self.flight is None or not self.leads:
+        if self.flight is None or not self.is_leader:
             return False
-        for seat in self.flight.end():
-            seat.flight = None
-            seat.rider.lead()
+        for membership in self.flight.end():
+            membership.flight = None
+            membership.member.become_leader()
         return True
 
     def leave(self) -> None:
-        """Give up the seat; nobody else is disturbed. If it led, the first follower leads from now on."""
+        """Leave the flight. If this was the leader, the first follower becomes the leader."""
         if self.flight is None:
             return
-        if not self.leads:
+        if not self.is_leader:
             self.flight.followers.pop(self, None)
         elif self.flight.followers:
             self.flight.leader, _ = self.flight.followers.popitem(last=False)
-            self.flight.leader.rider.lead()
+            self.flight.leader.member.become_leader()
         else:
             self.flight.end()
 
-    def board(self) -> Token[Flight[Any] | None] | None:
-        """Mark the current context as part of the leader's work; for a context that ends with it."""
-        return _aboard.set(self.flight) if self.leads else None
+    def enter(self) -> Token[Flight[Any] | None] | None:
+        """Mark the current context as part of the leader's work, for a context that ends with that work."""
+        return _current_flight.set(self.flight) if self.is_leader else None
 
     @contextmanager
-    def aboard(self) -> Iterator[None]:
-        """Mark what runs inside as part of the leader's work."""
-        token = self.board()
+    def as_leader(self) -> Iterator[None]:
+        """Mark the code in the block as part of the leader's work."""
+        token = self.enter()
         try:
             yield
         finally:
             if token is not None:
-                _aboard.reset(token)
+                _current_flight.reset(token)
 
 
 class Flights(Generic[Outcome]):
-    """The flights under way, by key; for one event loop.
+    """The flights in progress, by key; for one event loop.
 
     Args:
-        on_follow: Called whenever a rider follows another.
+        on_follow: Called each time a member becomes a follower.
     """
 
     def __init__(self, on_follow: Callable[[], None] | None = None) -> None:
@@ -194,50 +203,51 @@ class Flights(Generic[Outcome]):
         self._on_follow = on_follow
 
     def __len__(self) -> int:
-        """How many flights are under way."""
+        """Return the number of flights in progress."""
         return len(self._flights)
 
     def __contains__(self, key: str) -> bool:
-        """Whether there is one of that key to be joined."""
+        """Return whether a flight with this key is in progress."""
         return key in self._flights
 
-    def join(self, key: str, rider: Rider[Outcome]) -> Seat[Outcome]:
-        """Give *rider* a seat in the flight of that key; the first one leads.
+    def join(self, key: str, member: FlightMember[Outcome]) -> Membership[Outcome]:
+        """Add *member* to the flight with this key and return its membership; the first to join leads.
 
-        Work that is itself part of a flight never follows one that waits for it: the two
-        would wait for each other. Such a rider gets a seat of its own and does the work.
+        Code that is itself the work of a flight never follows a flight that waits for it,
+        because the two would wait for each other. Such a member gets a membership without
+        a flight and does the work by itself.
         """
-        within = _aboard.get()
+        current = _current_flight.get()
         flight = self._flights.get(key)
         if flight is None:
             flight = self._flights[key] = Flight(self._flights, key)
-        elif within is not None and flight.waits_for(within):
-            return Seat(rider, None)
+        elif current is not None and flight.depends_on(current):
+            return Membership(member, None)
         elif self._on_follow is not None:
             self._on_follow()
-        if within is not None and within.leader is not None:
-            within.wait_for(flight)
-        return Seat(rider, flight)
+        if current is not None and current.leader is not None:
+            current.add_dependency(flight)
+        return Membership(member, flight)
 
 
-class Passenger(Generic[Outcome]):
-    """A rider that is a coroutine.
+class FlightWaiter(Generic[Outcome]):
+    """A flight member that waits in a coroutine.
 
     Attributes:
-        news: Becomes the outcome, or None when it is this one's turn to lead.
+        future: Resolves to the outcome, or to None if this member has become the leader.
     """
 
     def __init__(self) -> None:
-        self.news: asyncio.Future[Outcome | None] = asyncio.get_running_loop().create_future()
+        self.future: asyncio.Future[Outcome | None] = asyncio.get_running_loop().create_future()
 
-    def lead(self) -> None:
-        """Hear that it is one's own turn."""
-        self._hear(None)
+    def become_leader(self) -> None:
+        """Resolve the future to None."""
+        self._resolve(None)
 
-    def land(self, outcome: Outcome) -> None:
-        """Hear the outcome."""
-        self._hear(outcome)
+    def receive(self, outcome: Outcome) -> None:
+        """Resolve the future to *outcome*."""
+        self._resolve(outcome)
 
-    def _hear(self, news: Outcome | None) -> None:
-        if not self.news.done():
-            self.news.set_result(news)
+    def _resolve(self, outcome: Outcome | None) -> None:
+        if not self.future.done():
+            self.future.set_result(outcome)

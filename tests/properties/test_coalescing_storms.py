@@ -153,11 +153,11 @@ class Storm:
         access = getattr(self.worker._caching, "_access", None)
         for flight in () if access is None or access.flights is None else access.flights._flights.values():
             assert flight.leader is not None
-            leader: Any = flight.leader.rider
+            leader: Any = flight.leader.member
             if isinstance(leader.record.slot, TaskQueue) and leader.record.status is TaskStatus.PENDING:
-                followers: list[Any] = [seat.rider for seat in flight.followers]
-                assert leader.record.priority == min(leader.own, *(rider.own for rider in followers), leader.own)
-                assert all(rider.record.priority == rider.own for rider in followers)
+                followers: list[Any] = [membership.member for membership in flight.followers]
+                assert leader.record.priority == min(leader.own, *(task.own for task in followers), leader.own)
+                assert all(task.record.priority == task.own for task in followers)
 
     def check(self) -> None:
         self.witness.check()

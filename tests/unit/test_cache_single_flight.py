@@ -1,4 +1,4 @@
-"""Identical work under way at the same time is done once, and nobody who leaves disturbs the others."""
+"""Single-flight: concurrent identical work is done once, and a member that leaves does not affect the others."""
 
 from __future__ import annotations
 
@@ -9,171 +9,171 @@ from typing import Any
 
 import pytest
 
-from async_cache import AsyncCache, Flights, MemoryCacheAdapter, Seat
+from async_cache import AsyncCache, Flights, Membership, MemoryCacheAdapter
 from async_cache.adapters.serializers import _Adapted
 from tests.support.adapters import DictCache, TroubledCache, cancel_oneself, hang
 from tests.support.waiting import settled
 
 
-class Wish:
-    """A rider that notes what it is told."""
+class RecordingMember:
+    """A flight member that records the calls it gets."""
 
     def __init__(self, flights: Flights[str], key: str = "key") -> None:
-        self.told: list[str] = []
-        self.seat: Seat[str] = flights.join(key, self)
+        self.calls: list[str] = []
+        self.membership: Membership[str] = flights.join(key, self)
 
-    def lead(self) -> None:
-        self.told.append("lead")
+    def become_leader(self) -> None:
+        self.calls.append("become_leader")
 
-    def land(self, outcome: str) -> None:
-        self.told.append(outcome)
+    def receive(self, outcome: str) -> None:
+        self.calls.append(outcome)
 
 
 def test_the_first_leads_and_the_others_follow() -> None:
     flights: Flights[str] = Flights()
-    first, second, other = Wish(flights), Wish(flights), Wish(flights, "other")
-    assert first.seat.leads
-    assert not first.seat.follows
-    assert second.seat.follows
-    assert other.seat.leads
-    assert second.seat.leader is first
-    assert first.seat.followers == [second]
+    first, second, other = RecordingMember(flights), RecordingMember(flights), RecordingMember(flights, "other")
+    assert first.membership.is_leader
+    assert not first.membership.is_follower
+    assert second.membership.is_follower
+    assert other.membership.is_leader
+    assert second.membership.leader is first
+    assert first.membership.followers == [second]
 
 
 def test_an_outcome_reaches_every_follower_and_ends_the_flight() -> None:
     flights: Flights[str] = Flights()
-    leader, *followers = [Wish(flights) for _ in range(3)]
-    assert leader.seat.land("done")
-    assert [wish.told for wish in followers] == [["done"], ["done"]]
-    assert leader.told == []
+    leader, *followers = [RecordingMember(flights) for _ in range(3)]
+    assert leader.membership.resolve("done")
+    assert [member.calls for member in followers] == [["done"], ["done"]]
+    assert leader.calls == []
     assert len(flights) == 0
-    assert Wish(flights).seat.leads
+    assert RecordingMember(flights).membership.is_leader
 
 
-def test_only_the_leader_lands() -> None:
+def test_only_the_leader_resolves_a_flight() -> None:
     flights: Flights[str] = Flights()
-    leader, follower = Wish(flights), Wish(flights)
-    assert not follower.seat.land("early")
-    assert not follower.seat.disband()
-    leader.seat.leave()
-    assert not leader.seat.land("late")
-    assert follower.told == ["lead"]
+    leader, follower = RecordingMember(flights), RecordingMember(flights)
+    assert not follower.membership.resolve("early")
+    assert not follower.membership.dissolve()
+    leader.membership.leave()
+    assert not leader.membership.resolve("late")
+    assert follower.calls == ["become_leader"]
 
 
-def test_a_leader_that_leaves_hands_over_to_the_first_follower() -> None:
+def test_when_the_leader_leaves_the_first_follower_becomes_the_leader() -> None:
     flights: Flights[str] = Flights()
-    first, second, third = [Wish(flights) for _ in range(3)]
-    first.seat.leave()
-    assert second.seat.leads
-    assert second.told == ["lead"]
-    assert third.seat.leader is second
-    second.seat.land("done")
-    assert third.told == ["done"]
+    first, second, third = [RecordingMember(flights) for _ in range(3)]
+    first.membership.leave()
+    assert second.membership.is_leader
+    assert second.calls == ["become_leader"]
+    assert third.membership.leader is second
+    second.membership.resolve("done")
+    assert third.calls == ["done"]
 
 
-def test_a_follower_that_leaves_touches_nobody() -> None:
+def test_a_follower_that_leaves_does_not_affect_the_others() -> None:
     flights: Flights[str] = Flights()
-    leader, follower, other = [Wish(flights) for _ in range(3)]
-    follower.seat.leave()
-    follower.seat.leave()
-    leader.seat.land("done")
-    assert follower.told == []
-    assert other.told == ["done"]
+    leader, follower, other = [RecordingMember(flights) for _ in range(3)]
+    follower.membership.leave()
+    follower.membership.leave()
+    leader.membership.resolve("done")
+    assert follower.calls == []
+    assert other.calls == ["done"]
 
 
-def test_the_last_to_leave_ends_the_flight() -> None:
+def test_the_flight_ends_when_its_last_member_leaves() -> None:
     flights: Flights[str] = Flights()
-    leader, follower = Wish(flights), Wish(flights)
-    follower.seat.leave()
-    leader.seat.leave()
-    leader.seat.leave()
+    leader, follower = RecordingMember(flights), RecordingMember(flights)
+    follower.membership.leave()
+    leader.membership.leave()
+    leader.membership.leave()
     assert len(flights) == 0
-    assert leader.seat.leader is None
+    assert leader.membership.leader is None
 
 
-def test_without_an_outcome_to_share_everybody_does_the_work() -> None:
+def test_dissolving_a_flight_makes_every_follower_do_the_work() -> None:
     flights: Flights[str] = Flights()
-    leader, *followers = [Wish(flights) for _ in range(3)]
-    assert leader.seat.disband()
-    assert [wish.told for wish in followers] == [["lead"], ["lead"]]
-    assert not any(wish.seat.leads or wish.seat.follows for wish in followers)
-    assert not followers[0].seat.land("nobody hears that")
-    followers[0].seat.leave()
+    leader, *followers = [RecordingMember(flights) for _ in range(3)]
+    assert leader.membership.dissolve()
+    assert [member.calls for member in followers] == [["become_leader"], ["become_leader"]]
+    assert not any(member.membership.is_leader or member.membership.is_follower for member in followers)
+    assert not followers[0].membership.resolve("ignored")
+    followers[0].membership.leave()
     assert len(flights) == 0
 
 
-def test_somebody_may_join_the_next_flight_while_one_is_landing() -> None:
+def test_a_member_may_join_a_new_flight_while_the_old_one_is_being_resolved() -> None:
     flights: Flights[str] = Flights()
-    leader = Wish(flights)
-    again: list[Wish] = []
+    leader = RecordingMember(flights)
+    joined: list[RecordingMember] = []
 
-    class Joins(Wish):
-        def land(self, outcome: str) -> None:
-            again.append(Wish(flights))
+    class Joins(RecordingMember):
+        def receive(self, outcome: str) -> None:
+            joined.append(RecordingMember(flights))
 
     Joins(flights)
-    leader.seat.land("done")
-    assert again[0].seat.leads
+    leader.membership.resolve("done")
+    assert joined[0].membership.is_leader
 
 
-def test_following_is_counted() -> None:
+def test_on_follow_is_called_once_for_each_follower() -> None:
     counted: list[None] = []
     flights: Flights[str] = Flights(lambda: counted.append(None))
     for _ in range(3):
-        Wish(flights)
+        RecordingMember(flights)
     assert len(counted) == 2
 
 
 def test_a_leader_that_asks_its_own_key_again_does_the_work_itself() -> None:
     flights: Flights[str] = Flights()
-    leader = Wish(flights)
-    with leader.seat.aboard():
-        again = Wish(flights)
-    assert not again.seat.follows
-    assert not again.seat.leads
-    assert Wish(flights).seat.follows
+    leader = RecordingMember(flights)
+    with leader.membership.as_leader():
+        second = RecordingMember(flights)
+    assert not second.membership.is_follower
+    assert not second.membership.is_leader
+    assert RecordingMember(flights).membership.is_follower
 
 
 def test_work_never_follows_work_that_waits_for_it() -> None:
     """A waits for B, which waits for C: C must not wait for A."""
     flights: Flights[str] = Flights()
-    a = Wish(flights, "a")
-    with a.seat.aboard():
-        b = Wish(flights, "b")
-    with b.seat.aboard():
-        c = Wish(flights, "c")
-    with c.seat.aboard():
-        assert not Wish(flights, "a").seat.follows
+    a = RecordingMember(flights, "a")
+    with a.membership.as_leader():
+        b = RecordingMember(flights, "b")
+    with b.membership.as_leader():
+        c = RecordingMember(flights, "c")
+    with c.membership.as_leader():
+        assert not RecordingMember(flights, "a").membership.is_follower
 
 
 def test_two_leaders_that_follow_each_other_do_not_deadlock() -> None:
     flights: Flights[str] = Flights()
-    a, b = Wish(flights, "a"), Wish(flights, "b")
-    with a.seat.aboard():
-        assert Wish(flights, "b").seat.follows
-    with b.seat.aboard():
-        assert not Wish(flights, "a").seat.follows
+    a, b = RecordingMember(flights, "a"), RecordingMember(flights, "b")
+    with a.membership.as_leader():
+        assert RecordingMember(flights, "b").membership.is_follower
+    with b.membership.as_leader():
+        assert not RecordingMember(flights, "a").membership.is_follower
 
 
-def test_what_has_landed_is_waited_for_no_longer() -> None:
+def test_a_resolved_flight_is_no_dependency() -> None:
     flights: Flights[str] = Flights()
-    a, b = Wish(flights, "a"), Wish(flights, "b")
-    with a.seat.aboard():
-        Wish(flights, "b")
-    b.seat.land("done")
-    b = Wish(flights, "b")
-    with b.seat.aboard():
-        assert Wish(flights, "a").seat.follows
+    a, b = RecordingMember(flights, "a"), RecordingMember(flights, "b")
+    with a.membership.as_leader():
+        RecordingMember(flights, "b")
+    b.membership.resolve("done")
+    b = RecordingMember(flights, "b")
+    with b.membership.as_leader():
+        assert RecordingMember(flights, "a").membership.is_follower
 
 
-def test_a_context_remembers_its_flight_only_as_long_as_that_is_under_way() -> None:
+def test_a_context_belongs_to_its_flight_only_until_the_flight_ends() -> None:
     flights: Flights[str] = Flights()
-    leader = Wish(flights)
-    leader.seat.board()
+    leader = RecordingMember(flights)
+    leader.membership.enter()
     context = copy_context()
-    leader.seat.land("done")
-    Wish(flights)
-    assert context.run(Wish, flights).seat.follows
+    leader.membership.resolve("done")
+    RecordingMember(flights)
+    assert context.run(RecordingMember, flights).membership.is_follower
 
 
 async def test_a_hundred_callers_compute_once() -> None:
@@ -192,7 +192,7 @@ async def test_a_hundred_callers_compute_once() -> None:
     assert cache.statistics().coalesced == 99
 
 
-async def test_everybody_gets_the_error_and_nothing_is_stored() -> None:
+async def test_every_caller_gets_the_error_and_nothing_is_stored() -> None:
     cache = AsyncCache()
 
     async def fail() -> None:
@@ -204,7 +204,7 @@ async def test_everybody_gets_the_error_and_nothing_is_stored() -> None:
     assert cache.statistics().size == 0
 
 
-async def test_a_cancelled_leader_hands_over() -> None:
+async def test_when_the_leader_is_cancelled_a_follower_computes() -> None:
     cache = AsyncCache()
     calls: list[None] = []
 
@@ -220,25 +220,25 @@ async def test_a_cancelled_leader_hands_over() -> None:
     assert len(calls) == 2
 
 
-async def test_a_leader_out_of_time_hands_over() -> None:
+async def test_when_the_leader_times_out_a_follower_computes() -> None:
     cache = AsyncCache()
 
     async def compute() -> str:
         await asyncio.sleep(1)
         return "done"
 
-    async def impatient() -> None:
+    async def with_timeout() -> None:
         async with asyncio.timeout(0.5):
             await cache.get_or_compute("key", compute)
 
-    leader = asyncio.create_task(impatient())
+    leader = asyncio.create_task(with_timeout())
     await settled()
     assert await cache.get_or_compute("key", compute) == "done"
     with pytest.raises(TimeoutError):
         await leader
 
 
-async def test_a_follower_cancelled_in_the_moment_of_its_turn_passes_it_on() -> None:
+async def test_a_follower_cancelled_just_as_it_becomes_the_leader_hands_over_in_turn() -> None:
     cache = AsyncCache()
 
     async def compute() -> str:
@@ -265,8 +265,8 @@ async def test_a_value_that_cannot_be_copied_is_computed_by_each() -> None:
     assert cache.statistics().refused["unencodable"] == 3
 
 
-async def test_asking_a_slow_storage_is_part_of_what_is_shared() -> None:
-    """Else whoever is told late that there is nothing would begin when the work is done already."""
+async def test_the_lookup_in_a_slow_storage_is_shared_too() -> None:
+    """Otherwise a caller whose lookup misses late would compute again after the first has finished."""
     delays = iter([0.0, 0.1])
 
     class Slow(DictCache):
@@ -288,7 +288,7 @@ async def test_asking_a_slow_storage_is_part_of_what_is_shared() -> None:
     assert len(calls) == 1
 
 
-async def test_what_a_storage_has_is_had_by_all_who_ask_at_once() -> None:
+async def test_a_stored_value_reaches_all_concurrent_callers_as_copies() -> None:
     cache = AsyncCache(DictCache())
     await cache.set("key", [1])
     values = await asyncio.gather(*(cache.get_or_compute("key", cancel_oneself) for _ in range(3)))
@@ -296,7 +296,7 @@ async def test_what_a_storage_has_is_had_by_all_who_ask_at_once() -> None:
     assert len({id(value) for value in values}) == 3
 
 
-async def test_a_leader_cancelled_while_it_stores_has_the_value_already() -> None:
+async def test_a_leader_cancelled_while_it_stores_still_shares_its_value() -> None:
     adapter = TroubledCache()
     cache = AsyncCache(adapter)
     calls: list[None] = []
@@ -314,7 +314,7 @@ async def test_a_leader_cancelled_while_it_stores_has_the_value_already() -> Non
     assert len(calls) == 1
 
 
-async def test_a_value_that_is_encoded_but_not_decoded_is_computed_by_each() -> None:
+async def test_a_value_that_can_be_encoded_but_not_decoded_is_computed_by_each() -> None:
     class OneWay:
         def encode(self, value: Any) -> bytes:
             return b"data"
@@ -323,7 +323,7 @@ async def test_a_value_that_is_encoded_but_not_decoded_is_computed_by_each() -> 
             raise KeyError(data)
 
     cache = AsyncCache(MemoryCacheAdapter())
-    cache._memory._codec = _Adapted(OneWay().encode, OneWay().decode)  # as a serializer for Redis may be
+    cache._memory._codec = _Adapted(OneWay().encode, OneWay().decode)  # a user's serializer for Redis may behave so
     cache._memory._codec.is_immutable = lambda value: False
 
     async def compute() -> list[int]:
@@ -333,7 +333,7 @@ async def test_a_value_that_is_encoded_but_not_decoded_is_computed_by_each() -> 
     assert await asyncio.gather(*(cache.get_or_compute("key", compute) for _ in range(3))) == [[1]] * 3
 
 
-async def test_work_that_asks_for_its_own_key_ends() -> None:
+async def test_a_computation_that_asks_for_its_own_key_does_not_deadlock() -> None:
     cache = AsyncCache()
 
     async def outer() -> str:
@@ -345,7 +345,7 @@ async def test_work_that_asks_for_its_own_key_ends() -> None:
     assert await cache.get_or_compute("key", outer) == "outer inner"
 
 
-async def test_two_that_ask_for_each_other_end() -> None:
+async def test_two_computations_that_ask_for_each_other_do_not_deadlock() -> None:
     cache = AsyncCache()
 
     async def compute(own: str, other: str) -> str:
@@ -362,7 +362,7 @@ async def test_two_that_ask_for_each_other_end() -> None:
 
 
 @pytest.mark.schedules(30)
-async def test_whatever_is_cancelled_whenever_everybody_else_gets_a_result() -> None:
+async def test_with_callers_cancelled_at_random_all_others_get_a_result() -> None:
     rng = random.Random(asyncio.get_running_loop().time())
     cache = AsyncCache(max_size=0)
 

@@ -48,10 +48,10 @@ class Access:
         self.work: set[asyncio.Task[Any]] = set()
 
 
-class Rider(Protocol):
-    """The task's place among those of the same key."""
+class CoalescingMember(Protocol):
+    """A task's membership in a group of coalesced tasks."""
 
-    def board(self) -> None:
+    def enter(self) -> None:
         """Mark the current context as part of the task."""
 
     def ended(self, outcome: Outcome, ticket: Ticket) -> None:
@@ -64,7 +64,7 @@ class Ticket:
     Attributes:
         access: The way to the cache.
         key: What its result is stored under.
-        rider: Its place among tasks of the same key; None if it has none.
+        member: Its membership among tasks of the same key; None if it has none.
         from_cache: Whether its result was known before, or shared with another task.
         private: Whether what becomes of it says nothing about its key: it was told to stop, or runs
             with other arguments than it was added with.
@@ -80,8 +80,8 @@ class Ticket:
         "access",
         "from_cache",
         "key",
+        "member",
         "private",
-        "rider",
         "snapshot",
     )
 
@@ -90,7 +90,7 @@ class Ticket:
     ) -> None:
         self.access = access
         self.key = key
-        self.rider: Rider | None = None
+        self.member: CoalescingMember | None = None
         self.from_cache = self.private = False
         self.snapshot: Snapshot | None = None
         self._ttl = ttl
@@ -162,8 +162,8 @@ class Ticket:
             and self.access.cache.key_for(func, args, kwargs) != self.key
         ):
             self.private = True
-        if self.rider is not None:
-            self.rider.board()
+        if self.member is not None:
+            self.member.enter()
 
     def shared(self) -> None:
         """Note that the task got its result from another of the same key, and let its ids stand for it too."""
@@ -172,9 +172,9 @@ class Ticket:
 
     def ended(self, outcome: Outcome) -> Ticket:
         """Pass on what became of the task, and return what stands for its ticket from now on: a spent one."""
-        if (rider := self.rider) is not None:
-            self.rider = None
-            rider.ended(outcome, self)
+        if (member := self.member) is not None:
+            self.member = None
+            member.ended(outcome, self)
         return self.access.spent[self.from_cache]
 
     def forget(self, task_id: str) -> None:

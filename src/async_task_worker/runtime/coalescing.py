@@ -23,7 +23,7 @@ from .pool import WorkerPool
 from .queue import TaskQueue
 
 if TYPE_CHECKING:
-    from async_cache import Seat
+    from async_cache import Membership
 
 logger = logging.getLogger("async_task_worker.coalescing")
 
@@ -70,30 +70,30 @@ class Coalescing:
     def follow(self, record: TaskRecord, ticket: Ticket) -> bool:
         """Admit a new task to wait for the one of the same key; say False, if it cannot, and let it lead its own."""
         self.lead(record, ticket)
-        passenger = ticket.rider
-        if not isinstance(passenger, Passenger) or not passenger.seat.follows:
+        task = ticket.member
+        if not isinstance(task, CoalescedTask) or not task.membership.is_follower:
             return False
         self._ledger.enter(record, COALESCED)
         self._admit(record)
-        leader = passenger.seat.leader
-        if isinstance(leader, Passenger) and record.priority < leader.record.priority:
+        leader = task.membership.leader
+        if isinstance(leader, CoalescedTask) and record.priority < leader.record.priority:
             self._move(leader.record, record.priority, record.created)
         return True
 
     def lead(self, record: TaskRecord, ticket: Ticket) -> None:
         """Let others follow a new task, unless it is part of what they would follow."""
         flights = ticket.access.flights
-        if flights is not None and ticket.rider is None:
-            passenger = Passenger(self, record)
-            passenger.seat = flights.join(ticket.key, passenger)
-            ticket.rider = passenger
+        if flights is not None and ticket.member is None:
+            task = CoalescedTask(self, record)
+            task.membership = flights.join(ticket.key, task)
+            ticket.member = task
 
     def call_off(self) -> int:
         """Cancel every task that follows another; return how many there were."""
         cancelled = 0
         for record in self._ledger.select({PENDING}):
-            rider = None if record.ticket is None else record.ticket.rider
-            if isinstance(rider, Passenger) and rider.seat.follows:
+            member = None if record.ticket is None else record.ticket.member
+            if isinstance(member, CoalescedTask) and member.membership.is_follower:
                 cancelled += self._ledger.settle(record, CUT_SHORT)
         return cancelled
 
@@ -110,11 +110,11 @@ class Coalescing:
         self._queue.put(record)
         self._pool.wake()
 
-    def succeed(self, leader: Passenger) -> None:
+    def succeed(self, leader: CoalescedTask) -> None:
         """Give a task that has taken the lead, and was queued, its turn."""
         self._move(leader.record, *leader.turn())
 
-    def left(self, leader: Passenger, priority: int) -> None:
+    def left(self, leader: CoalescedTask, priority: int) -> None:
         """Give a pending leader the turn of the best of those that are left, if one of this priority has left."""
         if priority == leader.record.priority < leader.own:
             self._move(leader.record, *leader.turn())
@@ -127,27 +127,27 @@ class Coalescing:
 
     def _leader_of(self, record: TaskRecord) -> TaskRecord:
         """Return the task that a follower waits for; any other task itself."""
-        rider = None if record.ticket is None else record.ticket.rider
-        leader = rider.seat.leader if isinstance(rider, Passenger) else None
-        return leader.record if isinstance(leader, Passenger) else record
+        member = None if record.ticket is None else record.ticket.member
+        leader = member.membership.leader if isinstance(member, CoalescedTask) else None
+        return leader.record if isinstance(leader, CoalescedTask) else record
 
     def settle(self, record: TaskRecord, outcome: Outcome) -> None:
         """End a task that followed."""
         self._ledger.settle(record, outcome)
 
 
-class Passenger:
+class CoalescedTask:
     """A task's place among those of the same key.
 
     Attributes:
         record: The task.
-        seat: Whether it leads or follows, and whom.
+        membership: Its membership in the flight: leader, follower, or neither.
         own: Its own priority. While it leads it goes by the best of those who wait for it, too.
     """
 
-    __slots__ = ("_line", "own", "record", "seat")
+    __slots__ = ("_line", "membership", "own", "record")
 
-    seat: Seat[Outcome]
+    membership: Membership[Outcome]
 
     def __init__(self, line: Coalescing, record: TaskRecord) -> None:
         self._line = line
@@ -156,23 +156,23 @@ class Passenger:
 
     def turn(self) -> tuple[int, float]:
         """Return the best priority of the task and those who follow it, and when the one of that priority was added."""
-        best: Passenger = self
-        for seat in () if self.seat.flight is None else self.seat.flight.followers:
-            if isinstance(seat.rider, Passenger) and seat.rider.own < best.own:
-                best = seat.rider
+        best: CoalescedTask = self
+        for other in () if self.membership.flight is None else self.membership.flight.followers:
+            if isinstance(other.member, CoalescedTask) and other.member.own < best.own:
+                best = other.member
                 if best.own == self.record.priority:  # nobody who is left is better than that
                     break
         return best.own, best.record.created
 
-    def board(self) -> None:
+    def enter(self) -> None:
         """Mark the current context as part of the task."""
-        self.seat.board()
+        self.membership.enter()
 
-    def lead(self) -> None:
+    def become_leader(self) -> None:
         """Run the task after all."""
         self._line.run(self.record)
 
-    def land(self, outcome: Outcome) -> None:
+    def receive(self, outcome: Outcome) -> None:
         """End the task as its leader ended, with a copy of the result."""
         status, snapshot, _ = outcome
         if status is COMPLETED:
@@ -185,7 +185,7 @@ class Passenger:
                     exc_info=exc_info_of(error),
                     extra=self.record.log_fields(),
                 )
-                self.lead()
+                self.become_leader()
                 return
             if self.record.ticket is not None:
                 self.record.ticket.shared()
@@ -193,37 +193,37 @@ class Passenger:
 
     def ended(self, outcome: Outcome, ticket: Ticket) -> None:
         """Tell the others what became of the task."""
-        if not self.seat.leads:
-            leader = self.seat.leader
-            self.seat.leave()
-            if isinstance(leader, Passenger):
+        if not self.membership.is_leader:
+            leader = self.membership.leader
+            self.membership.leave()
+            if isinstance(leader, CoalescedTask):
                 self._line.left(leader, self.own)
-        elif ticket.private or not _tells(outcome, self.record):
+        elif ticket.private or not _is_shareable(outcome, self.record):
             self._hand_over()
         elif outcome[0] is COMPLETED:
             self._share(outcome[1], ticket)
         else:
-            self.seat.land(outcome)
+            self.membership.resolve(outcome)
 
     def _share(self, result: object, ticket: Ticket) -> None:
-        flight = self.seat.flight
+        flight = self.membership.flight
         if flight is None or not flight.followers:
-            self.seat.leave()
+            self.membership.leave()
             return
         snapshot = ticket.access.cache.snapshot(result) if ticket.from_cache else ticket.snapshot
         if snapshot is None:
-            self.seat.disband()
+            self.membership.dissolve()
         else:
-            self.seat.land((COMPLETED, snapshot, None))
+            self.membership.resolve((COMPLETED, snapshot, None))
 
     def _hand_over(self) -> None:
-        self.seat.leave()
-        heir = self.seat.leader
-        if isinstance(heir, Passenger):
-            self._line.succeed(heir)
+        self.membership.leave()
+        next_leader = self.membership.leader
+        if isinstance(next_leader, CoalescedTask):
+            self._line.succeed(next_leader)
 
 
-def _tells(outcome: Outcome, record: TaskRecord) -> bool:
+def _is_shareable(outcome: Outcome, record: TaskRecord) -> bool:
     """Whether the end of a task says something about others that do the same, not just about itself."""
     status, _, error = outcome
     if status is FAILED:
