@@ -62,7 +62,7 @@ class Entries:
 
     @property
     def is_local(self) -> bool:
-        """Whether entries are in this process, so that ``lookup_now`` and ``store_now`` work."""
+        """Whether entries are in this process, so that ``lookup_nowait`` and ``store_nowait`` work."""
         return self._memory is not None
 
     async def lookup(
@@ -90,12 +90,12 @@ class Entries:
         self._tally.misses += (not found[0]) - again
         return found
 
-    def lookup_now(
+    def lookup_nowait(
         self, key: str, *, entry_id: str | None = None, alias: str | None = None, again: bool = False
     ) -> tuple[bool, Any]:
         """Do what :meth:`lookup` does, without waiting. Only where :attr:`is_local`."""
         memory = self._none_here() if self._memory is None else self._memory
-        found = memory.get_now(key)
+        found = memory.get_nowait(key)
         if found[0]:
             self._tally.hits += 1
             if again:  # and was counted as a miss before
@@ -140,7 +140,7 @@ class Entries:
         self._tally.sets += done
         return done
 
-    def store_now(
+    def store_nowait(
         self,
         key: str,
         snapshot: Snapshot | None,
@@ -154,7 +154,7 @@ class Entries:
         seconds = lifetime(self._default_ttl if ttl is None else ttl)
         if snapshot is None or self._refuses(snapshot, seconds):
             return False
-        done = memory.put_now(key, snapshot, seconds, entry_id, alias)
+        done = memory.put_nowait(key, snapshot, seconds, entry_id, alias)
         self._tally.sets += done
         return done
 

@@ -196,7 +196,7 @@ class AsyncCache(Entries):
         if not self.is_active:
             return MISS
         if self._memory is not None:
-            return self.lookup_now(key, entry_id=entry_id, alias=alias)
+            return self.lookup_nowait(key, entry_id=entry_id, alias=alias)
         return await self.lookup(key, entry_id=entry_id, alias=alias)
 
     async def set(
@@ -226,7 +226,7 @@ class AsyncCache(Entries):
         if not self.is_active:
             return False
         if self._memory is not None:
-            return self.store_now(key, self.snapshot(value), ttl, entry_id=entry_id, alias=alias)
+            return self.store_nowait(key, self.snapshot(value), ttl, entry_id=entry_id, alias=alias)
         return await self.store(key, self.snapshot(value), ttl, entry_id=entry_id, alias=alias)
 
     async def get_or_compute(self, key: str, compute: Compute, ttl: float | None = None) -> Any:
@@ -251,7 +251,7 @@ class AsyncCache(Entries):
         if not self.is_active:
             return await compute()
         if self.is_local:
-            hit, value = self.lookup_now(key)
+            hit, value = self.lookup_nowait(key)
             if hit:
                 return value
         waiter: FlightWaiter[SharedResult] = FlightWaiter()

@@ -188,11 +188,11 @@ async def test_the_figures_tell_what_happened(clock: Clock) -> None:
 
 async def test_asking_twice_for_one_call_counts_once() -> None:
     cache = AsyncCache()
-    cache.lookup_now("key")
-    assert cache.lookup_now("key", again=True) == (False, None)
+    cache.lookup_nowait("key")
+    assert cache.lookup_nowait("key", again=True) == (False, None)
     assert cache.statistics().misses == 1
-    assert cache.store_now("key", cache.snapshot(7), entry_id="f:1")
-    assert cache.lookup_now("key", entry_id="f:2", again=True) == (True, 7)
+    assert cache.store_nowait("key", cache.snapshot(7), entry_id="f:1")
+    assert cache.lookup_nowait("key", entry_id="f:2", again=True) == (True, 7)
     figures = cache.statistics()
     assert (figures.hits, figures.misses) == (1, 0)
     assert dict(cache.task_key_map) == {"f:1": "key", "f:2": "key"}
@@ -203,7 +203,7 @@ def test_only_entries_in_this_process_can_be_had_at_once() -> None:
     cache = AsyncCache(DictCache())
     assert not cache.is_local
     with pytest.raises(RuntimeError, match="await"):
-        cache.lookup_now("key")
+        cache.lookup_nowait("key")
 
 
 async def test_an_adapter_gets_the_ttl_as_it_was_given() -> None:
@@ -363,7 +363,7 @@ def test_a_cleanup_task_left_on_a_closed_loop_is_replaced() -> None:
 async def test_ids_never_outnumber_entries_in_memory() -> None:
     cache = AsyncCache(max_size=1000)
     for number in range(20_000):
-        cache.store_now(str(number), cache.snapshot(number), entry_id=f"f:{number}", alias=str(number))
+        cache.store_nowait(str(number), cache.snapshot(number), entry_id=f"f:{number}", alias=str(number))
         assert len(cache.task_key_map) <= 1000
     assert len(cache._memory.ids._by_alias) == 1000
 

@@ -111,9 +111,9 @@ def test_a_deep_value_has_no_copier() -> None:
 
 def test_every_hit_is_a_copy_of_its_own_whether_decoded_or_copied() -> None:
     cache = MemoryCacheAdapter()
-    cache.set_now("key", RECORD)
+    cache.set_nowait("key", RECORD)
     for _ in range(4):
-        _, value = cache.get_now("key")
+        _, value = cache.get_nowait("key")
         assert value == RECORD
         value["tags"].append("liar")
         value["address"]["lines"].clear()
@@ -121,7 +121,7 @@ def test_every_hit_is_a_copy_of_its_own_whether_decoded_or_copied() -> None:
 
 def are_copied(cache: MemoryCacheAdapter, key: str) -> bool:
     """Whether hits share their texts, which decoding makes anew each time."""
-    texts: list[str] = [cache.get_now(key)[1]["name"] for _ in range(2)]
+    texts: list[str] = [cache.get_nowait(key)[1]["name"] for _ in range(2)]
     return texts[0] is texts[1]
 
 
@@ -131,11 +131,11 @@ def test_no_more_values_are_copied_than_there_is_room_for(monkeypatch: pytest.Mo
     monkeypatch.setattr(memory, "COPIED", 2 * size)
     cache = MemoryCacheAdapter()
     for key in "abc":
-        cache.set_now(key, RECORD)
+        cache.set_nowait(key, RECORD)
     assert [are_copied(cache, key) for key in "abc"] == [True, True, False]
-    cache.delete_now("a")
-    cache.set_now("b", RECORD)  # what replaces an entry has to be asked for anew
-    cache.set_now("d", RECORD)
+    cache.delete_nowait("a")
+    cache.set_nowait("b", RECORD)  # what replaces an entry has to be asked for anew
+    cache.set_nowait("d", RECORD)
     assert [are_copied(cache, key) for key in "db"] == [True, True]
     assert cache.bytes == 3 * size
 
@@ -144,7 +144,7 @@ async def test_clearing_makes_room_for_other_values_to_be_copied(monkeypatch: py
     monkeypatch.setattr(memory, "COPIED", MemoryCacheAdapter().snapshot(RECORD).size)
     cache = MemoryCacheAdapter()
     for key in "ab":
-        cache.set_now(key, RECORD)
+        cache.set_nowait(key, RECORD)
         assert are_copied(cache, key)
         await cache.clear()
     assert cache.bytes == 0
@@ -152,5 +152,5 @@ async def test_clearing_makes_room_for_other_values_to_be_copied(monkeypatch: py
 
 def test_where_bytes_count_values_stay_encoded() -> None:
     cache = MemoryCacheAdapter(max_bytes=10_000)
-    cache.set_now("key", RECORD)
+    cache.set_nowait("key", RECORD)
     assert not are_copied(cache, "key")

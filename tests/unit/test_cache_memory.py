@@ -41,7 +41,7 @@ class Flattened:
 
 
 def put_named(cache: MemoryCacheAdapter, key: str, entry_id: str) -> None:
-    assert cache.put_now(key, cache.snapshot(key), entry_id=entry_id)
+    assert cache.put_nowait(key, cache.snapshot(key), entry_id=entry_id)
 
 
 async def test_what_is_set_is_found() -> None:
@@ -171,14 +171,14 @@ async def test_the_least_recently_used_entry_makes_room() -> None:
 
 async def test_a_size_of_zero_stores_nothing() -> None:
     cache = MemoryCacheAdapter(max_size=0)
-    assert cache.set_now("key", 1) is False
+    assert cache.set_nowait("key", 1) is False
     assert cache.size == 0
 
 
 async def test_without_a_size_limit_nothing_is_evicted() -> None:
     cache = MemoryCacheAdapter(max_size=None)
     for number in range(5000):
-        cache.set_now(str(number), number)
+        cache.set_nowait(str(number), number)
     assert cache.size == 5000
     assert cache.tally.evictions == 0
 
@@ -186,19 +186,19 @@ async def test_without_a_size_limit_nothing_is_evicted() -> None:
 async def test_values_together_take_no_more_than_max_bytes() -> None:
     cache = MemoryCacheAdapter(max_bytes=10_000)
     for number in range(10):
-        cache.set_now(str(number), b"x" * 2000)
+        cache.set_nowait(str(number), b"x" * 2000)
         assert cache.bytes <= 10_000
-    assert cache.get_now("9")[0]
-    assert not cache.get_now("0")[0]
+    assert cache.get_nowait("9")[0]
+    assert not cache.get_nowait("0")[0]
 
 
 async def test_a_value_larger_than_max_bytes_replaces_nothing_but_what_it_was_to_replace() -> None:
     cache = MemoryCacheAdapter(max_bytes=1000)
-    cache.set_now("a", 1)
-    cache.set_now("b", 2)
-    assert cache.set_now("a", b"x" * 2000) is False
-    assert cache.get_now("a") == (False, None)
-    assert cache.get_now("b") == (True, 2)
+    cache.set_nowait("a", 1)
+    cache.set_nowait("b", 2)
+    assert cache.set_nowait("a", b"x" * 2000) is False
+    assert cache.get_nowait("a") == (False, None)
+    assert cache.get_nowait("b") == (True, 2)
 
 
 async def test_deleting_says_whether_there_was_something_to_be_read(clock: Clock) -> None:
@@ -236,7 +236,7 @@ async def test_an_id_goes_with_its_entry(clock: Clock) -> None:
     put_named(cache, "b", "task:2")
     put_named(cache, "c", "task:3")
     assert dict(cache.ids.keys) == {"task:2": "b", "task:3": "c"}
-    cache.delete_now("b")
+    cache.delete_nowait("b")
     assert dict(cache.ids.keys) == {"task:3": "c"}
 
 
@@ -318,11 +318,11 @@ def test_any_sequence_of_operations_behaves_as_the_model_does(size: int, steps: 
         match step:
             case "set", key, value, ttl:
                 model.set(key, value, ttl)
-                cache.set_now(key, value, ttl)
+                cache.set_nowait(key, value, ttl)
             case "get", key:
-                assert cache.get_now(key) == model.get(key)
+                assert cache.get_nowait(key) == model.get(key)
             case "delete", key:
-                assert cache.delete_now(key) == (model.taken(key) is not None)
+                assert cache.delete_nowait(key) == (model.taken(key) is not None)
             case "wait", seconds:
                 model.now += seconds
         assert cache.size == len(model.entries)

@@ -91,7 +91,7 @@ class MemoryCacheAdapter(Store):
         """Return *value* as it would be stored; UnencodableError if it cannot be copied faithfully."""
         return snapshot_of(self._codec, value)
 
-    def get_now(self, key: str) -> tuple[bool, Any]:
+    def get_nowait(self, key: str) -> tuple[bool, Any]:
         """Return ``(True, value)`` for the entry under *key*, or ``(False, None)``, at once."""
         entry = self._entries.get(key)
         if entry is None:
@@ -110,12 +110,12 @@ class MemoryCacheAdapter(Store):
             self._drop(key, DELETED)
             return MISS
 
-    def set_now(self, key: str, value: Any, ttl: float | None = None) -> bool:
+    def set_nowait(self, key: str, value: Any, ttl: float | None = None) -> bool:
         """Do what :meth:`set` does at once, and say whether that was done."""
         seconds = lifetime(ttl)
-        return seconds > 0 and self.put_now(key, self.snapshot(value), seconds)
+        return seconds > 0 and self.put_nowait(key, self.snapshot(value), seconds)
 
-    def put_now(
+    def put_nowait(
         self,
         key: str,
         snapshot: Snapshot,
@@ -126,7 +126,7 @@ class MemoryCacheAdapter(Store):
         """Store a snapshot at once, for so many seconds, and say whether that was done."""
         payload, restore, size = snapshot
         if self.max_size == 0 or (self.max_bytes is not None and size > self.max_bytes):
-            self.delete_now(key)  # what it was to replace is out of date
+            self.delete_nowait(key)  # what it was to replace is out of date
             return False
         if (replaced := self._entries.pop(key, None)) is not None:
             self._take_off(replaced)
@@ -137,7 +137,7 @@ class MemoryCacheAdapter(Store):
         self._make_room()
         return True
 
-    def delete_now(self, key: str) -> bool:
+    def delete_nowait(self, key: str) -> bool:
         """Drop the entry under *key* at once, and say whether there was one to be read."""
         entry = self._entries.get(key)
         if entry is None:
@@ -149,11 +149,11 @@ class MemoryCacheAdapter(Store):
 
     async def get(self, key: str) -> tuple[bool, Any]:
         """Return ``(True, value)`` for the entry under *key*, or ``(False, None)``."""
-        return self.get_now(key)
+        return self.get_nowait(key)
 
     async def fetch(self, key: str, terms: Terms = NO_TERMS) -> tuple[bool, Any]:
         """Look *key* up; on a hit the ids in *terms* stand for it too."""
-        found = self.get_now(key)
+        found = self.get_nowait(key)
         if found[0]:
             self._link(key, terms)
         return found
@@ -166,15 +166,15 @@ class MemoryCacheAdapter(Store):
             TypeError: *ttl* is not a number.
             ValueError: *ttl* is NaN.
         """
-        self.set_now(key, value, ttl)
+        self.set_nowait(key, value, ttl)
 
     async def put(self, key: str, snapshot: Snapshot, terms: Terms = NO_TERMS) -> bool:
         """Store a snapshot."""
-        return self.put_now(key, snapshot, terms.seconds, terms.entry_id, terms.alias)
+        return self.put_nowait(key, snapshot, terms.seconds, terms.entry_id, terms.alias)
 
     async def delete(self, key: str, timeout: float | None = None) -> bool:  # noqa: ARG002 - it takes no time
         """Drop the entry under *key*, and say whether there was one to be read."""
-        return self.delete_now(key)
+        return self.delete_nowait(key)
 
     async def clear(self) -> None:
         """Drop every entry."""

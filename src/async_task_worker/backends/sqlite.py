@@ -163,7 +163,7 @@ class DurableBackend(LocalBackend):
             )
         self._refuse_duplicate(record)
         if (ticket := record.ticket) is not None:
-            hit, result = ticket.look_now()
+            hit, result = ticket.lookup_nowait()
             if hit:
                 return self._add(record, completed(result))
             if self._coalescing.is_under_way(ticket):  # who follows takes no room

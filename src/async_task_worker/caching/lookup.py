@@ -99,12 +99,12 @@ class Ticket:
         self._custom = custom
         self._taken: float | None = None  # seconds it took to ask for it, once that is done
 
-    def look_now(self) -> tuple[bool, Any]:
+    def lookup_nowait(self) -> tuple[bool, Any]:
         """Return ``(True, result)`` if it is known in this process, else ``(False, None)``."""
         if not self.access.local:
             return False, None
         again = self._taken is not None
-        found = self.access.cache.lookup_now(self.key, entry_id=self._entry_id, alias=self._task_id, again=again)
+        found = self.access.cache.lookup_nowait(self.key, entry_id=self._entry_id, alias=self._task_id, again=again)
         self._taken = 0.0
         self.from_cache = found[0]
         return found
@@ -112,7 +112,7 @@ class Ticket:
     async def look(self) -> tuple[bool, Any]:
         """Return ``(True, result)`` if it is known, wherever that is, else ``(False, None)``."""
         if self.access.local:
-            return self.look_now()
+            return self.lookup_nowait()
         loop, access = asyncio.get_running_loop(), self.access
         begun = loop.time()
         found = await access.cache.lookup(
@@ -132,7 +132,7 @@ class Ticket:
         access = self.access
         self.snapshot = snapshot = access.cache.snapshot(result)
         if access.local:
-            access.cache.store_now(self.key, snapshot, self._ttl, entry_id=self._entry_id, alias=self._task_id)
+            access.cache.store_nowait(self.key, snapshot, self._ttl, entry_id=self._entry_id, alias=self._task_id)
         elif snapshot is not None:
             storing = spawn(
                 access.cache.store(

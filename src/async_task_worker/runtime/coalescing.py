@@ -55,7 +55,7 @@ class Coalescing:
             DuplicateTaskError: A task of its id is known.
         """
         self._ledger.refuse_duplicate(record.id)
-        hit, result = ticket.look_now()
+        hit, result = ticket.lookup_nowait()
         if hit:
             self._admit(record)
             self._ledger.settle(record, (COMPLETED, result, None))
