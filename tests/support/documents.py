@@ -8,7 +8,8 @@ A remark is an HTML comment before a block. For ``python`` blocks:
 * ``<!-- test: until SIGTERM -->``: it runs in a process of its own, is sent the signal once it
   has printed its first line, and must exit with status 0;
 * ``<!-- test: setup`` ... ``-->``, over several lines: code to run before it, for names the
-  document takes for granted.
+  document takes for granted;
+* ``<!-- test: skip REASON -->``: it is not run, for the reason that must be given, such as a server it needs.
 
 For the ``text`` block that shows what the python block before it prints:
 
@@ -16,7 +17,7 @@ For the ``text`` block that shows what the python block before it prints:
 
 Short ones can share a comment: ``<!-- test: continue, async -->``.
 
-Every python block is run. One that cannot be run does not belong in a document.
+Every python block is run but those with a reason to skip them.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ PIECE = re.compile(
     re.DOTALL | re.MULTILINE,
 )
 FENCE = re.compile(r"^ *```", re.MULTILINE)
-PYTHON_REMARKS = frozenset({"continue", "async", "raises", "until", "setup"})
+PYTHON_REMARKS = frozenset({"continue", "async", "raises", "until", "setup", "skip"})
+WHOLE_REMARKS = ("setup", "skip")  # what follows may have commas of its own
 
 
 class DocumentError(Exception):
@@ -57,7 +59,7 @@ class Block:
 
     @property
     def place(self) -> str:
-        """Where it stands, as the name of its test."""
+        """Where it stands, for messages."""
         return f"{self.path.name}:{self.line}"
 
 
@@ -67,8 +69,10 @@ class Chapter:
 
     blocks: list[Block]
 
-    def __str__(self) -> str:
-        return self.blocks[0].place
+    @property
+    def line(self) -> int:
+        """The line of the document on which its code begins."""
+        return self.blocks[0].line
 
 
 def blocks_of(path: Path) -> list[Block]:
@@ -93,7 +97,7 @@ def blocks_of(path: Path) -> list[Block]:
 
 def _parsed(remark: str) -> dict[str, str]:
     """Return each remark of a comment with what follows its first word."""
-    parts = [remark] if remark.startswith("setup") else remark.split(",")
+    parts = [remark] if remark.startswith(WHOLE_REMARKS) else remark.split(",")
     return {part.split()[0]: "".join(part.split(maxsplit=1)[1:]) for part in parts}
 
 
@@ -105,6 +109,8 @@ def chapters_of(path: Path) -> list[Chapter]:
             _attach_output(chapters, block)
         elif block.language == "python":
             _refuse_unknown_remarks(block)
+            if "skip" in block.remarks:
+                continue
             if "continue" not in block.remarks:
                 chapters.append(Chapter([block]))
             elif chapters:
@@ -116,11 +122,11 @@ def chapters_of(path: Path) -> list[Chapter]:
     return chapters
 
 
-def commands_of(path: Path) -> list[tuple[str, str]]:
-    """Return the commands of the document's shell blocks, each with the place where it stands."""
+def commands_of(path: Path) -> list[tuple[int, str]]:
+    """Return the commands of the document's shell blocks, each with the line on which it stands."""
     shells = [block for block in blocks_of(path) if block.language in {"bash", "sh", "console", "shell"}]
     return [
-        (f"{block.path.name}:{block.line + number}", command)
+        (block.line + number, command)
         for block in shells
         for number, line in enumerate(block.code.splitlines())
         if (command := line.removeprefix("$ ").partition(" #")[0].strip()) and not command.startswith("#")
@@ -136,3 +142,5 @@ def _attach_output(chapters: list[Chapter], block: Block) -> None:
 def _refuse_unknown_remarks(block: Block) -> None:
     if unknown := block.remarks.keys() - PYTHON_REMARKS:
         raise DocumentError(f"{block.place}: unknown remark {', '.join(sorted(unknown))}")
+    if "skip" in block.remarks and not block.remarks["skip"]:
+        raise DocumentError(f"{block.place}: skipped without a reason")

@@ -1,4 +1,4 @@
-"""Everything the documents show is true: their code runs, prints what they say, and their commands exist.
+"""Everything the documents show is true: code runs and prints what they say, commands exist, links lead somewhere.
 
 How a document tells what to do with a block is described in ``tests/support/documents.py``.
 """
@@ -13,25 +13,42 @@ from pathlib import Path
 import pytest
 
 from tests.support.documents import Chapter, chapters_of, commands_of
+from tests.support.links import broken_links_of
 from tests.support.running import run_chapter
 
 ROOT = Path(__file__).parents[2]
-README = ROOT / "README.md"
-DOCUMENTS = [path for path in (README, *sorted(ROOT.glob("docs/**/*.md"))) if path.exists()]
-CHAPTERS = [chapter for path in DOCUMENTS for chapter in chapters_of(path)]
+PAGES = [path for path in sorted((ROOT / "docs").glob("**/*.md")) if "_build" not in path.parts]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PAGES]
+
+
+def _name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+CHAPTERS = [
+    pytest.param(chapter, id=f"{_name(path)}:{chapter.line}") for path in DOCUMENTS for chapter in chapters_of(path)
+]
 COMMANDS = [
-    pytest.param(command, id=f"{place} {command}") for path in DOCUMENTS for place, command in commands_of(path)
+    pytest.param(command, id=f"{_name(path)}:{line} {command}")
+    for path in DOCUMENTS
+    for line, command in commands_of(path)
 ]
 
 
-@pytest.mark.parametrize("chapter", CHAPTERS, ids=str)
+@pytest.mark.parametrize("chapter", CHAPTERS)
 def test_the_code_runs(chapter: Chapter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     run_chapter(chapter)
 
 
-def test_there_is_code_to_run_in_the_readme() -> None:
-    assert chapters_of(README)
+def test_there_is_code_to_run_in_the_readme_and_in_docs() -> None:
+    assert chapters_of(ROOT / "README.md")
+    assert any(chapters_of(page) for page in PAGES)
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=_name)
+def test_every_internal_link_leads_somewhere(path: Path) -> None:
+    assert broken_links_of(path) == []
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -98,16 +98,16 @@ def test_a_document_is_run_from_top_to_bottom(tmp_path: Path) -> None:
     run_all(tmp_path, SAMPLE)
 
 
-def test_blocks_are_grouped_into_chapters_named_by_their_line(tmp_path: Path) -> None:
+def test_blocks_are_grouped_into_chapters_with_their_line(tmp_path: Path) -> None:
     first, second = chapters_of(written(tmp_path, SAMPLE))
-    assert (str(first), len(first.blocks)) == ("SAMPLE.md:5", 3)
-    assert (str(second), len(second.blocks)) == ("SAMPLE.md:51", 1)
+    assert (first.line, len(first.blocks)) == (5, 3)
+    assert (second.line, len(second.blocks)) == (51, 1)
 
 
 def test_shell_commands_are_listed_with_their_place(tmp_path: Path) -> None:
     assert commands_of(written(tmp_path, SAMPLE)) == [
-        ("SAMPLE.md:63", "make demo"),
-        ("SAMPLE.md:64", "pip install sample[fast]"),
+        (63, "make demo"),
+        (64, "pip install sample[fast]"),
     ]
 
 
@@ -141,6 +141,10 @@ def test_a_name_from_an_earlier_chapter_is_unknown(tmp_path: Path) -> None:
         run_all(tmp_path, block("x = 1") + block("print(x)"))
 
 
+def test_a_block_with_a_reason_to_skip_it_is_not_run(tmp_path: Path) -> None:
+    run_all(tmp_path, block("import nowhere", "skip needs a server, and time") + block("print(1)", output="1"))
+
+
 def test_awaiting_at_the_top_needs_the_remark(tmp_path: Path) -> None:
     with pytest.raises(SyntaxError):
         run_all(tmp_path, block("import asyncio\nawait asyncio.sleep(0)"))
@@ -168,7 +172,8 @@ def test_a_program_that_ends_badly_fails(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        (block("pass", "skip it is too hard"), "unknown remark skip"),
+        (block("pass", "slowly"), "unknown remark slowly"),
+        (block("pass", "skip"), "skipped without a reason"),
         (block("pass", "continue"), "there is nothing to continue"),
         ("<!-- test: output -->\n```text\n1\n```\n", "no python block before it"),
         ("<!-- test: async -->\n```json\n1\n```\n", "remarks on a json block"),
