@@ -40,11 +40,14 @@ HOUSE: Final = House(
         # state
         ("async_task_worker.state.drain",),
         ("async_task_worker.state.futures", "async_task_worker.state.ledger"),
+        # the result cache takes part in the journal's commits, but the journal must not import it
+        ("async_task_worker.journal.result_cache.adapter",),
+        ("async_task_worker.journal.result_cache.pending_writes",),
+        ("async_task_worker.journal.result_cache.table",),
         # durability and cache
         ("async_task_worker.caching.adapter", "async_task_worker.journal.journal"),
         (
             "async_task_worker.journal.paging",
-            "async_task_worker.journal.result_cache.adapter",
             "async_task_worker.journal.switch_interval",
             "async_task_worker.journal.acknowledgements",
             "async_task_worker.journal.database",
@@ -52,14 +55,17 @@ HOUSE: Final = House(
             "async_task_worker.journal.argument_prefetch",
         ),
         (
+            "async_task_worker.journal.batch",
             "async_task_worker.journal.commit_queue",
             "async_task_worker.journal.backup",
             "async_task_worker.journal.history",
-            "async_task_worker.journal.result_cache.pending_writes",
             "async_task_worker.journal.recovery",
         ),
-        ("async_task_worker.journal.base", "async_task_worker.journal.connection"),
-        ("async_task_worker.journal.result_cache.table", "async_task_worker.journal.rows"),
+        (
+            "async_task_worker.journal.commit_participant",
+            "async_task_worker.journal.connection",
+            "async_task_worker.journal.rows",
+        ),
         (
             "async_task_worker.journal.ownership",
             "async_task_worker.journal.serialization",

@@ -35,7 +35,7 @@ from async_task_worker import (
     task,
 )
 from async_task_worker.journal import acknowledgements, serialization
-from async_task_worker.journal.base import UnfinishedRows
+from async_task_worker.journal.recovery import UnfinishedRows
 from async_task_worker.journal.restore import RestoredRecords
 from async_task_worker.model.record import TaskRecord
 from async_task_worker.model.registry import _REGISTRY

@@ -210,7 +210,11 @@ class DurableBackend(LocalBackend):
 
     def result_storage(self, max_size: int | None) -> object:
         """Return a cache adapter that keeps results in the same file, where they survive the process."""
-        return self._journal.cache(max_size)
+        from ..journal.result_cache.adapter import SqliteCacheAdapter  # noqa: PLC0415 - the cache is for those who use it
+
+        cache = SqliteCacheAdapter(self._journal, max_size)
+        self._journal.register(cache)
+        return cache
 
     async def backup(self, path: Path) -> None:
         """Write a copy of all that is durable into a new file."""

@@ -14,12 +14,11 @@ from typing import Any, Final
 
 from ..exceptions import StorageError
 from ..model.status import COMPLETED
-from .base import Batch, Committed, OpenResult
+from .batch import Batch, CommitResult
 from .connection import Connector, connect, explained, opened, owned
 from .location import DatabaseLocation
 from .ownership import Ownership
-from .recovery import recover
-from .result_cache import table as cached
+from .recovery import OpenResult, recover
 from .rows import CODES, DONE, ENDED, MOVED, PIECES, REPORTED, Row, Statement, insertion, update
 
 _PURGED_AT_ONCE: Final = 500
@@ -73,8 +72,8 @@ class Store:
         self._finished = found.finished
         return found
 
-    def commit(self, batch: Batch) -> Committed:
-        """Write all of a batch or nothing. Only if cached results are what makes it fail, it is written without.
+    def commit(self, batch: Batch) -> CommitResult:
+        """Write all of a batch or nothing. If it fails with participants' parts, it is written without them.
 
         Raises:
             StorageError: It could not be written, or the file is not where it was.
@@ -85,15 +84,15 @@ class Store:
             batch = replace(batch, withdrawn=[*self._refused, *batch.withdrawn])
         finished = self._finished
         try:
-            done = Committed(self._commit(batch), None)
+            result = CommitResult(self._commit(batch), None)
         except StorageError as error:
             self._finished = finished
-            if batch.cached is None:
+            if not batch.parts:
                 raise
-            done = Committed(self._commit(replace(batch, cached=None)), error)
+            result = CommitResult(self._commit(replace(batch, parts=())), error)
         self._refused.clear()
         self._require_same_file(batch)
-        return done
+        return result
 
     def _require_same_file(self, batch: Batch) -> None:
         """Raise StorageError if the batch went into a file that nobody finds any more."""
@@ -118,8 +117,8 @@ class Store:
             for width, rows in _by_width(batch.ended):
                 self._write(_write_ended[width], rows)
             purged = self._purge(batch)
-            if batch.cached is not None:
-                cached.write(self._connection, batch.cached)
+            for part in batch.parts:
+                part.write(self._connection)
         self._finished += len(batch.ended) - purged
         return taken
 

@@ -27,17 +27,15 @@ from ..model.status import TaskInfo
 from .acknowledgements import Telling
 from .argument_prefetch import ArgumentWindow
 from .backup import Backups
-from .base import Batch, Committed, OpenResult, UnfinishedRows
+from .batch import Batch, CommitResult
+from .commit_participant import CommitPart, CommitParticipant
 from .commit_queue import Backlog, Group
 from .connection import Connector, connect
 from .database import Store
 from .history import find
 from .location import DatabaseLocation
 from .paging import PageSearch
-from .recovery import read_unfinished
-from .result_cache.adapter import SqliteCacheAdapter
-from .result_cache.pending_writes import Entry
-from .result_cache.table import CacheChanges, read_rows
+from .recovery import OpenResult, UnfinishedRows, read_unfinished
 from .rows import added_row, noted_rows
 from .switch_interval import ShortTurns
 
@@ -55,8 +53,6 @@ _PARTING: Final = 0.25
 
 _forks = 0
 """How often this process is a fork of another that had this module."""
-
-Cached = tuple[CacheChanges, list[Entry]]
 
 
 class Journal:
@@ -79,7 +75,7 @@ class Journal:
         connector: Connector = connect,
     ) -> None:
         self._store = Store(place, connector)
-        self._wall = clock.wall
+        self.wall_time = clock.wall
         self._retention = retention
         self._max_history = max_history
         self._window = ArgumentWindow(self.read)
@@ -93,13 +89,12 @@ class Journal:
         self._scheduled = False
         self._closing = False
         self._timer: asyncio.TimerHandle | None = None  # for notes that nobody waits for
-        self._cache: SqliteCacheAdapter | None = None
+        self._participants: list[CommitParticipant] = []
         self._backups = Backups(connector)
 
-    def cache(self, max_size: int | None) -> SqliteCacheAdapter:
-        """Return a cache of so many results that are kept in this file, too; None for any number."""
-        self._cache = SqliteCacheAdapter(self, max_size, self._wall)
-        return self._cache
+    def register(self, participant: CommitParticipant) -> None:
+        """Let *participant* write rows of its own with each commit. Only while the file is closed."""
+        self._participants.append(participant)
 
     @property
     def is_open(self) -> bool:
@@ -122,17 +117,14 @@ class Journal:
         self._loop, self._forks = asyncio.get_running_loop(), _forks
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="async_task_worker.journal")
         try:
-            found: OpenResult = await self._call(self._store.open, self._wall())
+            found: OpenResult = await self._call(self._store.open, self.wall_time())
         except BaseException:
             self._leave()
             raise
         self._next_seq = self._first_seq = found.last_seq + 1
         self._backups.open()
-        if self._cache is not None:
-            try:
-                self._cache.load(await self.read(read_rows))
-            except StorageError as error:  # tasks do without it
-                self._cache.condemn(error)
+        for participant in self._participants:
+            await participant.open(self.read)
         return found
 
     async def read_unfinished(self, take: Callable[[UnfinishedRows], None]) -> None:
@@ -180,13 +172,13 @@ class Journal:
     def withdraw(self, seq: int) -> None:
         """Take out a task that was added, but never acknowledged to anybody: before its id is written anew."""
         self._backlog.withdraw(seq)
-        self.write_soon()
+        self.schedule_write()
 
     def record_change(self, record: TaskRecord) -> None:
         """Write down soon how the task is now. Notes of one task are merged."""
         self._backlog.noted[record.id] = record
         if self._timer is None and self._writing is None:
-            self.write_soon()
+            self.schedule_write()
 
     def has_written(self, record: TaskRecord) -> bool:
         """Whether nothing that was noted of the task is still to be written."""
@@ -196,8 +188,7 @@ class Journal:
     async def flush(self) -> None:
         """Return when everything noted so far is durable."""
         self._require_own_process()
-        cached = self._cache is not None and self._cache.pending
-        if not (self._writing or self._backlog or cached):
+        if not (self._writing or self._backlog or any(one.has_pending for one in self._participants)):
             return
         durable = self._loop.create_future()
         self._backlog.wait(durable)
@@ -258,18 +249,18 @@ class Journal:
             await self.flush()
         except StorageError:
             logger.exception("The last notes could not be written; tasks that ended just now will run again")
-        await self._write_cached()
+        await self._flush_participants()
         self._telling.finish()
         try:
             await self._call(partial(self._store.close, clean=True))
         finally:
             self._leave()
 
-    async def _write_cached(self) -> None:
-        """Write what is left of cached results, as far as that takes no time worth mentioning."""
+    async def _flush_participants(self) -> None:
+        """Write what participants have left, for a quarter of a second at most."""
         with suppress(StorageError, TimeoutError):
             async with asyncio.timeout(_PARTING):
-                while self._cache is not None and self._cache.waits:
+                while any(one.is_urgent for one in self._participants):
                     await self.flush()
 
     def _leave(self) -> None:
@@ -287,10 +278,10 @@ class Journal:
         self._telling.forget()
         self._writing, self._timer, self._scheduled, self._closing = None, None, False, False
         self._window.forget()
-        if self._cache is not None:
-            self._cache.forget()
+        for participant in self._participants:
+            participant.close()
 
-    def write_soon(self) -> None:
+    def schedule_write(self) -> None:
         """Have what waits written in a moment, together with whatever comes until then."""
         if self._timer is None and self._writing is None:
             self._timer = self._loop.call_later(_NOTES_WAIT, self._write, context=Context())
@@ -308,39 +299,39 @@ class Journal:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        cached = None if self._cache is None else self._cache.take()
+        parts = [part for one in self._participants if (part := one.next_part()) is not None]
         group = self._backlog.take()
-        if not (cached or any(group)):
+        if not (parts or any(group)):
             return
         self._writing = group
         self._scheduled = True  # until it is done
-        commit = self._in_thread(self._store.commit, self._batch(group, cached))
-        commit.add_done_callback(partial(self._written, group, cached), context=Context())
+        commit = self._in_thread(self._store.commit, self._batch(group, parts))
+        commit.add_done_callback(partial(self._written, group, parts), context=Context())
 
-    def _batch(self, group: Group, cached: Cached | None) -> Batch:
+    def _batch(self, group: Group, parts: list[CommitPart]) -> Batch:
         moved, ended = noted_rows(group.noted)
         return Batch(
             added=[row for _, row, _ in group.added],
             moved=moved,
             ended=ended,
             withdrawn=group.withdrawn,
-            expired=None if self._retention is None else self._wall() - self._retention,
+            expired=None if self._retention is None else self.wall_time() - self._retention,
             keep=self._max_history,
             forgotten_from=self._first_seq,
-            cached=None if cached is None else cached[0],
+            parts=parts,
         )
 
-    def _written(self, group: Group, cached: Cached | None, commit: asyncio.Future[Committed]) -> None:
+    def _written(self, group: Group, parts: list[CommitPart], commit: asyncio.Future[CommitResult]) -> None:
         """Begin with the next group, then tell the callers of this one."""
         error = commit.exception()
         if self._writing is group:  # else the file was closed meanwhile
             self._writing, self._scheduled = None, False
-            if self._cache is not None and cached is not None:
-                self._cache.written(*cached, error if error is not None else commit.result().uncached)
+            for part in parts:
+                part.finish(error if error is not None else commit.result().parts_error)
             if error is not None:
                 self._backlog.take_back(group)
             self._go_on(error)
-        self._telling.tell(self._loop, group, error, set() if error is not None else commit.result().taken)
+        self._telling.tell(self._loop, group, error, set() if error is not None else commit.result().duplicate_seqs)
 
     def _go_on(self, error: BaseException | None) -> None:
         """Write what somebody waits for; leave the rest some time for company, and more of it after a failure."""
@@ -348,7 +339,7 @@ class Journal:
             self._write()
         elif error is not None:
             self._timer = self._loop.call_later(_RETRY, self._write, context=Context())
-        elif self._backlog or (self._cache is not None and self._cache.waits):
+        elif self._backlog or any(one.is_urgent for one in self._participants):
             self._timer = self._loop.call_later(_NOTES_WAIT, self._write, context=Context())
 
     def _require_own_process(self) -> None:

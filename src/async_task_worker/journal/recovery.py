@@ -6,11 +6,10 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import chain
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from ..model.record import TaskRecord
 from ..model.validation import LOWEST_PRIORITY
-from .base import OpenResult, UnfinishedRows
 from .rows import Row
 
 _END_FAILED: Final = """
@@ -44,6 +43,33 @@ _CHUNK: Final = 1_000
 
 WINDOW: Final = 500
 """How many tasks' arguments are read ahead."""
+
+
+class OpenResult(NamedTuple):
+    """What was found in a file when it was opened.
+
+    Attributes:
+        last_seq: The highest number given to a task.
+        finished: How many finished tasks there are.
+        unclean_shutdown: Whether the last owner did not close the file.
+    """
+
+    last_seq: int
+    finished: int
+    unclean_shutdown: bool
+
+
+class UnfinishedRows(NamedTuple):
+    """Some of the tasks that are pending.
+
+    Attributes:
+        rows: What there is to know of each in the order of their turns: number, id, type, priority,
+            when it was added, whether there is more.
+        more: That, by number: phase, attempt, changes, progress, timeout, metadata, its last start.
+    """
+
+    rows: list[Row]
+    more: dict[int, Row]
 
 
 def recover(connection: Any, max_recoveries: int, now: float) -> OpenResult:

@@ -15,7 +15,7 @@ from ..model.functions import TaskFunction
 from ..model.record import NO_CONTEXT, TaskRecord
 from ..model.registry import find_registration
 from ..model.status import PENDING
-from .base import UnfinishedRows
+from .recovery import UnfinishedRows
 from .rows import Row
 from .serialization import decoded_metadata
 

@@ -12,5 +12,5 @@ CREATE TABLE cached (
 
 CREATE TABLE cached_value (
     number INTEGER PRIMARY KEY,
-    value  BLOB NOT NULL                      -- sealed to its key
+    value  BLOB NOT NULL                      -- signed together with its key
 );

@@ -1,8 +1,8 @@
-"""A cache that lasts: results in the file of the tasks, which find their way there with the tasks' own commits.
+"""Result cache in the database of the tasks, written together with the tasks' own commits.
 
-What there is, in which order it was used and when it expires is known in memory, so a
-miss costs nothing and the least recently used entry goes at once. Only values are read
-from the file, in the journal's thread.
+The index of the entries (keys, order of use, expiry) is in memory: a miss costs nothing, and
+the least recently used entry is evicted at once. Only values are read from the file, in the
+journal's thread.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from itertools import count
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from async_cache import CacheUnavailableError, Codec, CorruptError
 from async_cache.adapters.base import MISS, NO_TERMS, Store, Terms
@@ -20,13 +20,13 @@ from async_cache.snapshot import Snapshot
 from async_cache.validation import FOR_EVER
 
 from ...exceptions import StorageError
-from .pending_writes import Entry, Outgoing
-from .table import CacheChanges, CachedRow, read_value
+from .pending_writes import CommitChanges, Entry, PendingWrites
+from .table import CachedRow, read_rows, read_value
 
 CORRUPT: Final = "corrupt"
 
 
-class File(Protocol):
+class Journal(Protocol):
     """What the cache needs of the journal."""
 
     @property
@@ -34,71 +34,83 @@ class File(Protocol):
         """Whether the file can be used."""
         ...
 
-    def write_soon(self) -> None:
-        """Have what waits written with the next commit."""
+    def wall_time(self) -> float:
+        """Return the time in seconds since the epoch."""
+        ...
+
+    def schedule_write(self) -> None:
+        """Write what is pending with the next commit."""
 
     async def flush(self) -> None:
-        """Return when all that waited is durable."""
+        """Return when everything that was pending is durable."""
 
     def read(self, query: Callable[[Any], Any]) -> Awaitable[Any]:
-        """Run a query on the file, in its thread."""
+        """Run a query on the database connection, in the journal's thread."""
         ...
 
 
-class SqliteCacheAdapter(Store):
-    """A cache in the file of the tasks, for the one worker that has it open.
+class _CachePart(NamedTuple):
+    """The cache's part of one commit."""
 
-    Entries expire by the wall clock, since they outlive the process. While the file is
-    closed nothing is found and nothing stored. A fault of the disk, or of what is in the
-    file, is a miss, counted in *tally*; entries that cannot be written are given up, and
-    never keep a task from being written.
+    cache: SqliteCacheAdapter
+    taken: CommitChanges
+
+    def write(self, connection: Any) -> None:
+        """Write the changes, within the commit's transaction."""
+        self.taken.write(connection)
+
+    def finish(self, error: BaseException | None) -> None:
+        """Pass the end of the commit on to the cache."""
+        self.cache.on_commit(self.taken, error)
+
+
+class SqliteCacheAdapter(Store):
+    """Cache adapter for the database of the tasks: a commit participant of the journal.
+
+    Entries expire by the wall clock, since they outlive the process. While the file is closed,
+    lookups miss and nothing is stored. An error of the disk or a damaged entry is a miss and is
+    counted in *tally*. Entries that cannot be written are dropped; they never keep a task from
+    being written.
 
     Args:
-        file: The journal.
-        max_size: How many entries to keep; the least recently used one goes first. None
-            for any number, 0 to store nothing.
-        wall: Tells the time in seconds since the epoch.
+        journal: The journal of the database. The caller registers this adapter with it.
+        max_size: Entries to keep; the least recently used one is evicted first. None for any
+            number, 0 to store nothing.
     """
 
-    def __init__(self, file: File, max_size: int | None, wall: Callable[[], float]) -> None:
+    def __init__(self, journal: Journal, max_size: int | None) -> None:
         super().__init__()
         self.max_size = max_size
-        self._file = file
-        self._wall = wall
+        self._journal = journal
+        self._wall_time = journal.wall_time
         self._codec = Codec()
-        self._guard = Guard("the file of the tasks", self.tally)
-        self._entries: OrderedDict[str, Entry] = OrderedDict()  # the least recently used first
+        self._guard = Guard("the tasks' database", self.tally)
+        self._entries: OrderedDict[str, Entry] = OrderedDict()  # in the order of use, the least recently used first
         self._bytes = 0
         self._numbers = count(1)
-        self._outgoing = Outgoing()
+        self._pending = PendingWrites()
 
     @property
     def size(self) -> int:
-        """Entries held, those past their time included until they are asked for or swept."""
+        """Number of entries, including expired ones that have not been looked up or swept since."""
         return len(self._entries)
 
     @property
     def bytes(self) -> int:
-        """Bytes their values take."""
+        """Size of all encoded values in bytes."""
         return self._bytes
 
-    @property
-    def pending(self) -> bool:
-        """Whether anything is left to be written, if only that an entry was used."""
-        return self._outgoing.pending
-
-    @property
-    def waits(self) -> bool:
-        """Whether there is something to be written soon."""
-        return self._outgoing.waits
-
     def snapshot(self, value: object) -> Snapshot:
-        """Return *value* encoded, never pickled; UnencodableError if it would not come back as it was."""
+        """Return *value* encoded by the codec, never pickled.
+
+        Raises:
+            UnencodableError: Decoding would not give an equal value of the same types.
+        """
         encoded = self._codec.encode(value)
         return Snapshot(encoded, self._codec.decode, len(encoded))
 
     async def fetch(self, key: str, terms: Terms = NO_TERMS) -> tuple[bool, Any]:
-        """Look *key* up; on a hit the ids in *terms* stand for it too."""
+        """Look up *key*; on a hit, link the entry id in *terms* to it."""
         entry = self._find(key)
         if entry is None:
             return MISS
@@ -109,7 +121,7 @@ class SqliteCacheAdapter(Store):
             return MISS
         try:
             value = self._codec.decode(encoded)
-        except CorruptError as error:  # its class has changed or gone since
+        except CorruptError as error:  # for example, a class of the value was changed or removed since
             self._discard(entry, error)
             return MISS
         if self._entries.get(key) is entry:
@@ -118,24 +130,27 @@ class SqliteCacheAdapter(Store):
         return True, value
 
     async def put(self, key: str, snapshot: Snapshot, terms: Terms = NO_TERMS) -> bool:
-        """Store a snapshot: it is found from now on, and in the file with the next commit."""
+        """Store a snapshot: lookups find it at once, the next commit writes it. Return whether it was stored."""
         replaced = self._entries.get(key)
-        if not self._has_room_for(snapshot):
-            if replaced is not None:  # it is out of date
+        if not self._accepts(snapshot):
+            if replaced is not None:  # an old value must not outlive the new one
                 self._drop(replaced)
             return False
         if replaced is not None:
-            self._take_out(replaced)
+            self._remove(replaced)
         entry = Entry(self._row(key, snapshot, terms), key, snapshot.payload)
-        self._outgoing.add(entry)
-        self._hold(entry)
+        self._pending.add(entry)
+        self._insert(entry)
         self._link(key, terms)
-        self._make_room()
-        self._file.write_soon()
+        self._evict_excess()
+        self._journal.schedule_write()
         return True
 
     async def delete(self, key: str, timeout: float | None = None) -> bool:
-        """Drop the entry under *key*, for good when this returns True; False if there was none, or the disk failed."""
+        """Delete the entry under *key*; when this returns True, that is durable.
+
+        Returns False if there was no entry, or if the deletion could not be written in time.
+        """
         entry = self._find(key)
         if entry is None:
             return False
@@ -143,114 +158,127 @@ class SqliteCacheAdapter(Store):
         return await self._guard.ask(partial(self._deleted, entry.row.number), False, timeout, insist=True)
 
     async def clear(self) -> None:
-        """Drop every entry for good.
+        """Delete all entries; return when that is durable.
 
         Raises:
-            CacheUnavailableError: The file is not open, or cannot be written.
+            CacheUnavailableError: The file is not open or cannot be written.
         """
-        if not self._file.is_open:
-            raise CacheUnavailableError("the file of the tasks is not open")
+        if not self._journal.is_open:
+            raise CacheUnavailableError("the tasks' database is not open")
         self._empty()
-        self._outgoing.clear()
+        self._pending.clear()
         await self._guard.attempt(self._all_deleted, FOR_EVER, insist=True)
 
     async def sweep(self) -> None:
-        """Drop the entries past their time."""
-        now = self._wall()
+        """Delete the expired entries."""
+        now = self._wall_time()
         for entry in [entry for entry in self._entries.values() if _expired(entry, now)]:
             self._expire(entry)
-        if self._outgoing.waits:
-            self._file.write_soon()
+        if self._pending.is_urgent:
+            self._journal.schedule_write()
 
     async def aclose(self) -> None:
-        """Wait for what is under way. The file is the worker's to close."""
+        """Wait for running operations. The file stays open: the worker closes it."""
         await self._guard.aclose()
 
-    # What the journal calls
+    # What the journal calls, as a CommitParticipant
 
-    def load(self, rows: Iterable[CachedRow]) -> None:
-        """Know what is in the file, which has just been opened."""
+    @property
+    def has_pending(self) -> bool:
+        """Whether anything is left to write, if only that an entry was used."""
+        return self._pending.has_pending
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether there is something to write soon."""
+        return self._pending.is_urgent
+
+    async def open(self, read: Callable[[Callable[[Any], Any]], Awaitable[Any]]) -> None:
+        """Load the index of the entries. If it cannot be read, the cache starts empty and is cleared."""
+        try:
+            self._load(await read(read_rows))
+        except StorageError as error:
+            self._guard.note(CORRUPT, error)
+            self._pending.clear()
+
+    def next_part(self) -> _CachePart | None:
+        """Return what the next commit writes; None for nothing."""
+        taken = self._pending.take()
+        return None if taken is None else _CachePart(self, taken)
+
+    def on_commit(self, taken: CommitChanges, error: BaseException | None) -> None:
+        """Handle the end of a commit: *error* is why *taken* was not committed."""
+        if error is None:
+            self._pending.succeeded(taken)
+            return
+        self._guard.note(ERROR, error)
+        self._pending.failed(taken)
+        for entry in taken.entries:
+            if self._entries.get(entry.key) is entry:
+                self._drop(entry)
+        if self._pending.overflowed:
+            self._empty()
+            self._pending.clear()
+
+    def close(self) -> None:
+        """Forget all entries: the file is closed."""
+        self._empty()
+        self._pending.discard()
+
+    def _load(self, rows: Iterable[CachedRow]) -> None:
         self.tally.circuit_open = False
         last = 0
         for row in rows:
             last = max(last, row.number)
             try:
-                last = max(last, self._know(row))
+                last = max(last, self._load_row(row))
             except (TypeError, AttributeError, UnicodeDecodeError) as error:  # the file may be edited by hand
                 self._guard.note(CORRUPT, error)
-                self._outgoing.remove(row.number)
+                self._pending.delete(row.number)
         self._numbers = count(last + 1)
-        self._make_room()
+        self._evict_excess()
 
-    def _know(self, row: CachedRow) -> int:
-        """Take up a row of the file; return its place in the order of use."""
+    def _load_row(self, row: CachedRow) -> int:
+        """Add an entry of the file to the index; return its place in the order of use."""
         entry = Entry(row, _text(row.key))
-        expired = _expired(entry, self._wall())
+        expired = _expired(entry, self._wall_time())
         entry_id, alias = (None if name is None else _text(name) for name in (row.entry_id, row.alias))
-        used, _ = row.used + 0, row.size + 0
+        used, _ = row.used + 0, row.size + 0  # raises TypeError if one of them is not a number
         if (other := self._entries.get(entry.key)) is not None:
-            self._take_out(other)
-        self._hold(entry)
+            self._remove(other)
+        self._insert(entry)
         if entry_id is not None:
             self.ids.link(entry_id, entry.key, alias)
         if expired:
             self._expire(entry)
         return used
 
-    def forget(self) -> None:
-        """Know nothing: the file is closed, or given up."""
-        self._empty()
-        self._outgoing.forget()
-
-    def condemn(self, error: Exception) -> None:
-        """Have all there is deleted, because it cannot be read."""
-        self._guard.note(CORRUPT, error)
-        self._outgoing.clear()
-
-    def take(self) -> tuple[CacheChanges, list[Entry]] | None:
-        """Return what the next commit is to write, and the entries that are new in it; None for nothing."""
-        return self._outgoing.take()
-
-    def written(self, changes: CacheChanges, entries: list[Entry], error: BaseException | None) -> None:
-        """Hear what became of what was taken: it is in the file, or *error* kept it out."""
-        if error is None:
-            self._outgoing.written(entries)
-            return
-        self._guard.note(ERROR, error)
-        self._outgoing.failed(changes, entries)
-        for entry in entries:
-            if self._entries.get(entry.key) is entry:
-                self._drop(entry)
-        if self._outgoing.is_hopeless:
-            self._empty()
-            self._outgoing.clear()
-
     # One entry
 
-    def _has_room_for(self, snapshot: Snapshot) -> bool:
-        if not self._file.is_open or self.max_size == 0:
+    def _accepts(self, snapshot: Snapshot) -> bool:
+        if not self._journal.is_open or self.max_size == 0:
             return False
-        taken = self._outgoing.takes(snapshot.size)
-        self.tally.skipped += not taken
-        return taken
+        accepted = self._pending.accepts(snapshot.size)
+        self.tally.skipped += not accepted
+        return accepted
 
     def _find(self, key: str) -> Entry | None:
         entry = self._entries.get(key)
-        if entry is not None and _expired(entry, self._wall()):
+        if entry is not None and _expired(entry, self._wall_time()):
             self._expire(entry)
             return None
         return entry
 
     async def _read(self, entry: Entry) -> Any:
         try:
-            return await self._file.read(partial(read_value, number=entry.row.number, key=entry.row.key))
+            return await self._journal.read(partial(read_value, number=entry.row.number, key=entry.row.key))
         except CorruptError as error:
             self._discard(entry, error)
             return None
 
     def _row(self, key: str, snapshot: Snapshot, terms: Terms) -> CachedRow:
         number = next(self._numbers)
-        expires = None if terms.seconds == FOR_EVER else self._wall() + terms.seconds
+        expires = None if terms.seconds == FOR_EVER else self._wall_time() + terms.seconds
         ids = (terms.entry_id, terms.alias)
         return CachedRow(
             number,
@@ -261,16 +289,16 @@ class SqliteCacheAdapter(Store):
             *(None if name is None else _bytes(name) for name in ids),
         )
 
-    def _hold(self, entry: Entry) -> None:
+    def _insert(self, entry: Entry) -> None:
         self._entries[entry.key] = entry
         self._bytes += entry.row.size
 
     def _use(self, entry: Entry) -> None:
         entry.used = next(self._numbers)
         self._entries.move_to_end(entry.key)
-        self._outgoing.use(entry)
+        self._pending.use(entry)
 
-    def _make_room(self) -> None:
+    def _evict_excess(self) -> None:
         while self.max_size is not None and len(self._entries) > self.max_size:
             self.tally.evictions += 1
             self._drop(next(iter(self._entries.values())))
@@ -280,21 +308,21 @@ class SqliteCacheAdapter(Store):
         self._drop(entry)
 
     def _discard(self, entry: Entry, error: Exception) -> None:
-        """Delete what cannot be read, unless it was replaced meanwhile."""
+        """Delete an entry that cannot be read, unless it was replaced since the read began."""
         if self._entries.get(entry.key) is entry:
             self._guard.note(CORRUPT, error)
             self._drop(entry)
-            self._file.write_soon()
+            self._journal.schedule_write()
 
     def _drop(self, entry: Entry) -> None:
         self.ids.forget_key(entry.key)
-        self._take_out(entry)
+        self._remove(entry)
 
-    def _take_out(self, entry: Entry) -> None:
-        """Let go of an entry, but not of the ids of its key: a new one takes its place."""
+    def _remove(self, entry: Entry) -> None:
+        """Remove an entry, but not the entry ids of its key: they stay valid for an entry that replaces it."""
         del self._entries[entry.key]
         self._bytes -= entry.row.size
-        self._outgoing.remove(entry.row.number)
+        self._pending.delete(entry.row.number)
 
     # All of them
 
@@ -304,20 +332,20 @@ class SqliteCacheAdapter(Store):
         self.ids.clear()
 
     async def _deleted(self, number: int) -> bool:
-        while self._outgoing.has(number):
-            await self._insist()
+        while self._pending.is_deletion_pending(number):
+            await self._flush_now()
         return True
 
     async def _all_deleted(self) -> None:
-        while self._outgoing.cleared:
-            await self._insist()
+        while self._pending.is_clear_pending:
+            await self._flush_now()
 
-    async def _insist(self) -> None:
-        """Write what waits now, even if the last try failed a moment ago."""
-        self._outgoing.wake()
-        await self._file.flush()
-        if self._outgoing.rests:
-            raise StorageError("cached results could not be deleted")
+    async def _flush_now(self) -> None:
+        """Commit what is pending, even during the backoff after a failure."""
+        self._pending.retry_now()
+        await self._journal.flush()
+        if self._pending.in_backoff:
+            raise StorageError("the deletion of cached results could not be written")
 
 
 def _expired(entry: Entry, now: float) -> bool:

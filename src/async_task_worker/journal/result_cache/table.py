@@ -1,4 +1,4 @@
-"""Cached results as rows of the file of tasks: what the journal's thread does about them. Everything here blocks."""
+"""The tables of cached results: read and written in the journal's thread, since everything here blocks."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from async_cache.adapters.serializers import ENTRY, Sealer
 
 _SEALER: Final = Sealer()
 _COLUMNS: Final = "number, key, used, expires_at, size, entry_id, alias"
-_INSERT: Final = f"INSERT INTO cached ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - names of ours
+_INSERT: Final = f"INSERT INTO cached ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - constants
 
 
 class CachedRow(NamedTuple):
-    """All about a cached result but its value."""
+    """A cached result without its value: one row of the table ``cached``."""
 
     number: int
     key: bytes
@@ -28,49 +28,53 @@ class CachedRow(NamedTuple):
 
 @dataclass(slots=True)
 class CacheChanges:
-    """What one transaction is to change about cached results, in this order.
+    """What one transaction changes about cached results, in this order.
 
     Attributes:
-        cleared: Whether all there are go.
-        gone: Numbers of those that go.
-        stored: New ones, each with its value.
-        used: Numbers of those that were used, behind their new place in the order of use.
+        clear: Whether all entries are deleted.
+        deleted: Numbers of entries to delete.
+        stored: New entries, each with its value.
+        used: Entries that were used, each as its new place in the order of use and its number.
     """
 
-    cleared: bool = False
-    gone: list[int] = field(default_factory=list)
+    clear: bool = False
+    deleted: list[int] = field(default_factory=list)
     stored: list[tuple[CachedRow, bytes]] = field(default_factory=list)
     used: list[tuple[int, int]] = field(default_factory=list)
 
 
-def write(connection: Any, changes: CacheChanges) -> None:
-    """Make the changes. Within a transaction."""
-    if changes.cleared:
+def write_changes(connection: Any, changes: CacheChanges) -> None:
+    """Write the changes. The caller has begun a transaction."""
+    if changes.clear:
         connection.execute("DELETE FROM cached")
         connection.execute("DELETE FROM cached_value")
-    for number in changes.gone:
+    for number in changes.deleted:
         connection.execute("DELETE FROM cached WHERE number = ?", [number])
         connection.execute("DELETE FROM cached_value WHERE number = ?", [number])
     for row, value in changes.stored:
         connection.execute(_INSERT, row)
         sealed = _SEALER.seal(ENTRY, row.key, value)
         connection.execute("INSERT INTO cached_value (number, value) VALUES (?, ?)", [row.number, sealed])
-    for place in changes.used:
-        connection.execute("UPDATE cached SET used = ? WHERE number = ?", place)
+    for use in changes.used:
+        connection.execute("UPDATE cached SET used = ? WHERE number = ?", use)
 
 
 def read_rows(connection: Any) -> list[CachedRow]:
-    """Return all there are, the least recently used first."""
-    found = connection.execute(f"SELECT {_COLUMNS} FROM cached ORDER BY used, number").fetchall()  # noqa: S608 - names of ours
-    return [CachedRow(*row) for row in found]
+    """Return all entries, the least recently used first."""
+    rows = connection.execute(f"SELECT {_COLUMNS} FROM cached ORDER BY used, number").fetchall()  # noqa: S608 - constants
+    return [CachedRow(*row) for row in rows]
 
 
 def read_value(connection: Any, number: int, key: bytes) -> bytes:
-    """Return the value stored under this number for this key; CorruptError if there is anything else, or nothing."""
+    """Return the encoded value of an entry.
+
+    Raises:
+        CorruptError: There is no value, or it was not stored for this key.
+    """
     try:
         row = connection.execute("SELECT value FROM cached_value WHERE number = ?", [number]).fetchone()
     except sqlite3.OperationalError as error:
-        if not str(error).startswith("Could not decode"):  # text that is no UTF-8
+        if not str(error).startswith("Could not decode"):  # a value of type TEXT that is not valid UTF-8
             raise
         raise CorruptError(str(error)) from error
     return _SEALER.unseal(ENTRY, key, None if row is None else row[0])
