@@ -10,12 +10,13 @@ from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager
 from contextvars import Context
 from datetime import datetime, timedelta
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
-from .backends import Backend, Runtime, open_backend
+from .backends import Backend, Runtime, capabilities_of, open_backend
 from .caching.service import Caching, storage_of
 from .exceptions import (
     ForkedWorkerError,
@@ -31,6 +32,7 @@ from .model.failure import exc_info_of
 from .model.functions import CacheKeyFunction, TaskCallable
 from .model.query import TaskPage, TaskQuery, moment_of
 from .model.record import TaskRecord
+from .model.record_factory import requested
 from .model.registry import require_registration
 from .model.status import COMPLETED, FAILED, PENDING, RUNNING, TaskInfo, TaskStatus
 from .model.validation import (
@@ -155,12 +157,13 @@ class AsyncTaskWorker:
         self._waits = Waits(self._ledger)
         runtime = Runtime(self._ledger, TaskExecutor(), self.events, max_workers, max_queue_size, on_full, self._waits)
         self._backend.attach(runtime)
+        self._capabilities = capabilities_of(self._backend)
         cache_max_size = checked_optional_count("cache_max_size", cache_max_size, least=0)
         self._caching = Caching(
             enabled=checked_switch("cache_enabled", cache_enabled),
             ttl=checked_cache_options(None, cache_ttl, None).ttl,
             max_size=cache_max_size,
-            adapter=storage_of(cache_adapter, cache_max_size, self._backend),
+            adapter=storage_of(cache_adapter, cache_max_size, self._capabilities.result_storage),
             cleanup_interval=interval if cache_interval is None else cache_interval,
             timeout=checked_seconds("cache_timeout", cache_timeout),
             coalesce=checked_switch("coalesce", coalesce),
@@ -170,7 +173,7 @@ class AsyncTaskWorker:
         self._asks_cache = self._caching.exists  # False while only a task of use_cache=True would
         self._max_workers = max_workers
         self._max_queue_size = max_queue_size
-        self._requested = self._backend.requested
+        self._requested = partial(requested, new_id=self._backend.new_id)
         self._submit = self._backend.submit
         self._idleness = Idleness(self._ledger)
         self._loop: asyncio.AbstractEventLoop | None = None  # set exactly while tasks are taken
@@ -355,7 +358,7 @@ class AsyncTaskWorker:
 
     def _left_running(self) -> bool:
         """Whether a task goes on that called stop() itself; the next stop() is for it."""
-        left = self._ledger.counts()[RUNNING] > 0 or self._backend.lingers
+        left = self._ledger.counts()[RUNNING] > 0 or self._backend.is_draining
         return left and self._home is not None and not self._home.is_closed()
 
     async def __aenter__(self) -> Self:
@@ -694,7 +697,7 @@ class AsyncTaskWorker:
             TypeError: *path* is not a path.
         """
         self._require_own_loop()
-        await self._backend.backup(Path(path))
+        await self._capabilities.backup(Path(path))
 
     @property
     def unregistered_tasks(self) -> dict[str, int]:
@@ -702,14 +705,14 @@ class AsyncTaskWorker:
 
         They are pending, in the phase ``"unregistered"``, and run as soon as it is registered.
         """
-        return self._backend.unregistered_tasks()
+        return self._capabilities.unregistered_tasks()
 
     def storage_error(self) -> StorageError | None:
         """Return why tasks cannot be stored, or None; on a running durable worker, look whether its file is there.
 
         While there is such an error, ``add_task`` raises it too. In memory there is none.
         """
-        return self._backend.storage_error()
+        return self._capabilities.storage_error()
 
     def check_loop(self) -> None:
         """Raise unless the worker may be used here: on its event loop, in its process.

@@ -31,6 +31,7 @@ HOUSE: Final = House(
         ("async_task_worker.backends.memory",),
         ("async_task_worker.backends.base",),
         # runtime
+        ("async_task_worker.runtime.runner",),
         ("async_task_worker.runtime.coalescing",),
         ("async_task_worker.runtime.capacity",),
         ("async_task_worker.runtime.pool",),

@@ -12,7 +12,7 @@ import pytest_asyncio
 pytest.importorskip("apsw")
 
 from async_task_worker import AsyncTaskWorker, StorageError, TaskStatus, task
-from async_task_worker.backends.sqlite import DurableBackend
+from async_task_worker.backends.sqlite import SqliteBackend
 from async_task_worker.journal import recovery
 from async_task_worker.journal.location import DatabaseLocation
 from tests.chaos import aftermath
@@ -25,8 +25,8 @@ from tests.support.waiting import running
 CALLERS = 5
 
 
-def backend_on(path: Path, disk: Disk) -> DurableBackend:
-    return DurableBackend(DatabaseLocation(path), disk.connect)
+def backend_on(path: Path, disk: Disk) -> SqliteBackend:
+    return SqliteBackend(DatabaseLocation(path), disk.connect)
 
 
 @task("note_once", idempotent=False)

@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("apsw")
 
 from async_task_worker import AsyncTaskWorker
-from async_task_worker.backends.sqlite import DurableBackend
+from async_task_worker.backends.sqlite import SqliteBackend
 from async_task_worker.journal.location import DatabaseLocation
 from tests.chaos import aftermath
 from tests.chaos.aftermath import FINAL
@@ -42,7 +42,7 @@ async def load(worker: AsyncTaskWorker, disk: Disk, caller: int) -> None:
 
 async def lived(disk: Disk, place: DatabaseLocation) -> None:
     """Have a worker live on the disk."""
-    worker = AsyncTaskWorker(max_workers=3, backend=DurableBackend(place, disk.connect))
+    worker = AsyncTaskWorker(max_workers=3, backend=SqliteBackend(place, disk.connect))
     async with worker:
         await asyncio.gather(*(load(worker, disk, caller) for caller in range(CALLERS)))
         await worker.drain()

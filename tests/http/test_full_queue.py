@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from async_task_worker import AsyncTaskWorker
-from async_task_worker.backends.sqlite import DurableBackend
+from async_task_worker.backends.sqlite import SqliteBackend
 from async_task_worker.journal.location import DatabaseLocation
 from async_task_worker.web import Limits
 from tests.conftest import MakeWorker
@@ -25,7 +25,7 @@ TASK = {"task_type": "own_names"}
 @pytest_asyncio.fixture
 async def slow(folder: Path) -> AsyncIterator[tuple[AsyncTaskWorker, Disk]]:
     disk = Disk()
-    backend = DurableBackend(DatabaseLocation(folder / "tasks.db"), disk.connect)
+    backend = SqliteBackend(DatabaseLocation(folder / "tasks.db"), disk.connect)
     async with AsyncTaskWorker(2, max_queue_size=10, backend=backend) as worker:
         yield worker, disk
 

@@ -23,7 +23,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from async_task_worker import AsyncTaskWorker, create_task_worker_router
-from async_task_worker.backends.sqlite import DurableBackend
+from async_task_worker.backends.sqlite import SqliteBackend
 from async_task_worker.journal.location import DatabaseLocation
 from async_task_worker.web import Limits
 from tests.conftest import MakeWorker
@@ -180,7 +180,7 @@ async def on_a_disk(folder: Path) -> AsyncIterator[Callable[..., Any]]:
     async with AsyncExitStack() as stack:
 
         async def make(disk: Disk, **options: Any) -> AsyncTaskWorker:
-            backend = DurableBackend(DatabaseLocation(folder / "tasks.db"), disk.connect)
+            backend = SqliteBackend(DatabaseLocation(folder / "tasks.db"), disk.connect)
             return await stack.enter_async_context(AsyncTaskWorker(1, backend=backend, max_history=0, **options))
 
         yield make

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from async_task_worker import AsyncTaskWorker
-from async_task_worker.backends import LocalBackend, open_backend
+from async_task_worker.backends import MemoryBackend, open_backend
 
 
 @pytest.mark.parametrize("url", ["memory://", "memory://ignored"])
 def test_memory_is_a_local_backend(url: str) -> None:
-    assert type(open_backend(url)) is LocalBackend
+    assert type(open_backend(url)) is MemoryBackend
 
 
 def test_each_address_opens_a_backend_of_its_own() -> None:
@@ -20,7 +20,7 @@ def test_each_address_opens_a_backend_of_its_own() -> None:
 
 
 def test_an_object_is_taken_as_it_is() -> None:
-    backend = LocalBackend()
+    backend = MemoryBackend()
     assert open_backend(backend) is backend
 
 

@@ -14,7 +14,7 @@ import pytest
 import pytest_asyncio
 
 from async_task_worker import AsyncTaskWorker, StorageError, WorkerNotRunningError, task
-from async_task_worker.backends.sqlite import DurableBackend
+from async_task_worker.backends.sqlite import SqliteBackend
 from async_task_worker.journal import backup
 from async_task_worker.journal.location import DatabaseLocation
 from tests.chaos.disk import Disk, Fault
@@ -63,7 +63,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> Iterator[Steps]:
 async def worker(folder: Path, steps: Steps) -> AsyncIterator[AsyncTaskWorker]:
     """A worker on a file of many pages."""
     place = DatabaseLocation(folder / "tasks.db", survives_power_cuts=False)
-    async with AsyncTaskWorker(backend=DurableBackend(place, steps.connect)) as worker:
+    async with AsyncTaskWorker(backend=SqliteBackend(place, steps.connect)) as worker:
         await worker.get_task_future(await worker.add_task(make_text, 100_000, task_id="before"))
         yield worker
         steps.may_go_on.set()
@@ -155,7 +155,7 @@ async def test_a_backup_where_no_file_can_be_is_an_error_that_names_it(worker: A
 async def test_a_backup_that_cannot_be_written_leaves_nothing_and_the_worker_goes_on(folder: Path) -> None:
     disk = Disk()
     place = DatabaseLocation(folder / "tasks.db")
-    async with AsyncTaskWorker(backend=DurableBackend(place, disk.connect)) as worker:
+    async with AsyncTaskWorker(backend=SqliteBackend(place, disk.connect)) as worker:
         await worker.add_task(echo, 1, task_id="before")
         await worker.drain()
         await worker._backend._journal.flush()  # type: ignore[attr-defined]

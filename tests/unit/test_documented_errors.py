@@ -49,7 +49,7 @@ from async_task_worker import (
     register_task,
     task,
 )
-from async_task_worker.backends import Backend
+from async_task_worker.backends import Backend, Capabilities
 from async_task_worker.state.events import EventBus
 from tests.support.tasks import echo, fail_with, sleep_for
 
@@ -431,7 +431,8 @@ def test_the_error_of_a_fork_is_named_wherever_it_is_raised() -> None:
 
 def test_a_backend_tells_the_errors_that_a_worker_passes_on() -> None:
     """A backend of somebody else's has to raise the same ones."""
-    for name in ("start", "cancel", "fetch", "search", "backup"):
+    for name in ("start", "cancel", "fetch", "search"):
         assert "StorageError" in documented(getattr(Backend, name)), name
+    assert "StorageError" in str(Capabilities.__doc__)
     adding = {"DuplicateTaskError", "NotRegisteredError", "NotStorableError", "QueueFullError", "StorageError"}
     assert documented(Backend.submit) >= adding

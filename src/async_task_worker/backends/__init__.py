@@ -1,14 +1,15 @@
-"""The engines behind the one API: chosen by a URL, or given as an object."""
+"""Backends: where tasks wait and run, chosen by a URL or given as an object."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Final
 
-from .base import Backend, Runtime
-from .memory import LocalBackend
+from ..runtime.runner import Runtime
+from .base import Backend, Capabilities, capabilities_of
+from .memory import MemoryBackend
 
-__all__ = ["Backend", "LocalBackend", "Runtime", "open_backend"]
+__all__ = ["Backend", "Capabilities", "MemoryBackend", "Runtime", "capabilities_of", "open_backend"]
 
 
 def _open_sqlite(url: str) -> Backend:
@@ -17,7 +18,7 @@ def _open_sqlite(url: str) -> Backend:
     return open_sqlite(url)
 
 
-SCHEMES: Final[dict[str, Callable[[str], Backend]]] = {"memory": lambda _url: LocalBackend(), "sqlite": _open_sqlite}
+SCHEMES: Final[dict[str, Callable[[str], Backend]]] = {"memory": lambda _url: MemoryBackend(), "sqlite": _open_sqlite}
 
 
 def open_backend(backend: str | Backend) -> Backend:

@@ -1,72 +1,38 @@
-"""Who drives the loop: what the worker asks of a backend, and which there are."""
+"""Backend: what a worker asks of the place where its tasks wait and run."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from ..exceptions import StorageError
 from ..model.query import TaskPage, TaskQuery
 from ..model.record import TaskRecord
 from ..model.status import TaskInfo
-from ..runtime.capacity import OnFull
-from ..runtime.executor import TaskExecutor
-from ..runtime.waits import Waits
-from ..state.events import EventBus
-from ..state.ledger import Ledger
-
-Requested = Callable[..., TaskRecord]
-
-
-@dataclass(frozen=True, slots=True)
-class Runtime:
-    """What the worker hands its backend to work with.
-
-    Attributes:
-        ledger: Where the state of tasks is kept.
-        executor: What runs a task.
-        events: Where changes are published.
-        max_workers: How many tasks may run at once.
-        max_queue_size: How many may wait; None for any number.
-        on_full: Whether a caller waits for room or is refused.
-        waits: Which running tasks wait for others: those may be run beyond ``max_workers``.
-    """
-
-    ledger: Ledger
-    executor: TaskExecutor
-    events: EventBus
-    max_workers: int
-    max_queue_size: int | None
-    on_full: OnFull
-    waits: Waits
+from ..runtime.runner import Runtime
 
 
 class Backend(Protocol):
-    """Takes requests, runs them and keeps the ledger up to date."""
+    """Keeps tasks, has them run and tells the ledger what becomes of them.
+
+    What only some backends can do is in :class:`Capabilities`.
+    """
 
     @property
-    def requested(self) -> Requested:
-        """What makes a record of a call, or says what is wrong with it: see :func:`..record_factory.requested`."""
+    def new_id(self) -> Callable[[], object]:
+        """Return a new task id, for tasks added without one."""
         ...
 
     @property
-    def lingers(self) -> bool:
+    def is_draining(self) -> bool:
         """Whether something is still held after a stop, because a task that called it goes on."""
         ...
 
     @property
     def abandoned_tasks(self) -> int:
-        """How many tasks were left behind and still go on."""
-        ...
-
-    def storage_error(self) -> StorageError | None:
-        """Return why tasks cannot be stored at this moment; None if nothing is known to be wrong."""
-        ...
-
-    def unregistered_tasks(self) -> dict[str, int]:
-        """Return how many tasks wait for a function that is not registered, by its name."""
+        """How many tasks did not stop within their grace period and still run."""
         ...
 
     def attach(self, runtime: Runtime) -> None:
@@ -76,29 +42,29 @@ class Backend(Protocol):
         """Begin to run tasks on the running event loop.
 
         Raises:
-            StorageError: What keeps the tasks cannot be used. Nothing is held then.
+            StorageError: The storage of the tasks cannot be used. Nothing is held then.
         """
 
-    async def stop(self, timeout: float | None, spare: set[TaskRecord]) -> None:
-        """Take nothing new, give running tasks *timeout* seconds, cut off the rest.
+    async def stop(self, timeout: float | None, exclude: set[TaskRecord]) -> None:
+        """Take nothing new, give running tasks *timeout* seconds (None: any time), then cut them off.
 
-        Tasks in *spare* are neither waited for nor cut off.
+        Tasks in *exclude* are neither waited for nor cut off.
         """
 
     def submit(self, record: TaskRecord, queue_timeout: float | None = None) -> Awaitable[None] | None:
-        """Record the task and have it run; DuplicateTaskError if its id is known.
+        """Add a task and have it run.
 
         Args:
             record: The task.
-            queue_timeout: Seconds to wait for room in a full queue; None as long as it takes.
-                It never ends what follows: once there is room, the task is recorded.
+            queue_timeout: Seconds to wait for capacity in a full queue; None waits as long as it takes.
+                It does not limit what follows: once there is capacity, the task is stored.
 
         Returns:
-            None if that is done, else what is left to await until it is.
+            None if the task is added, else what is left to await until it is.
 
         Raises:
             DuplicateTaskError: A task of this id is known.
-            QueueFullError: There is no room, or was none within *queue_timeout*.
+            QueueFullError: The queue is full, or was for *queue_timeout*.
             NotRegisteredError: Functions are stored by name, and this one has none.
             NotStorableError: Some part of the task cannot be stored.
             StorageError: It could not be stored; like all of these, it leaves no task behind.
@@ -107,7 +73,7 @@ class Backend(Protocol):
         ...
 
     async def cancel(self, task_id: str) -> bool:
-        """Cancel a task; return whether it ended cancelled because of it.
+        """Cancel a task; return whether it ended cancelled because of this call. False for an unknown one.
 
         Raises:
             WorkerNotRunningError: Tasks can be changed only while the worker runs.
@@ -116,11 +82,18 @@ class Backend(Protocol):
         """
         ...
 
+    def watch(self, task_id: str) -> TaskRecord | None:
+        """Return the record that shows a task's end as soon as it has one; None if the task is unknown.
+
+        A backend whose tasks other processes own follows them from here on: see :meth:`.Ledger.observe`.
+        """
+        ...
+
     async def fetch(self, task_id: str) -> TaskInfo | None:
         """Return what is known of a task, wherever that is kept, or None.
 
         Raises:
-            StorageError: What keeps the tasks could not be read.
+            StorageError: The storage of the tasks could not be read.
         """
         ...
 
@@ -129,26 +102,48 @@ class Backend(Protocol):
 
         Raises:
             ValueError: The cursor is not one that was returned for this search.
-            StorageError: What keeps the tasks could not be read.
+            StorageError: The storage of the tasks could not be read.
         """
         ...
 
-    def result_storage(self, max_size: int | None) -> object:
-        """Return a cache adapter for results that last as long as the tasks.
 
-        Args:
-            max_size: How many results to keep; None for any number.
+def _no_storage_error() -> StorageError | None:
+    return None
 
-        Raises:
-            ValueError: Tasks do not last here.
-        """
-        ...
 
-    async def backup(self, path: Path) -> None:
-        """Write a copy of all tasks into a new file.
+def _no_result_storage(_max_size: int | None) -> object:
+    raise ValueError(
+        "cache_adapter='sqlite' keeps results in the file of the tasks, and these tasks are in memory: "
+        "give the worker backend='sqlite:///tasks.db' too, or leave out cache_adapter"
+    )
 
-        Raises:
-            StorageError: There is no such thing here, the file exists, or it cannot be written.
-            WorkerNotRunningError: The worker does not run.
-            ForkedWorkerError: The worker was started in another process.
-        """
+
+async def _no_backup(path: Path) -> None:
+    raise StorageError(f"Tasks in memory cannot be copied to {path}: give the worker backend='sqlite:///tasks.db'")
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What some backends can do; the defaults are for those that cannot. Resolved once, by :func:`capabilities_of`.
+
+    Attributes:
+        storage_error: Return why tasks cannot be stored at this moment; None if nothing is known to be wrong.
+        unregistered_tasks: Return how many tasks wait for a function that is not registered, by its name.
+        result_storage: Return a cache adapter, for so many results (None: any number), that lasts as long as the
+            tasks. ValueError: the tasks do not last.
+        backup: Write a copy of all tasks into a new file. StorageError: there is nothing to copy, the file exists,
+            or it cannot be written; WorkerNotRunningError, ForkedWorkerError: the worker does not run here.
+    """
+
+    storage_error: Callable[[], StorageError | None] = _no_storage_error
+    unregistered_tasks: Callable[[], dict[str, int]] = dict
+    result_storage: Callable[[int | None], object] = _no_result_storage
+    backup: Callable[[Path], Awaitable[None]] = _no_backup
+
+
+def capabilities_of(backend: Backend) -> Capabilities:
+    """Return the optional capabilities of a backend: those of its methods that are named like one."""
+    found: dict[str, Any] = {
+        field.name: method for field in fields(Capabilities) if (method := getattr(backend, field.name, None))
+    }
+    return Capabilities(**found)

@@ -1,4 +1,4 @@
-"""Tasks that run in this process and survive it: the queue in memory schedules, a journal remembers."""
+"""Tasks that survive their process: they run like those in memory, and a journal in an SQLite file restores them."""
 
 from __future__ import annotations
 
@@ -8,65 +8,38 @@ import os
 from collections.abc import Awaitable, Callable
 from contextvars import Context
 from dataclasses import replace
-from functools import partial
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final
 
 from uuid_utils import uuid7
 
 from ..caching.lookup import Ticket
-from ..exceptions import (
-    DuplicateTaskError,
-    ForkedWorkerError,
-    NotRegisteredError,
-    StorageDamagedError,
-    StorageError,
-    TaskInterruptedError,
-    WorkerNotRunningError,
-)
+from ..exceptions import DuplicateTaskError, ForkedWorkerError, NotRegisteredError, StorageError, WorkerNotRunningError
 from ..journal.connection import Connector, connect
 from ..journal.journal import Journal
 from ..journal.location import DatabaseLocation, parse_url
 from ..journal.restore import RestoredRecords, gc_paused
 from ..model.event_loop import spawn
-from ..model.outcome import GIVEN_BACK, Outcome, completed, failed
+from ..model.functions import unregistered
+from ..model.outcome import Outcome, completed
 from ..model.query import Cursors, TaskPage, TaskQuery
 from ..model.record import TaskRecord
-from ..model.record_factory import requested
-from ..model.registry import (
-    find_registration,
-    function_of,
-    is_idempotent,
-    registered_function,
-)
-from ..model.signatures import PROGRESS_PARAMETER
+from ..model.registry import find_registration, registered_function
 from ..model.status import PENDING, RUNNING, TaskInfo
 from ..runtime.capacity import Room
-from ..runtime.coalescing import Coalescing
-from ..runtime.executor import CALLS, current_record
-from ..runtime.pool import WorkerPool
-from ..runtime.queue import TaskQueue
+from ..runtime.runner import Runner, Runtime
 from ..state.events import CREATED
-from .base import Requested, Runtime
-from .memory import LocalBackend
+from .durable_calls import DurableCalls
 from .unregistered import Unregistered
 
 logger = logging.getLogger(__name__)
 
-_T = TypeVar("_T")
-
 _UNFINISHED: Final = frozenset({PENDING, RUNNING})
 
-_PATIENCE: Final = 1.0
-"""Seconds between two tries to write down that a task runs, or to read what it is called with."""
 
-_CALLED: Final = object()
-"""In place of the function of a record: that was called, and must not be called once more."""
-
-
-class DurableBackend(LocalBackend):
-    """Runs tasks on the worker's own event loop and writes them into a file before they are acknowledged.
+class SqliteBackend:
+    """Runs tasks on the worker's own event loop and stores each in a file before it is acknowledged.
 
     What waits when the worker stops, or when its process dies, runs after the next start.
 
@@ -75,23 +48,42 @@ class DurableBackend(LocalBackend):
         connector: Makes the connection to it.
     """
 
-    requested: Requested = staticmethod(partial(requested, new_id=uuid7))
+    new_id: Callable[[], object] = staticmethod(uuid7)
 
     def __init__(self, place: DatabaseLocation, connector: Connector = connect) -> None:
         self._place = place
         self._connector = connector
-        self._arriving: set[str] = set()  # ids of tasks added but not durable yet
-        self._cancelling: set[object] = set()  # calls of cancel() that are under way
-        self._cautious = False
+        self._uncommitted_ids: set[str] = set()  # of tasks added but not durable yet
+        self._cancelling: set[object] = set()  # calls of cancel() that have not returned
         self._stopping = 0  # calls of stop() that wait for running tasks
-        self._door = asyncio.Lock()  # opening and closing the file take turns
-        self._door_of: asyncio.AbstractEventLoop | None = None  # a lock serves one event loop
+        self._open_close_lock = asyncio.Lock()
+        self._lock_loop: asyncio.AbstractEventLoop | None = None  # a lock serves one event loop
         self._closing: set[asyncio.Task[None]] = set()  # after tasks that stopped the worker and went on
 
+    def attach(self, runtime: Runtime) -> None:
+        """Take what the worker provides."""
+        self._consume = runtime.consume
+        self._ledger = ledger = runtime.ledger
+        ledger.cursors = Cursors(os.fsencode(os.path.realpath(self._place.path)), lasting=True)
+        self._journal = Journal(self._place, *ledger.keeping, self._connector)
+        ledger.results.may_drop = self._journal.has_written
+        self._calls = DurableCalls(self._journal, ledger)
+        self._runner = runner = Runner(runtime, ledger.enlist, self._calls.requeue_or_fail, self._uncommitted_ids)
+        self._capacity = runner.capacity
+        self._coalescing = runner.coalescing
+        self._unregistered = Unregistered(self._place.path, ledger, self._enqueue_registered)
+        self.watch = ledger.get
+        runtime.events.tap(self._on_event)
+
     @property
-    def lingers(self) -> bool:  # type: ignore[override]
+    def is_draining(self) -> bool:
         """Whether the file is still open after a stop, because a task that called it goes on or has just ended."""
-        return bool(self._closing) or (self._journal.is_open and not self._pool.is_open and not self._stopping)
+        return bool(self._closing) or (self._journal.is_open and not self._runner.is_open and not self._stopping)
+
+    @property
+    def abandoned_tasks(self) -> int:
+        """How many tasks did not stop within their grace period and still run."""
+        return self._runner.pool.abandoned_tasks
 
     def storage_error(self) -> StorageError | None:
         """Return an error if the file was deleted or replaced; None if it is there, or is not open."""
@@ -101,85 +93,58 @@ class DurableBackend(LocalBackend):
         """Return how many tasks wait for a function that is not registered, by its name."""
         return self._unregistered.counts()
 
-    def attach(self, runtime: Runtime) -> None:
-        """Take what the worker provides."""
-        self._ledger = runtime.ledger
-        self._ledger.cursors = Cursors(os.fsencode(os.path.realpath(self._place.path)), lasting=True)
-        self._queue = TaskQueue()
-        self._pool = WorkerPool(
-            self._queue,
-            runtime.executor,
-            runtime.max_workers,
-            ledger=runtime.ledger,
-            stopped=_cut_off,
-            waits=runtime.waits,
-        )
-        self._coalescing = Coalescing(self._ledger, self._queue, self._pool, self._ledger.enlist)
-        self._unregistered = Unregistered(self._place.path, runtime.ledger, self._adopt)
-        self._journal = Journal(self._place, *self._ledger.keeping, self._connector)
-        self._ledger.results.may_drop = self._journal.has_written
-        self._room = None
-        if runtime.max_queue_size is not None:
-            waiting = _Waiting(self._queue, self._arriving)
-            self._room = Room(runtime.max_queue_size, runtime.on_full, waiting, self._pool, runtime.events)
-        runtime.events.tap(self._note)
-
     async def start(self) -> None:
-        """Own the file, take up what is left in it, and begin to run tasks on the running event loop."""
-        if self._door_of is not asyncio.get_running_loop():
-            self._door_of, self._door = asyncio.get_running_loop(), asyncio.Lock()
-        async with self._door:
+        """Open the file, restore the tasks in it, and begin to run them on the running event loop."""
+        if self._lock_loop is not asyncio.get_running_loop():
+            self._lock_loop, self._open_close_lock = asyncio.get_running_loop(), asyncio.Lock()
+        async with self._open_close_lock:
             if not self._journal.is_open:
-                await self._take_up()
-            elif not self._pool.is_open:
-                self._take_back()
-        if self._room is not None:
-            self._room.open()
-        await self._pool.start()
+                await self._open_and_restore()
+            elif not self._runner.is_open:
+                self._requeue_interrupted()
+        await self._runner.start()
 
-    async def stop(self, timeout: float | None, spare: set[TaskRecord]) -> None:
-        """Give running tasks *timeout* seconds, put the rest back among what waits, let go of the file.
+    async def stop(self, timeout: float | None, exclude: set[TaskRecord]) -> None:
+        """Give running tasks *timeout* seconds, requeue the rest for the next start, and close the file.
 
         What must not run twice ends failed instead, if its function was called.
         """
-        self._pool.close()
-        if self._room is not None:
-            self._room.close()
+        self._runner.pause()
         self._stopping += 1
         try:
-            await self._pool.finish(timeout, spare)
+            await self._runner.drain(timeout, exclude)
         finally:
             self._stopping -= 1
         self._coalescing.let_go()
         await self._close_if_idle()
 
     def submit(self, record: TaskRecord, queue_timeout: float | None = None) -> Awaitable[None] | None:
-        """Write the task down and queue it; what is left to await is that it is durable."""
-        registered = registered_function(record.function.name)
-        if registered is not record.func and registered != record.func:
-            what = "is not registered" if registered is None else "is the name of another function"
-            raise NotRegisteredError(
-                f"A durable task is stored by the name of its function, and {record.function.name!r} {what}"
-            )
+        """Store the task and queue it; what is left to await is that it is durable."""
+        self._require_registered(record)
         self._refuse_duplicate(record)
         if (ticket := record.ticket) is not None:
             hit, result = ticket.lookup_nowait()
             if hit:
                 return self._add(record, completed(result))
-            if self._coalescing.is_under_way(ticket):  # who follows takes no room
+            if self._coalescing.is_under_way(ticket):  # a follower takes no capacity
                 return self._add(record)
-        return self._add(record) if self._room is None else self._add_into(self._room, record, queue_timeout)
+        if self._capacity is None:
+            return self._add(record)
+        return self._add_with_capacity(self._capacity, record, queue_timeout)
 
     async def cancel(self, task_id: str) -> bool:
         """End a pending task at once, or tell a running one to stop; return when that is durable."""
+        record = self._ledger.get(task_id)
+        if record is None:
+            return False
         self._require_open()
         call = object()
-        self._cancelling.add(call)  # until this one is written, the file stays open
+        self._cancelling.add(call)  # until its end is written, the file stays open
         try:
-            cancelled = await super().cancel(task_id)
+            cancelled = await self._runner.cancel(record)
             record = self._ledger.get(task_id)
-            if record is not None and record.status is PENDING:  # given back by a stop that came first
-                cancelled = await super().cancel(task_id)
+            if record is not None and record.status is PENDING:  # requeued by a stop that came first
+                cancelled = await self._runner.cancel(record)
             if cancelled:
                 await self._journal.flush()
         finally:
@@ -188,8 +153,7 @@ class DurableBackend(LocalBackend):
 
     async def fetch(self, task_id: str) -> TaskInfo | None:
         """Return what is known of a task, or written in the file, or None."""
-        record = self._ledger.get(task_id)
-        info = None if record is None else record.info()
+        info = self._ledger.info(task_id)
         if (info is not None and not info.result_dropped) or not self._journal.is_open:
             return info
         written = await self._journal.fetch(task_id)
@@ -200,13 +164,13 @@ class DurableBackend(LocalBackend):
         written = query.statuses is None or not query.statuses <= _UNFINISHED
         if written and self._journal.is_open:
             await self._journal.flush_quietly()
-        if written and self._journal.is_open:  # it may have been closed meanwhile
+        if written and self._journal.is_open:  # it may have been closed since
             try:
                 return await self._search_file(query)
             except StorageError:
                 if self._journal.is_open:
                     raise
-        return await super().search(query)
+        return self._ledger.search(query)
 
     def result_storage(self, max_size: int | None) -> object:
         """Return a cache adapter that keeps results in the same file, where they survive the process."""
@@ -220,23 +184,34 @@ class DurableBackend(LocalBackend):
         """Write a copy of all that is durable into a new file."""
         self._require_open()
         await self._journal.flush_quietly()
-        self._require_open()  # the worker may have stopped meanwhile
+        self._require_open()  # the worker may have stopped since
         await self._journal.backup(path)
 
     def _require_open(self) -> None:
-        """Say why, if the file cannot be used."""
+        """Raise unless the file can be used."""
         if self._journal.is_forked:
             raise ForkedWorkerError
         if not self._journal.is_open:
             raise WorkerNotRunningError("The file of the tasks is open only while the worker runs")
+
+    def _require_registered(self, record: TaskRecord) -> None:
+        """Raise NotRegisteredError unless the function is stored under its own name."""
+        registered = registered_function(record.function.name)
+        if registered is record.func or registered == record.func:
+            return
+        if record.func is unregistered and not self._consume:
+            return  # by its name, for a worker that has it
+        what = "is not registered" if registered is None else "is the name of another function"
+        raise NotRegisteredError(
+            f"A durable task is stored by the name of its function, and {record.function.name!r} {what}"
+        )
 
     async def _search_file(self, query: TaskQuery) -> TaskPage:
         """Return a page of what is written, with the snapshots of this moment of tasks that are known."""
         dropped: dict[str, TaskInfo] = {}
 
         def known(task_id: str) -> TaskInfo | None:
-            record = self._ledger.get(task_id)
-            info = None if record is None else record.info()
+            info = self._ledger.info(task_id)
             if info is None or not info.result_dropped:
                 return info
             dropped[task_id] = info
@@ -248,182 +223,127 @@ class DurableBackend(LocalBackend):
         tasks = [_with_result_of(dropped.get(info.id, info), info) for info in page.tasks]
         return TaskPage(tasks, page.next_cursor)
 
-    async def _add_into(self, room: Room, record: TaskRecord, timeout: float | None) -> None:
-        await room.enter(timeout)
+    async def _add_with_capacity(self, capacity: Room, record: TaskRecord, timeout: float | None) -> None:
+        await capacity.enter(timeout)
         try:
-            self._refuse_duplicate(record)  # somebody may have taken the id meanwhile
+            self._refuse_duplicate(record)  # another task may have taken the id while this waited
             await self._add(record)
         except BaseException:
-            room.look_again()
+            capacity.look_again()
             raise
 
     async def _add(self, record: TaskRecord, known: Outcome | None = None) -> None:
-        """Write a new task down; when that is durable, queue it, or end it as it is *known* to end.
+        """Store a new task; when that is durable, queue it, or end it as it is *known* to end.
 
-        If its caller is called off, it is taken out again.
+        If its caller is cancelled, the task is withdrawn.
         """
         self._ledger.stamp(record)
-        once = not record.function.idempotent
-        if once:
-            record.func = self._begun(record.func)
-        seq, durable = self._journal.append(record, at_most_once=once)
-        self._arriving.add(record.id)
+        at_most_once = not record.function.idempotent
+        if at_most_once:
+            self._ledger.rebind(record, self._calls.at_most_once(record.func))
+        seq, durable = self._journal.append(record, at_most_once=at_most_once)
+        self._uncommitted_ids.add(record.id)
         try:
             await durable
         except asyncio.CancelledError:
-            self._journal.withdraw(seq)  # its caller was called off
+            self._journal.withdraw(seq)
             raise
         finally:
-            self._arriving.discard(record.id)
+            self._uncommitted_ids.discard(record.id)
         if known is not None:
             self._end_as_known(record, known)
-        elif record.ticket is None or not self._joins(record, record.ticket):
+        elif record.ticket is None or not self._try_follow(record, record.ticket):
             self._ledger.enlist(record)
-            self._queue.put(record)
-            if self._pool.hungry:
-                self._pool.wake()
+            self._runner.enqueue(record)
 
     def _end_as_known(self, record: TaskRecord, outcome: Outcome) -> None:
         self._ledger.enlist(record)
-        if self._pool.is_open:  # else its end would not be written any more
+        if self._runner.is_open:  # else its end would not be written any more
             self._ledger.settle(record, outcome)
 
-    def _joins(self, record: TaskRecord, ticket: Ticket) -> bool:
-        """Whether a new task waits for another that does the same; if not, others may wait for it."""
+    def _try_follow(self, record: TaskRecord, ticket: Ticket) -> bool:
+        """Let a new task follow another of the same cache key; if there is none, others may follow it."""
         if self._coalescing.is_under_way(ticket) and self._coalescing.follow(record, ticket):
-            if self._room is not None:
-                self._room.look_again()
+            if self._capacity is not None:
+                self._capacity.look_again()
             return True
         self._coalescing.lead(record, ticket)
         return False
 
     def _refuse_duplicate(self, record: TaskRecord) -> None:
-        if record.id in self._arriving:
+        if record.id in self._uncommitted_ids:
             raise DuplicateTaskError(repr(record.id), task_id=record.id)
         self._ledger.refuse_duplicate(record.id)
 
-    def _note(self, kind: str, record: TaskRecord) -> None:
+    def _on_event(self, kind: str, record: TaskRecord) -> None:
         if kind is not CREATED:
             self._journal.record_change(record)
-            if not self._pool.is_open and self.lingers and record.status is not RUNNING:
+            if not self._runner.is_open and self.is_draining and record.status is not RUNNING:
                 closing = spawn(self._close_if_idle())
                 self._closing.add(closing)
                 closing.add_done_callback(self._closing.discard, context=Context())
 
-    async def _take_up(self) -> None:
-        """Open the file and make records of what is left in it."""
-        self._queue.clear()  # before priorities are changed back: there is no file to write that into
+    async def _open_and_restore(self) -> None:
+        """Open the file and make records of the unfinished tasks in it."""
+        self._runner.queue.clear()  # before priorities are changed back: there is no file to write that into
         self._coalescing.let_go()  # of what a closed loop left behind
-        self._queue.clear()
-        self._arriving.clear()
-        self._cancelling.clear()
-        self._closing.clear()
+        for leftover in (self._runner.queue, self._uncommitted_ids, self._cancelling, self._closing):
+            leftover.clear()
         self._unregistered.forget()
         found = await self._journal.open()
-        self._pool.bury()  # before there are other records of the same tasks
-        self._pool.close()
+        self._runner.settle_orphans()  # before there are other records of the same tasks
         try:
-            self._cautious = found.unclean_shutdown
+            self._calls.after_crash = found.unclean_shutdown
             with gc_paused():
-                self._queue_up(await self._read_unfinished())
+                self._enqueue_restored(await self._read_unfinished())
         except BaseException:
             await self._journal.close()
             raise
 
-    def _take_back(self) -> None:
-        """Queue what the last stop cut off, each in its place; the file stayed open for a task that goes on."""
-        self._queue.clear()
+    def _requeue_interrupted(self) -> None:
+        """Queue what the last stop interrupted, each in its turn; the file stayed open for a task that goes on."""
         newest_first = self._ledger.select({PENDING})
         waiting = [record for record in reversed(newest_first) if record.func is not None]
-        self._queue.fill(sorted(waiting, key=_priority))
+        self._runner.requeue_all(sorted(waiting, key=_priority))
 
     async def _read_unfinished(self) -> list[TaskRecord]:
-        """Make what is left in the file known to the ledger; return it in the order of its turns."""
-        restored = RestoredRecords(self._resume, self._ledger.epoch)
+        """Add the unfinished tasks of the file to the ledger; return them in the order of their turns."""
+        restored = RestoredRecords(self._calls.call_restored, self._ledger.epoch)
         await self._journal.read_unfinished(restored.add)
         ended = self._ledger.restore(restored.in_creation_order())
         for record in ended:
             self._journal.record_change(record)  # its end could not be written at the time
         return [record for record in restored.records.values() if not ended or self._ledger.owns(record)]
 
-    def _queue_up(self, records: list[TaskRecord]) -> None:
-        unregistered = [record for record in records if record.func is None]
-        if unregistered:
+    def _enqueue_restored(self, records: list[TaskRecord]) -> None:
+        unknown = [record for record in records if record.func is None] if self._consume else []
+        if unknown:
             records = [record for record in records if record.func is not None]
-        self._queue.fill(records)
-        self._unregistered.hold(unregistered)
+        self._runner.requeue_all(records)
+        self._unregistered.hold(unknown)
 
-    async def _resume(self, **progress: Any) -> Any:
-        """Run a task from an earlier life of the worker: find its arguments and its function."""
-        record = current_record()
-        if record is None:
-            raise RuntimeError("this runs as a task only")
-        name = record.function.name
-        if record.function.idempotent and not is_idempotent(name):  # it was registered anew since
-            record.function = record.function.named(name, idempotent=False)
-            self._journal.record_change(record)
-        once = not record.function.idempotent
-        if self._cautious or once:  # a task that kills its process is found out
-            await self._begin()
-        args, kwargs = await self._patiently(partial(self._journal.load_arguments, record))
-        function: Any = registered_function(name)  # today's: it may have been registered anew
-        if not function_of(function).wants_progress(tuple(args), kwargs):
-            progress.pop(PROGRESS_PARAMETER, None)
-        elif not progress:
-            progress = {PROGRESS_PARAMETER: self._ledger.reporter(record)}
-        if once:
-            record.func = _CALLED
-        return await function(*args, **kwargs, **progress)
-
-    def _begun(self, function: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-        """Return what calls a function that must not run twice, as soon as it is written down that it runs."""
-
-        async def begun(*args: Any, **kwargs: Any) -> Any:
-            await self._begin()
-            if (record := current_record()) is not None:
-                record.func = _CALLED
-            return await function(*args, **kwargs)
-
-        setattr(begun, CALLS, function)
-        return begun
-
-    async def _begin(self) -> None:
-        """Return when it is durable that the task runs."""
-        await self._patiently(self._journal.flush)
-
-    async def _patiently(self, ask: Callable[[], Awaitable[_T]]) -> _T:
-        """Return what *ask* does. While the disk gives or takes nothing, the task waits for that."""
-        while True:
-            try:
-                return await ask()
-            except StorageError as error:
-                if isinstance(error, StorageDamagedError) or not self._journal.is_open:
-                    raise
-                await asyncio.sleep(_PATIENCE)
-
-    def _adopt(self, name: str, records: list[TaskRecord]) -> None:
-        """Queue tasks whose function is registered by now."""
+    def _enqueue_registered(self, name: str, records: list[TaskRecord]) -> None:
+        """Queue tasks whose function has been registered."""
         entry = find_registration(name)
         if entry is None:
             return
         for record in records:
-            once = entry.function.idempotent and not record.function.idempotent
-            record.function = entry.function.named(name, idempotent=False) if once else entry.function
-            record.func = self._resume
-            self._queue.put(record)
-        self._pool.wake()
+            strict = entry.function.idempotent and not record.function.idempotent
+            function = entry.function.named(name, idempotent=False) if strict else entry.function
+            self._ledger.rebind(record, self._calls.call_restored, function)
+            self._runner.enqueue(record)
 
     async def _close_if_idle(self) -> None:
-        """Let go of the file, unless a task that stopped the worker goes on: its end is to be written, too."""
-        async with self._door:
-            if self._journal.is_open and not (self._pool.is_open or self._pool.running):
+        """Close the file, unless a task that stopped the worker goes on: its end is to be written, too."""
+        async with self._open_close_lock:
+            if self._journal.is_open and not (self._runner.is_open or self._runner.pool.running):
                 self._unregistered.forget()
-                await self._see_callers_off()
+                await self._await_callers()
                 await self._journal.close()
 
-    async def _see_callers_off(self) -> None:
-        """Wait until all who add or cancel a task have heard of it: one who was called off takes a task back."""
-        while self._arriving or self._cancelling:
+    async def _await_callers(self) -> None:
+        """Wait until every call that adds or cancels a task has returned: a cancelled one withdraws its task."""
+        while self._uncommitted_ids or self._cancelling:
             await self._journal.flush_quietly()
             await asyncio.sleep(0)
 
@@ -436,22 +356,6 @@ def _with_result_of(info: TaskInfo, written: TaskInfo) -> TaskInfo:
     return replace(info, result=written.result, result_dropped=False) if info.result_dropped else info
 
 
-def _cut_off(record: TaskRecord) -> Outcome:
-    """Return how a task ends that does not before the worker stops: given back, unless that were to run it twice."""
-    return failed(TaskInterruptedError(task_id=record.id)) if record.func is _CALLED else GIVEN_BACK
-
-
-class _Waiting:
-    """What counts as waiting where a queue is bounded: also what is about to be durable."""
-
-    def __init__(self, queue: TaskQueue, arriving: set[str]) -> None:
-        self._queue = queue
-        self._arriving = arriving
-
-    def __len__(self) -> int:
-        return len(self._queue) + len(self._arriving)
-
-
-def open_sqlite(url: str) -> DurableBackend:
-    """Return the backend of the file a ``sqlite://`` address names."""
-    return DurableBackend(parse_url(url))
+def open_sqlite(url: str) -> SqliteBackend:
+    """Return the backend for the file that a ``sqlite://`` URL names."""
+    return SqliteBackend(parse_url(url))

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from contextvars import Context
 from typing import TYPE_CHECKING, Any, Final
 
-from ..backends import Backend
 from ..model.event_loop import spawn
 from ..model.functions import CacheKeyFunction, TaskCallable
 from ..model.outcome import Outcome
@@ -30,7 +29,7 @@ PATIENCE: Final = 0.25
 """Seconds that what is under way with the cache may still take when the worker stops."""
 
 
-def storage_of(adapter: object, max_size: int | None, backend: Backend) -> object:
+def storage_of(adapter: object, max_size: int | None, result_storage: Callable[[int | None], object]) -> object:
     """Return the adapter that a name stands for, None for memory; what is no name is taken as it is.
 
     Raises:
@@ -39,7 +38,7 @@ def storage_of(adapter: object, max_size: int | None, backend: Backend) -> objec
     if not isinstance(adapter, str):
         return adapter
     if adapter == "sqlite":
-        return backend.result_storage(max_size)
+        return result_storage(max_size)
     if adapter == "memory":
         return None
     raise ValueError(

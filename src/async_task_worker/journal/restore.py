@@ -11,7 +11,7 @@ from math import inf
 from operator import lt
 from typing import Any, Final
 
-from ..model.functions import TaskFunction
+from ..model.functions import TaskFunction, unregistered
 from ..model.record import NO_CONTEXT, TaskRecord
 from ..model.registry import find_registration
 from ..model.status import PENDING
@@ -19,9 +19,7 @@ from .recovery import UnfinishedRows
 from .rows import Row
 from .serialization import decoded_metadata
 
-_ABSENT: Final[Callable[..., Any]] = lambda *_args, **_kwargs: None  # noqa: E731
-
-_NOTHING: Final = TaskFunction(_ABSENT, "")
+_NOTHING: Final = TaskFunction(unregistered, "")
 
 _AT_ONCE: Final = 0.0001
 """Seconds within which tasks count as added at the same moment."""
@@ -119,6 +117,6 @@ class RestoredRecords:
 
     def _look_up(self, name: str) -> tuple[TaskFunction, Callable[..., Any] | None]:
         entry = find_registration(name)
-        found = (TaskFunction(_ABSENT, name), None) if entry is None else (entry.function, self._run)
+        found = (TaskFunction(unregistered, name), None) if entry is None else (entry.function, self._run)
         self._functions[name] = found
         return found

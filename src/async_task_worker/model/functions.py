@@ -16,6 +16,10 @@ CacheKeyFunction = Callable[[dict[str, Any]], str]
 """Makes a cache key from the context of a call."""
 
 
+async def unregistered(*_args: Any, **_kwargs: Any) -> None:
+    """Stand in for the function of a stored task whose name is not registered in this process."""
+
+
 class TaskFunction:
     """How a task function may be called, worked out once per function.
 

@@ -3,27 +3,39 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import Any, Final
+from typing import Any, Final, Literal
 
-from .status import CANCELLED, COMPLETED, FAILED, PENDING, TaskStatus
+from .status import CANCELLED, COMPLETED, FAILED, TaskStatus
 
-Outcome = tuple[TaskStatus, Any, BaseException | None]
+FinalStatus = Literal[TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED]
+
+Outcome = tuple[FinalStatus, Any, BaseException | None]
 """The final status, what the function returned, what it raised. A bare tuple: one is made per task."""
 
 CUT_SHORT: Final[Outcome] = (CANCELLED, None, None)
 """The task was stopped before it had a result."""
 
-GIVEN_BACK: Final[Outcome] = (PENDING, None, None)
-"""The task was stopped before it had a result, and is to run again when the worker starts again."""
+
+class Requeue(Enum):
+    """Type of :data:`REQUEUE`."""
+
+    REQUEUE = "requeue"
+
+
+REQUEUE: Final = Requeue.REQUEUE
+"""In place of an outcome: the run was interrupted before it had a result, and the task is to run again."""
+
+Ending = Outcome | Requeue
+"""How one run of a task ended: with the task's outcome, or without one."""
 
 
 def completed(result: Any) -> Outcome:
-    """The function returned *result*."""
+    """Return the outcome of a function that returned *result*."""
     return COMPLETED, result, None
 
 
 def failed(error: BaseException) -> Outcome:
-    """The function raised *error*, or was stopped for it."""
+    """Return the outcome of a function that raised *error*, or was stopped because of it."""
     return FAILED, None, error
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from ..caching.lookup import Ticket
 from ..exceptions import TaskInterruptedError, TaskTimeoutError
 from ..model.failure import exc_info_of
-from ..model.outcome import CUT_SHORT, GIVEN_BACK, Outcome, completed
+from ..model.outcome import CUT_SHORT, Outcome, completed
 from ..model.record import TaskRecord
 from ..model.status import COMPLETED, FAILED, PENDING
 from ..state.ledger import Ledger
@@ -101,7 +101,7 @@ class Coalescing:
         """Have nobody follow anybody any more: what waits is to run by itself, and without the cache."""
         for record in self._ledger.select({PENDING}):
             if record.ticket is not None:
-                record.ticket.ended(GIVEN_BACK)
+                record.ticket.ended(CUT_SHORT)
                 record.ticket = None
 
     def run(self, record: TaskRecord) -> None:

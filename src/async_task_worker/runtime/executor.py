@@ -13,7 +13,7 @@ from ..caching.lookup import Ticket
 from ..exceptions import TaskTimeoutError
 from ..model.event_loop import hand_to_loop
 from ..model.failure import exc_info_of, traceback_of
-from ..model.outcome import CUT_SHORT, Interruption, Outcome, completed, failed
+from ..model.outcome import CUT_SHORT, Ending, Interruption, completed, failed
 from ..model.record import TaskRecord
 from ..model.signatures import PROGRESS_PARAMETER
 from ..model.status import COMPLETED
@@ -23,11 +23,11 @@ from .eager_start import entered
 
 logger = logging.getLogger("async_task_worker.executor")
 
-Stopped = Callable[[TaskRecord], Outcome]
+Stopped = Callable[[TaskRecord], Ending]
 """How a task ends that is cut off because the worker stops."""
 
 Reporter = Callable[[TaskRecord], ProgressCallback]
-End = Callable[["Slot", TaskRecord, Outcome], None]
+End = Callable[["Slot", TaskRecord, Ending], None]
 
 _current: Final[ContextVar[TaskRecord | None]] = ContextVar("async_task_worker.current", default=None)
 
@@ -36,7 +36,7 @@ in_task: Final = _current.get
 """Returns something if the calling code runs in a task, also one that has ended. It costs less than a call."""
 
 
-def cut_off(record: TaskRecord) -> Outcome:  # noqa: ARG001 - it is the same for every task
+def cut_off(record: TaskRecord) -> Ending:  # noqa: ARG001 - it is the same for every task
     """End cancelled."""
     return CUT_SHORT
 
@@ -128,7 +128,7 @@ class Slot:
         self.watched = False
         self.interruption = self.deadline = self.timer = self._gone = None
 
-    def cut_short(self, record: TaskRecord, error: BaseException | None = None) -> Outcome:
+    def cut_short(self, record: TaskRecord, error: BaseException | None = None) -> Ending:
         """Return how the task ends for the reason it was told to stop, *error* being what it did then."""
         if self.interruption is Interruption.STOP:
             return self._stopped(record)
@@ -158,7 +158,7 @@ class TaskExecutor:
             end: Called once, synchronously, as the last thing.
             by_hand: Whether the coroutine was taken to its first suspension before it became a Task.
         """
-        outcome: Outcome
+        outcome: Ending
         try:
             if by_hand:
                 await entered()
@@ -178,7 +178,7 @@ class TaskExecutor:
         end(slot, record, outcome)
 
 
-async def _through_cache(slot: Slot, record: TaskRecord, ticket: Ticket, reporter: Reporter) -> Outcome:
+async def _through_cache(slot: Slot, record: TaskRecord, ticket: Ticket, reporter: Reporter) -> Ending:
     """Return the result the cache knows; without one, run the task and have its result stored.
 
     Neither counts as running: the timeout is for the function alone, and once that has
@@ -214,13 +214,13 @@ def _called(slot: Slot, record: TaskRecord, reporter: Reporter) -> Awaitable[Any
     return result
 
 
-def _returned(slot: Slot, record: TaskRecord, result: Any) -> Outcome:
+def _returned(slot: Slot, record: TaskRecord, result: Any) -> Ending:
     if slot.interruption is Interruption.TIMEOUT:
         return slot.cut_short(record)  # it swallowed the cancellation and is late all the same
     return completed(result)
 
 
-def _raised(slot: Slot, record: TaskRecord, error: BaseException) -> Outcome:
+def _raised(slot: Slot, record: TaskRecord, error: BaseException) -> Ending:
     kind = type(error)  # isinstance() would ask the error itself, which may raise
     if issubclass(kind, CancelledError) or asyncio._get_running_loop() is None:
         return slot.cut_short(record)  # without a loop it was closed with it, by nobody's wish

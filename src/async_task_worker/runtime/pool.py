@@ -17,7 +17,7 @@ from typing import Final
 
 from ..model.event_loop import still_awaited
 from ..model.failure import exc_info_of
-from ..model.outcome import CUT_SHORT, Interruption, Outcome, failed
+from ..model.outcome import CUT_SHORT, REQUEUE, Ending, Interruption, failed
 from ..model.record import TaskRecord
 from ..model.status import CANCELLED, PENDING
 from ..state.ledger import Ledger
@@ -268,7 +268,7 @@ class WorkerPool:
         self.hungry = self._open and not filling and self.free > 0
         self.wake()
 
-    def _stranded(self, task: FactoryTask, outcome: Outcome, goes_on: bool) -> None:
+    def _stranded(self, task: FactoryTask, outcome: Ending, goes_on: bool) -> None:
         """End a task whose coroutine was dropped, or left unfinished by the Task that a factory made."""
         slot, record = task.slot, task.record
         if slot.lost:
@@ -280,7 +280,7 @@ class WorkerPool:
         else:
             self._end(slot, record, outcome)
 
-    def _end(self, slot: Slot, record: TaskRecord, outcome: Outcome) -> None:
+    def _end(self, slot: Slot, record: TaskRecord, outcome: Ending) -> None:
         """Free the slot, record how its task ended and start the next one."""
         if slot.watched:
             if slot.lost:
@@ -293,25 +293,31 @@ class WorkerPool:
                 return
         slot.record = slot.task = None
         self._free.append(slot)
-        self._ledger.settle(record, outcome)
+        if outcome is REQUEUE:
+            self._ledger.requeue(record)
+        else:
+            self._ledger.settle(record, outcome)
         if self._idlers:
             self._tell_idlers()
         if not self._filling:
             self._follow_up(outcome)
-        if outcome[2] is not None:
+        if outcome is not REQUEUE and outcome[2] is not None:
             _log_failure(record, outcome[2])
 
-    def _end_extra(self, slot: Slot, record: TaskRecord, outcome: Outcome) -> None:
+    def _end_extra(self, slot: Slot, record: TaskRecord, outcome: Ending) -> None:
         """End a task while one runs in an extra slot: its slot goes, and no task of the queue takes its place."""
         slot.record = slot.task = None
         self._slots.remove(slot)
-        self._ledger.settle(record, outcome)
+        if outcome is REQUEUE:
+            self._ledger.requeue(record)
+        else:
+            self._ledger.settle(record, outcome)
         if self._idlers:
             self._tell_idlers()
         if self._waiting:
             self.relieve_soon()
         self.lost_a_slot()
-        if outcome[2] is not None:
+        if outcome is not REQUEUE and outcome[2] is not None:
             _log_failure(record, outcome[2])
 
     def relieve_soon(self) -> None:
@@ -361,7 +367,7 @@ class WorkerPool:
             slot.watched = True
         self._launch(record)
 
-    def _follow_up(self, outcome: Outcome) -> None:
+    def _follow_up(self, outcome: Ending) -> None:
         if outcome is CUT_SHORT and asyncio._get_running_loop() is None:
             return  # it was closed together with its loop: nothing can follow
         if EAGER:  # not from within this Task: its first steps would nest
@@ -396,7 +402,7 @@ class WorkerPool:
         self._abandoned.add(slot)
         self._disown(slot, record, slot.cut_short(record))
 
-    def _disown(self, slot: Slot, record: TaskRecord, outcome: Outcome) -> None:
+    def _disown(self, slot: Slot, record: TaskRecord, outcome: Ending) -> None:
         """End the task here and now; a new slot takes the place of the one it still sits in."""
         heir = Slot(self._told, self._stopped)
         heir.watched = len(self._slots) > self._max_workers

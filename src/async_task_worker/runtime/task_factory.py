@@ -16,12 +16,12 @@ from contextvars import Context
 from inspect import CORO_CLOSED, CORO_CREATED, getcoroutinestate
 from typing import Any
 
-from ..model.outcome import CUT_SHORT, Outcome, failed
+from ..model.outcome import CUT_SHORT, Ending, failed
 from ..model.record import TaskRecord
 from .eager_start import Job
 from .executor import Slot
 
-Stranded = Callable[["FactoryTask", Outcome, bool], None]
+Stranded = Callable[["FactoryTask", Ending, bool], None]
 """Told that a job cannot end by itself: how it ends, and whether some part of it may still run."""
 
 
@@ -112,7 +112,7 @@ class FactoryTask:
         done = getattr(self._made, "done", None)
         return done is not None and bool(done())
 
-    def _outcome(self) -> Outcome:
+    def _outcome(self) -> Ending:
         error: BaseException | None = None
         cancelled = asyncio._get_running_loop() is None  # closed together with its loop
         if self._is_over():

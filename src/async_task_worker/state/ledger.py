@@ -20,10 +20,11 @@ from typing import Final
 from ..exceptions import DuplicateTaskError
 from ..model.clock import SYSTEM_CLOCK, Clock, growing
 from ..model.event_loop import call_from_any_thread
-from ..model.outcome import GIVEN_BACK, Outcome
-from ..model.query import Cursors, TaskQuery
+from ..model.functions import TaskCallable, TaskFunction
+from ..model.outcome import CUT_SHORT, Outcome
+from ..model.query import Cursors, TaskPage, TaskQuery
 from ..model.record import DROPPED, TaskRecord
-from ..model.status import CANCELLED, COMPLETED, FAILED, NEXT, PENDING, RUNNING, TaskStatus
+from ..model.status import CANCELLED, COMPLETED, FAILED, NEXT, PENDING, RUNNING, TaskInfo, TaskStatus
 from ..model.tracebacks import left_traceback
 from ..model.validation import checked_progress, is_out_of_range
 from .events import CREATED, PROGRESS, RELEASED, REPRIORITIZED, STARTED, EventBus
@@ -245,8 +246,6 @@ class Ledger:
             record.result = result
             if result is not None and type(result) not in UNCOUNTED and self.results.add(record):
                 self._sweep_above = -1
-        elif status is PENDING:
-            return self._release(record)
         else:
             self._fall_short(record, status, error)
         record.func = record.args = record.kwargs = record.context = record.slot = None  # only running it needs these
@@ -264,16 +263,33 @@ class Ledger:
             self._sweep()
         return True
 
-    def _release(self, record: TaskRecord) -> bool:
-        """Have a task that ran wait again: it keeps what it needs to run, but nobody follows it any more."""
+    def requeue(self, record: TaskRecord, phase: str | None = None) -> bool:
+        """Move a running task back to pending, to run again; return False, and change nothing, if it does not run.
+
+        It keeps its function and arguments, but takes no part in coalescing any more.
+
+        Args:
+            record: The task.
+            phase: Why it waits, as its snapshots show it.
+        """
+        if record.status is not RUNNING:
+            return False
+        self._running -= 1
+        record.status = PENDING
         if record.ticket is not None:
-            record.ticket.ended(GIVEN_BACK)
+            record.ticket.ended(CUT_SHORT)  # for those that follow it, the same as a cancel
             record.ticket = None
-        record.phase = record.slot = None
+        record.phase, record.slot = phase, None
         record.changes += 1
         if self._events.watched:
             self._events.publish(RELEASED, record)
         return True
+
+    def rebind(self, record: TaskRecord, func: TaskCallable, function: TaskFunction | None = None) -> None:
+        """Change what a task that has not ended calls, and what is known of it (None: as before)."""
+        record.func = func
+        if function is not None:
+            record.function = function
 
     def owns(self, record: TaskRecord) -> bool:
         """Whether this very task is known here; another ledger may know one of the same id."""
@@ -311,14 +327,20 @@ class Ledger:
             matching = (record for record in matching if record.status in statuses)
         return list(islice(matching, limit))
 
-    def search(self, query: TaskQuery) -> tuple[list[TaskRecord], str | None]:
-        """Return a page of records that match, newest first, and the cursor of the next one.
+    def info(self, task_id: str) -> TaskInfo | None:
+        """Return a snapshot of the task of this id, or None."""
+        record = self.get(task_id)
+        return None if record is None else record.info()
+
+    def search(self, query: TaskQuery) -> TaskPage:
+        """Return a page of the tasks that match, newest first.
 
         Raises:
             ValueError: The cursor is invalid.
         """
         self._forget_expired()
-        return sifted(self._records, query, self.cursors)
+        records, cursor = sifted(self._records, query, self.cursors)
+        return TaskPage([record.info() for record in records], cursor)
 
     def counts(self) -> dict[TaskStatus, int]:
         """Return how many known tasks are in each status."""
