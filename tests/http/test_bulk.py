@@ -42,13 +42,26 @@ async def test_a_batch_of_another_form_is_refused_as_a_whole(
     tasks = [{"task_type": "own_names"}, {"task_type": "own_names", "priority": "high"}]
     assert problem_code(await client.post("/tasks/batch", json={"tasks": tasks})) == "invalid_request"
     too_many = {"tasks": [{"task_type": "own_names"}] * 1001}
-    assert problem_code(await client.post("/tasks/batch", json=too_many)) == "invalid_request"
+    assert problem_code(await client.post("/tasks/batch", json=too_many)) == "body_too_large"
     assert worker.get_all_tasks() == []
 
 
 async def test_a_thousand_tasks_are_a_batch(client: httpx.AsyncClient) -> None:
     response = await client.post("/tasks/batch", json={"tasks": [{"task_type": "own_names"}] * 1000})
     assert response.json()["accepted"] == 1000
+
+
+async def test_how_many_tasks_one_request_is_for_can_be_raised(worker: AsyncTaskWorker, serve: ServeWorker) -> None:
+    client = await serve(worker, limits=Limits(batch=1200))
+    body = {"tasks": [{"task_type": "own_names"}] * 1200}
+    ids = [item["task"]["id"] for item in (await client.post("/tasks/batch", json=body)).json()["results"]]
+    action = {"action": "cancel", "ids": ids, "dry_run": True}
+    assert (await client.post("/tasks/actions", json=action)).json()["count"] == 1200
+    refusal = await client.post("/tasks/actions", json=action | {"ids": [*ids, "more"]})
+    assert (problem_code(refusal), refusal.json()["detail"]) == (
+        "body_too_large",
+        "one request is for 1200 tasks at most",
+    )
 
 
 async def test_a_batch_waits_once_for_a_queue_that_stays_full(make_worker: MakeWorker, serve: ServeWorker) -> None:

@@ -22,6 +22,10 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "minus infinity": (b'{"task_type": "echo_value", "params": {"value": -Infinity}}', "invalid_json"),
     "overflow": (b'{"task_type": "echo_value", "params": {"value": 1e999}}', "invalid_json"),
     "long overflow": (b'{"task_type": "echo_value", "cache_ttl": ' + b"9" * 400 + b".0}", "invalid_json"),
+    "integer for a float": (
+        b'{"task_type": "takes_float", "params": {"value": 1' + b"0" * 400 + b"}}",
+        "invalid_params",
+    ),
     "endless integer": (b'{"task_type": "echo_value", "priority": ' + b"9" * 5000 + b"}", "invalid_json"),
     "lone surrogate": (b'{"task_type": "echo_value", "params": {"value": "\\ud800"}}', "invalid_json"),
     "surrogate as a name": (b'{"task_type": "echo_value", "params": {"\\udfff": 1}}', "invalid_json"),

@@ -91,6 +91,13 @@ async def test_an_id_that_nobody_has_is_not_found(client: httpx.AsyncClient, tas
     assert problem_code(await client.delete(f"/tasks/{task_id}")) == "task_not_found"
 
 
+@pytest.mark.parametrize("name", ["stats", "events", "%2e%2e"])
+async def test_there_is_nothing_below_tasks_at_a_name_that_is_no_id(client: httpx.AsyncClient, name: str) -> None:
+    response = await client.get(f"/tasks/{name}")
+    assert problem_code(response) == "path_not_found"
+    assert "slashes" not in response.text
+
+
 @pytest.mark.parametrize("task_id", [*ODD, "\ud800", "a\udfff/"])
 def test_what_stands_for_an_id_in_a_path_stands_for_no_other(task_id: str) -> None:
     segment: Any = segment_of(task_id)

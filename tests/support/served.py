@@ -75,6 +75,12 @@ async def add_numbers(left: int, right: int = 0) -> int:
     return left + right
 
 
+@task("takes_float")
+async def takes_float(value: float) -> float:
+    """Return the number."""
+    return value
+
+
 @task("own_names")
 async def own_names(self: int = 0, priority: str = "", task_id: bool = False, args: list[int] | None = None) -> Any:
     """Return what came for parameters that are called like options."""

@@ -99,7 +99,6 @@ class Bulk:
 
         Once a full queue has been waited for in vain, the others no longer wait for it.
         """
-        self._check_count(len(batch.tasks))
         results: list[dict[str, Any]] = []
         waits = True
         for wanted in batch.tasks:
@@ -133,13 +132,12 @@ class Bulk:
     async def _meant(self, wanted: TaskAction) -> tuple[list[str], str | None]:
         """Return the ids of the tasks that are meant, and the cursor of what was not looked at."""
         if "ids" in wanted.model_fields_set:
-            self._check_count(len(wanted.ids))
             return list(dict.fromkeys(wanted.ids)), None
         selection = wanted.query
         try:
             page = await self._matching(selection)
         except (ValueError, OverflowError) as error:
-            raise Problem("invalid_cursor" if selection.cursor else "invalid_request", str(error)) from None
+            raise Problem("invalid_request" if selection.cursor is None else "invalid_cursor", str(error)) from None
         return [info.id for info in page.tasks], page.next_cursor
 
     async def _matching(self, selection: TaskSelection) -> TaskPage:
@@ -174,10 +172,6 @@ class Bulk:
         if dry_run:
             return "would_cancel"
         return "cancelled" if await self._worker.cancel_task(task_id) else "not_cancelled"
-
-    def _check_count(self, count: int) -> None:
-        if count > self._limits.batch:
-            raise Problem("body_too_large", f"one request is for {self._limits.batch} tasks at most")
 
 
 def _any_task(_: TaskInfo) -> bool:

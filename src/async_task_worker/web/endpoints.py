@@ -84,7 +84,7 @@ class Endpoints:
 
         Answers at once, or with `Prefer: wait` when the task has ended.
         """
-        wanted = await submitted(request, TaskSubmission, self._limits.body, self._limits.depth)
+        wanted = await submitted(request, TaskSubmission, self._limits)
         key, replayed = request.headers.get("idempotency-key"), False
         if key is None:
             task_id = await self._submissions.submit(wanted)
@@ -219,12 +219,15 @@ class Endpoints:
         status, body = self._service.readiness()
         return as_json(body, status)
 
-    async def refuse_path(self) -> Response:
+    async def refuse_path(self, request: Request) -> Response:
         """Say that there is nothing at a path below ``/tasks/``."""
-        raise Problem("path_not_found", "an id has no slashes in it, unless they are written as %2F")
+        has_slash = "/" in request.path_params["rest"]
+        raise Problem(
+            "path_not_found", "an id has no slashes in it, unless they are written as %2F" if has_slash else None
+        )
 
     async def _read(self, request: Request, model: type[Any]) -> Any:
-        return await submitted(request, model, self._limits.body, self._limits.depth)
+        return await submitted(request, model, self._limits)
 
     async def _info(self, task_id: str) -> TaskInfo:
         info: TaskInfo | None = await self._worker.fetch_task_info(task_id)

@@ -96,7 +96,7 @@ async def page_of(worker: Searchable, filters: TaskFilters, shows: Shows | None,
         else:
             page = await shown(search, shows, limit=filters.limit, cursor=cursor, most_looks=most_looks)
     except (ValueError, OverflowError) as error:
-        raise Problem("invalid_cursor" if filters.cursor else "invalid_request", str(error)) from None
+        raise Problem("invalid_request" if filters.cursor is None else "invalid_cursor", str(error)) from None
     return TaskPage(page.tasks, beyond.put_on(page.next_cursor))
 
 

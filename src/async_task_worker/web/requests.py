@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationError, ValidationInfo
 from starlette.requests import Request
 
 from ..model.status import TaskStatus
+from .limits import Limits
 from .problems import Problem
 from .strict_json import loaded
 from .task_types import said
@@ -17,6 +18,8 @@ M = TypeVar("M", bound=BaseModel)
 ID_PATTERN: Final = "^[A-Za-z0-9._:~@-]{1,200}$"
 _READ_AWAY: Final = 64 << 20
 """Bytes of a body too large that are read and dropped, so that its sender gets to read the answer."""
+
+_MOST_TASKS: Final = Limits().batch
 
 TaskId = Annotated[str, Field(pattern=ID_PATTERN, examples=["nightly-2026-01-05"])]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -43,12 +46,20 @@ class TaskSubmission(BaseModel):
     )
 
 
+def _few_enough(several: object, checked: ValidationInfo) -> object:
+    """Refuse more than one request is for, before each of them is looked at."""
+    most = (checked.context or {}).get("batch", _MOST_TASKS)
+    if isinstance(several, list) and len(several) > most:
+        raise Problem("body_too_large", f"one request is for {most} tasks at most")
+    return several
+
+
 class TaskBatch(BaseModel):
     """Tasks to be run. Each is taken or refused on its own."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    tasks: list[TaskSubmission] = Field(max_length=1000)
+    tasks: Annotated[list[TaskSubmission], BeforeValidator(_few_enough)]
 
 
 class TaskSelection(BaseModel):
@@ -78,24 +89,24 @@ class TaskAction(BaseModel):
     )
 
     action: Literal["cancel"]
-    ids: list[str] = Field(default=[], max_length=1000)
+    ids: Annotated[list[str], BeforeValidator(_few_enough)] = Field(default=[])
     query: TaskSelection = TaskSelection()
     dry_run: Annotated[bool, Field(strict=True)] = Field(default=False, description="Only tell what would be done.")
 
 
-async def submitted(request: Request, model: type[M], most_bytes: int, most_levels: int) -> M:
+async def submitted(request: Request, model: type[M], limits: Limits) -> M:
     """Return the request's body, checked against *model*.
 
     Raises:
-        Problem: It is too large, no JSON, or has another form.
+        Problem: It is too large or for too many tasks, is not JSON, or has another form.
     """
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type != "application/json" and not content_type.endswith("+json"):
         raise Problem("unsupported_media_type", f"Content-Type is {content_type or 'missing'}, not application/json")
-    data = await _read(request, most_bytes)
-    value = loaded(data, most_levels)
+    data = await _read(request, limits.body)
+    value = loaded(data, limits.depth)
     try:
-        return model.model_validate(value)
+        return model.model_validate(value, context={"batch": limits.batch})
     except ValidationError as error:
         errors = said(error)
         detail = "; ".join(f"{one['field'] or 'the body'}: {one['message']}" for one in errors)

@@ -84,7 +84,8 @@ class TaskRoute(APIRoute):
     def _is_elsewhere(self, rest: str) -> bool:
         """Whether the rest of a path below ``/tasks/`` is some sibling's."""
         path = self.path.removesuffix("{rest:path}") + rest
-        return any(route.path != self.path and route.path_regex.match(path) for route in self.siblings)
+        named = [route.path_regex.match(path) for route in self.siblings if route.path != self.path]
+        return any(found and found.groupdict().get("task_id") not in RESERVED_IDS for found in named)
 
 
 def asks_for_headers(request: Request) -> bool:

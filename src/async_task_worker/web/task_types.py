@@ -174,7 +174,7 @@ def _model(name: str, parameters: list[inspect.Parameter], types: Mapping[str, A
         for index, parameter in enumerate(parameters)
         if parameter.name in types
     }
-    config = ConfigDict(extra="allow" if open_ended else "forbid", title=name)
+    config = ConfigDict(extra="allow" if open_ended else "forbid", title=name, allow_inf_nan=False)
     model: type[BaseModel] = create_model("Params", __config__=config, **fields)
     return model
 
