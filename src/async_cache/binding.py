@@ -24,9 +24,9 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID
 from weakref import finalize
 
-from .canonical import DEFAULT_VALUE, canonical_form, is_opaque
+from .codec.canonical import DEFAULT_VALUE, canonical_form, is_opaque
+from .codec.qualified_names import held_by, name_of
 from .exceptions import UnencodableError
-from .qualified_names import held_by, name_of
 
 Arguments = tuple[tuple[Any, ...], Mapping[str, Any]]
 """What is given by position, and what is given by name."""

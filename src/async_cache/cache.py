@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 from .adapters.base import MISS
 from .adapters.memory import MAX_SIZE
 from .base_cache import MAX_SERIALIZED_SIZE, Entries
-from .exceptions import CorruptError, UncacheableError, described
+from .exceptions import CorruptError, UncacheableError, describe
 from .keys import KeyFunction, context_of, default_keys, func_name_of, validated_key
 from .periodic import Sweeper
 from .single_flight import Flights, FlightWaiter, Membership
@@ -180,8 +180,8 @@ class AsyncCache(Entries):
         if key_fn is None and issubclass(type(error), UncacheableError):
             blamed, trouble = cast("UncacheableError", error).kind.__qualname__, str(error)
         else:
-            blamed = f"key function {func_name_of(key_fn)}" if key_fn else described(error).partition(":")[0]
-            trouble = f"{blamed}: {described(error)}"
+            blamed = f"key function {func_name_of(key_fn)}" if key_fn else describe(error).partition(":")[0]
+            trouble = f"{blamed}: {describe(error)}"
         self._tally.bypass(blamed)
         self._complaints.about("key " + blamed, "cache: %s is called uncached: %s", func_name_of(func), trouble)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Final
 
-from .codec import is_constant
+from .codec.codec import is_constant
 
 Copier = Callable[[], Any]
 """Makes a new copy of one value with each call."""

@@ -16,7 +16,7 @@ from functools import reduce, update_wrapper
 from typing import Any, Final
 from uuid import UUID
 
-from .canonical import canonical_form
+from .codec.canonical import canonical_form
 from .keys import Context, KeyFunction, digest_of, escaped
 
 _MISSING: Final = object()

@@ -16,9 +16,9 @@ from typing import Any, Final
 from weakref import finalize
 
 from .binding import Binder, Defaults, Layout, defaults_of
-from .canonical import canonical_call, canonical_form
+from .codec.canonical import canonical_call, canonical_form
+from .codec.qualified_names import identity_of, name_of
 from .exceptions import InvalidCacheKeyError, UncacheableError, UnencodableError
-from .qualified_names import identity_of, name_of
 
 KeyFunction = Callable[[dict[str, Any]], Any]
 """Returns a key for the context of a call, see :func:`context_of`."""
@@ -188,7 +188,7 @@ _BLANK: Final = blake2b(digest_size=16)
 def function_identity(func: Callable[..., Any]) -> str:
     """Return a text that stands for a function, and for no other.
 
-    A bound method adds its ``__self__`` to :func:`~async_cache.qualified_names.identity_of` the
+    A bound method adds its ``__self__`` to :func:`~async_cache.codec.qualified_names.identity_of` the
     function, a ``partial`` its arguments, and an object with ``__call__`` that has no name
     is told by its own content, each by its canonical form.
 

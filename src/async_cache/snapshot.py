@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from .codec import Codec
-from .exceptions import CorruptError, UnencodableError, described
+from .exceptions import CorruptError, UnencodableError, describe
 
 FLAT: Final = frozenset({type(None), bool, int, float, complex, str, bytes})
 """Types whose values keep nothing outside of themselves, so their size is known without encoding them."""
@@ -94,4 +94,4 @@ def _unpickled(payload: bytes) -> Any:
     try:
         return pickle.loads(payload)  # noqa: S301 - made by _pickled, and never out of this process
     except Exception as error:
-        raise CorruptError(f"a pickled value cannot be restored: {described(error)}") from error
+        raise CorruptError(f"a pickled value cannot be restored: {describe(error)}") from error

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from async_cache.codec import Codec
+from async_cache.codec.stdlib_types import BUILD
 from async_cache.exceptions import CorruptError, UnencodableError
-from async_cache.values import BUILD
 from tests.properties.lengths import long_or_short
 from tests.properties.typed_values import MARK, Box, Color, Pair, anything, reading
 

@@ -22,7 +22,8 @@ from collections.abc import Callable
 import msgpack
 import pytest
 
-from async_cache import compose_key_functions, extract_key_component, qualified_names
+from async_cache import compose_key_functions, extract_key_component
+from async_cache.codec import qualified_names
 from async_cache.exceptions import AsyncCacheError, InvalidCacheKeyError, UncacheableError
 from async_cache.keys import (
     DEFAULT_PREFIX,

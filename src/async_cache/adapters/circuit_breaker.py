@@ -16,7 +16,7 @@ from contextvars import Context, copy_context
 from typing import Any, Final, TypeVar
 
 from ..background import spawn
-from ..exceptions import CacheUnavailableError, described
+from ..exceptions import CacheUnavailableError, describe
 from ..statistics import Complaints, StoreTally
 from ..validation import checked_seconds
 
@@ -109,7 +109,7 @@ class Guard:
     def note(self, kind: str, error: BaseException) -> None:
         """Count a fault, and warn about its kind now and then."""
         self._tally.faults[kind] += 1
-        self._complaints.about(kind, "cache: %s: %s: %s", self._what, kind, described(error))
+        self._complaints.about(kind, "cache: %s: %s: %s", self._what, kind, describe(error))
 
     async def aclose(self) -> None:
         """Wait for what is under way on this loop; each is bounded by its budget."""
@@ -162,7 +162,7 @@ class Guard:
             self._tally.circuit_openings += 1
             self._pause = FIRST_PAUSE
             self._retry_at = asyncio.get_running_loop().time() + FIRST_PAUSE
-        return CacheUnavailableError(f"{self._what}: {described(error)}")
+        return CacheUnavailableError(f"{self._what}: {describe(error)}")
 
     def _start(self, coroutine: Coroutine[Any, Any, T], context: Context) -> asyncio.Task[T]:
         task = spawn(coroutine, context=context)

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from ..codec import Codec
-from ..exceptions import CorruptError, UnencodableError, described
+from ..exceptions import CorruptError, UnencodableError, describe
 
 CAN_RUN_CODE: Final = frozenset({"pickle", "_pickle", "cPickle", "cloudpickle", "dill", "marshal", "jsonpickle"})
 """Modules whose decoding runs whatever the bytes say."""
@@ -64,7 +64,7 @@ class JsonSerializer:
             if stranger is None:
                 return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
         except (ValueError, RecursionError) as error:  # lone surrogates, thousands of digits, a list in itself
-            raise UnencodableError(type(value), described(error)) from error
+            raise UnencodableError(type(value), describe(error)) from error
         raise UnencodableError(stranger, "which JSON does not give back as it is")
 
     def decode(self, data: bytes) -> Any:
@@ -72,7 +72,7 @@ class JsonSerializer:
         try:
             return json.loads(data)
         except (ValueError, RecursionError) as error:
-            raise CorruptError(described(error)) from error
+            raise CorruptError(describe(error)) from error
 
 
 def _not_json(value: Any) -> type | None:
@@ -102,7 +102,7 @@ class _Adapted:
         except UnencodableError:
             raise
         except Exception as error:
-            raise UnencodableError(type(value), described(error)) from error
+            raise UnencodableError(type(value), describe(error)) from error
 
     def decode(self, data: bytes) -> Any:
         try:
@@ -110,7 +110,7 @@ class _Adapted:
         except CorruptError:
             raise
         except Exception as error:
-            raise CorruptError(described(error)) from error
+            raise CorruptError(describe(error)) from error
 
 
 _NAMED: Final[dict[str, Callable[[], Codec | JsonSerializer | _Adapted]]] = {

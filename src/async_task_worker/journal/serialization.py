@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from async_cache.codec import Codec
-from async_cache.exceptions import CorruptError, UnencodableError
+from async_cache.codec import Codec, CorruptError, UnencodableError
 
 from ..exceptions import NotStorableError, TaskFailedError
 from ..model.failure import class_name, error_text, traceback_text

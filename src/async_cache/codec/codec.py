@@ -1,8 +1,8 @@
 """Values as bytes and back: what is decoded is equal to what was encoded, and of the same type.
 
 The bytes are one msgpack array ``[format, payload]``, so anybody's msgpack can look in.
-Format 1 is plain data. In format 2 there are typed values as well, see :mod:`.values`
-and :mod:`.instances`. Other data, and any other program's bytes, are corrupt.
+Format 1 is plain data. In format 2 there are typed values as well, see :mod:`.stdlib_types`
+and :mod:`.classes`. Other data, and any other program's bytes, are corrupt.
 
 Both directions are one pass of msgpack in C, which calls back only for what it has no
 type for (and, reading format 2, for each list).
@@ -23,9 +23,9 @@ from zoneinfo import ZoneInfo
 from msgpack import ExtType, Packer, unpackb  # type: ignore[import-untyped]
 
 from .canonical import LARGE, canonical_form
-from .exceptions import CorruptError, UnencodableError, described
-from .instances import TAKERS, put_together, taken_apart
-from .values import MARK, MARK_CODE
+from .classes import TAKERS, put_together, taken_apart
+from .exceptions import CorruptError, UnencodableError, describe
+from .stdlib_types import MARK, MARK_CODE
 
 _PLAIN: Final = b"\x92\x01"  # an array of two, the first of them the format
 _TYPED: Final = b"\x92\x02"
@@ -58,7 +58,7 @@ class Codec:
         except UnencodableError:
             raise
         except Exception as error:  # noqa: BLE001 - classes of all sorts are asked what they are
-            raise UnencodableError(type(value), described(error)) from None
+            raise UnencodableError(type(value), describe(error)) from None
         if len(data) < LARGE:
             _idle.append(encoding)
         return data
@@ -84,7 +84,7 @@ class Codec:
                     list_hook=put_together,
                 )[1]
         except Exception as error:  # noqa: BLE001 - garbage can offend any constructor, or a class's own __hash__
-            raise CorruptError(described(error)) from None
+            raise CorruptError(describe(error)) from None
         raise CorruptError("neither format 1 nor 2")
 
     def canonical(self, value: object) -> bytes:

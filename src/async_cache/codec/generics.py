@@ -17,7 +17,7 @@ from typing import Any, Final, Generic, Literal, Union, get_args, get_origin
 
 from .exceptions import UnencodableError
 from .qualified_names import find_loaded, held_by, is_class, name_of
-from .values import exactly
+from .stdlib_types import exactly
 
 _MOST_LEVELS: Final = 20
 _List: type[list[Any]] = list

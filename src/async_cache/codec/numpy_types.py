@@ -10,7 +10,7 @@ import re
 import sys
 from typing import Any, Final
 
-from .values import MARK, Build, Take, exactly, refuse_unless
+from .stdlib_types import MARK, Build, Take, exactly, refuse_unless
 
 _PLAIN_TYPE: Final = re.compile(r"[<>|][biufcSUMm][1-9]\d*(\[\w+\])?|[<>][Mm]8")
 _List: type[list[Any]] = list

@@ -18,12 +18,12 @@ from functools import cached_property
 from types import GetSetDescriptorType, MemberDescriptorType
 from typing import Any, Final, NamedTuple, cast
 
-from .arrays import BUILD_ARRAY, taker_of_arrays
 from .exceptions import UnencodableError
 from .generics import origin_of, parameters_of, parametrised
-from .pydantic_values import BUILD_PYDANTIC, is_content, state_name, taker_of_pydantic
+from .numpy_types import BUILD_ARRAY, taker_of_arrays
+from .pydantic_types import BUILD_PYDANTIC, is_content, state_name, taker_of_pydantic
 from .qualified_names import find_loaded, held_by, home_of, is_class, name_of
-from .values import ALIAS, BUILD, MARK, TAKE, Build, Take, exactly, refuse_unless
+from .stdlib_types import ALIAS, BUILD, MARK, TAKE, Build, Take, exactly, refuse_unless
 
 _new: Callable[[Any], Any] = object.__new__
 _read = object.__getattribute__

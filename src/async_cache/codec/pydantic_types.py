@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import timedelta, timezone, tzinfo
 from typing import Any, Final
 
-from .values import MARK, ZONES, Build, Take, exactly, refuse_unless
+from .stdlib_types import MARK, ZONES, Build, Take, exactly, refuse_unless
 
 _List: type[list[Any]] = list
 

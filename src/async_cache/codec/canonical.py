@@ -9,11 +9,11 @@ from typing import Any, Final, cast
 
 from msgpack import Packer, Timestamp  # type: ignore[import-untyped]
 
-from .exceptions import UnencodableError, described
+from .classes import can_be_taken_apart, taken_apart
+from .exceptions import UnencodableError, describe
 from .generics import origin_of
-from .instances import can_be_taken_apart, taken_apart
 from .qualified_names import held_by, identity_of, is_class, name_of
-from .values import MARK, TAKE, refuse_unless
+from .stdlib_types import MARK, TAKE, refuse_unless
 
 
 class DefaultValue:
@@ -55,7 +55,7 @@ def _without_form(value: object, error: Exception) -> UnencodableError:
         return cast("UnencodableError", error)
     if issubclass(type(error), RecursionError):
         return UnencodableError(type(value), "it contains itself, or is nested too deep")
-    return UnencodableError(type(value), described(error))
+    return UnencodableError(type(value), describe(error))
 
 
 def _packed(form: object) -> bytes:
@@ -153,4 +153,4 @@ def _own_key(value: Any, kind: type) -> Any:
     try:
         return value.__cache_key__()
     except Exception as error:
-        raise UnencodableError(kind, f"__cache_key__() raised {described(error)}") from error
+        raise UnencodableError(kind, f"__cache_key__() raised {describe(error)}") from error
