@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import httpx
 import pytest
 
-from async_task_worker import AsyncTaskWorker
+from async_task_worker import AsyncTaskWorker, ProgressCallback, task
 from tests.conftest import MakeWorker
 from tests.http.conftest import ServeWorker
 from tests.http.requests import problem_code, submit
@@ -92,6 +93,36 @@ async def test_a_state_has_a_tag(worker: AsyncTaskWorker, client: httpx.AsyncCli
     open_gate("gate")
     await settled()
     assert (await client.get(f"/tasks/{task_id}", headers=tag)).json()["status"] == "completed"
+
+
+async def test_no_state_after_a_crash_has_a_tag_that_a_state_had_before(tmp_path: Path, serve: ServeWorker) -> None:
+    """Progress is not stored at once, so after a crash a task has had fewer changes than clients have seen."""
+    report: list[ProgressCallback] = []
+
+    @task("report_on_demand")
+    async def report_on_demand(progress_callback: ProgressCallback) -> None:
+        report.append(progress_callback)
+        await wait_at("gate")
+
+    async def tags_of(worker: AsyncTaskWorker, *, copy: Path | None = None) -> set[str]:
+        client = await serve(worker)
+        await running(worker, "mine")
+        if copy is not None:
+            await worker.backup(copy)
+        tags = set()
+        for percent in range(10):
+            report[-1](percent / 100)
+            await settled()
+            tags.add((await client.get("/tasks/mine")).headers["etag"])
+        return tags
+
+    async with AsyncTaskWorker(backend=f"sqlite:///{tmp_path}/tasks.db", stop_timeout=0) as worker:
+        await worker.add_task(report_on_demand, task_id="mine")
+        before = await tags_of(worker, copy=tmp_path / "copy.db")
+    async with AsyncTaskWorker(backend=f"sqlite:///{tmp_path}/copy.db", stop_timeout=0) as worker:
+        after = await tags_of(worker)
+
+    assert len(before | after) == 20
 
 
 async def test_wait_with_a_tag_answers_at_the_next_change(worker: AsyncTaskWorker, client: httpx.AsyncClient) -> None:

@@ -272,8 +272,11 @@ def _href(request: Request, body: dict[str, Any], info: TaskInfo) -> str | None:
 
 
 def _etag(info: TaskInfo) -> str:
-    """Return a tag that changes with the task, and between two tasks that had the same id."""
-    return f'"{round(info.created_at.timestamp() * 1e6):x}-{info.revision}"'
+    """Return a tag that changes with the task, between two tasks that had the same id, and between two attempts.
+
+    After a crash the revision goes on from what was stored, which may have been seen further on already.
+    """
+    return f'"{round(info.created_at.timestamp() * 1e6):x}-{info.status}-{info.attempt}-{info.revision}"'
 
 
 def _matches(known: str, info: TaskInfo) -> bool:
