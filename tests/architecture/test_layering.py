@@ -25,6 +25,8 @@ HOUSE: Final = House(
         ),
         # facade
         ("async_task_worker.worker",),
+        ("async_task_worker.client", "async_task_worker.lifecycle"),
+        ("async_task_worker.reader", "async_task_worker.loop_binding"),
         ("async_task_worker.caching.service",),
         # backends
         ("async_task_worker.backends",),
@@ -35,6 +37,7 @@ HOUSE: Final = House(
         ("async_task_worker.runtime.coalescing",),
         ("async_task_worker.runtime.capacity",),
         ("async_task_worker.runtime.pool",),
+        ("async_task_worker.runtime.task_waiter",),
         ("async_task_worker.runtime.task_factory", "async_task_worker.runtime.waits"),
         ("async_task_worker.runtime.executor",),
         ("async_task_worker.runtime.eager_start", "async_task_worker.runtime.queue"),
@@ -82,6 +85,7 @@ HOUSE: Final = House(
         ),
         ("async_task_worker.model.record",),
         ("async_task_worker.caching.lookup",),
+        ("async_task_worker.model.options",),
         ("async_task_worker.model.validation", "async_task_worker.model.outcome"),
         ("async_task_worker.policy", "async_task_worker.model.registry", "async_task_worker.model.query"),
         ("async_task_worker.model.functions", "async_task_worker.model.tracebacks"),

@@ -6,10 +6,12 @@ import gc
 from collections.abc import Mapping
 from typing import Any
 
+from uuid_utils import uuid4
+
 from async_task_worker.model.clock import Clock
 from async_task_worker.model.outcome import CUT_SHORT, Outcome, completed, failed
 from async_task_worker.model.record import TaskRecord
-from async_task_worker.model.record_factory import requested
+from async_task_worker.model.record_factory import create_record
 from async_task_worker.model.status import TaskStatus
 from async_task_worker.state.ledger import Ledger
 
@@ -47,7 +49,16 @@ def asked_for(
     **kwargs: Any,
 ) -> TaskRecord:
     """Return a task that nobody has admitted yet."""
-    return requested(func, args, kwargs or None, priority, timeout, metadata, task_id)
+    return create_record(
+        func,
+        args,
+        kwargs or None,
+        priority=priority,
+        timeout=timeout,
+        metadata=metadata,
+        task_id=task_id,
+        new_id=uuid4,
+    )
 
 
 def admitted(ledger: Ledger, *args: Any, status: TaskStatus = TaskStatus.PENDING, **options: Any) -> TaskRecord:

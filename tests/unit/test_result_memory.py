@@ -8,10 +8,11 @@ from array import array
 from typing import Any
 
 import pytest
+from uuid_utils import uuid4
 
 from async_task_worker import AsyncTaskWorker
 from async_task_worker.model.outcome import completed
-from async_task_worker.model.record_factory import requested
+from async_task_worker.model.record_factory import create_record
 from async_task_worker.state import result_memory
 from async_task_worker.state.ledger import Ledger
 from async_task_worker.state.result_memory import size_of
@@ -19,7 +20,7 @@ from tests.unit.records import nothing
 
 
 def ended(ledger: Ledger, result: Any) -> str:
-    record = requested(nothing, (), None, 0, None, None, None)
+    record = create_record(nothing, (), None, priority=0, timeout=None, metadata=None, task_id=None, new_id=uuid4)
     ledger.admit(record)
     ledger.start(record)
     ledger.settle(record, completed(result))

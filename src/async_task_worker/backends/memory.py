@@ -24,7 +24,16 @@ class MemoryBackend:
     is_draining = False
 
     def attach(self, runtime: Runtime) -> None:
-        """Take what the worker provides."""
+        """Take what the worker provides.
+
+        Raises:
+            ValueError: It is to run no tasks, so nothing ever would.
+        """
+        if not runtime.consume:
+            raise ValueError(
+                "consume=False adds tasks for another worker to run, and tasks in memory are lost with this one: "
+                "give it backend='sqlite:///tasks.db', or leave out consume"
+            )
         self._ledger = runtime.ledger
         self._runner = runner = Runner(runtime, runtime.ledger.admit)
         self._capacity = runner.capacity

@@ -12,11 +12,12 @@ from contextvars import Context
 from typing import TYPE_CHECKING, Any, Final
 
 from ..model.event_loop import spawn
-from ..model.functions import CacheKeyFunction, TaskCallable
+from ..model.functions import CacheKeyFunction, TaskCallable, unregistered
+from ..model.options import WorkerOptions
 from ..model.outcome import Outcome
 from ..model.record import TaskRecord
 from ..model.registry import key_function_of
-from ..model.validation import checked_metadata
+from ..model.validation import CacheOptions, checked_metadata
 from .lookup import Access, Ticket
 
 if TYPE_CHECKING:
@@ -29,16 +30,17 @@ PATIENCE: Final = 0.25
 """Seconds that what is under way with the cache may still take when the worker stops."""
 
 
-def storage_of(adapter: object, max_size: int | None, result_storage: Callable[[int | None], object]) -> object:
-    """Return the adapter that a name stands for, None for memory; what is no name is taken as it is.
+def resolve_adapter(options: WorkerOptions, result_storage: Callable[[int | None], object]) -> object:
+    """Return the adapter that the option *cache_adapter* names, None for memory; an object is returned as it is.
 
     Raises:
-        ValueError: It is a name of nothing, or ``"sqlite"`` and the tasks are in no file.
+        ValueError: The name is unknown, or it is ``"sqlite"`` and the tasks are not in a file.
     """
+    adapter = options.cache_adapter
     if not isinstance(adapter, str):
         return adapter
     if adapter == "sqlite":
-        return result_storage(max_size)
+        return result_storage(options.cache_max_size)
     if adapter == "memory":
         return None
     raise ValueError(
@@ -51,41 +53,16 @@ class Caching:
     """The result cache of one worker.
 
     Args:
-        enabled: Whether a task is cached that says nothing of it.
-        ttl: Seconds a result lives whose task says nothing of that; None for ever.
-        max_size: How many results to keep in memory, where no adapter is given.
+        options: The worker's options.
         adapter: An ``AsyncCacheAdapter``, any ``CacheAdapter``, or None for one in memory.
-        cleanup_interval: Seconds between sweeps; 0 for none, None for the default.
-        timeout: Seconds the cache may take of one task, in all, and to invalidate a result.
-        coalesce: Whether tasks of the same key under way at the same time are run once.
-        key_fn: Makes the keys where neither the call nor its task type says how; None for the default one.
-        clock: Tells monotonic time in seconds, where no adapter is given.
 
     Raises:
         TypeError: *adapter* is no cache adapter.
     """
 
-    def __init__(  # noqa: PLR0913 - the worker's options, by keyword
-        self,
-        *,
-        enabled: bool,
-        ttl: float | None,
-        max_size: int | None,
-        adapter: Any,
-        cleanup_interval: float | None,
-        timeout: float,
-        coalesce: bool,
-        key_fn: CacheKeyFunction | None,
-        clock: Callable[[], float],
-    ) -> None:
-        self._enabled = enabled
-        self._ttl = ttl
-        self._max_size = max_size
-        self._cleanup_interval = cleanup_interval
-        self._timeout = timeout
-        self._coalesce = coalesce
-        self._key_fn = key_fn
-        self._clock = clock
+    def __init__(self, options: WorkerOptions, adapter: object) -> None:
+        enabled = options.cache_enabled
+        self._options = options
         self._cache: AsyncCacheAdapter | None = None
         self._access: Access
         self._for_all = adapter is None or enabled  # whether a task that says nothing of it follows the cache's switch
@@ -104,26 +81,25 @@ class Caching:
         """The cache, made if there was none."""
         return self._make(None) if self._cache is None else self._cache
 
-    def ticket(
-        self, record: TaskRecord, use: bool | None, ttl: float | None, key_fn: CacheKeyFunction | None
-    ) -> Ticket | None:
-        """Return what a new task goes through the cache with; None if it is to go without.
+    def lookup_for(self, record: TaskRecord, options: CacheOptions | None) -> Ticket | None:
+        """Return the cache lookup of a new task; None if it goes without the cache.
 
         Args:
             record: The task.
-            use: What it says itself about being cached; None for nothing.
-            ttl: Seconds its result is to live; None for the default.
-            key_fn: Makes its key; None for that of its task type, else that of the worker, else the default one.
+            options: What the call says about the cache; None for nothing.
 
         Raises:
-            InvalidCacheKeyError: Keys are validated, and this one is none to be used.
+            InvalidCacheKeyError: Keys are validated, and this one cannot be used.
         """
+        use, ttl, key_fn = (None, None, None) if options is None else options
+        if record.func is unregistered:
+            return None  # it has no function to make a key of
         adapter = self._make(None) if self._cache is None else self._cache
         access = self._access
         cache = access.cache
         if not (self._for_all and cache.is_active if use is None else use and not cache.is_paused):
             return None
-        key_fn = key_fn or record.function.cache_key_fn or self._key_fn
+        key_fn = key_fn or record.function.cache_key_fn or self._options.cache_key_fn
         func = record.func
         entry_id = adapter.entry_id_of(record)
         key = cache.key_for(
@@ -132,7 +108,7 @@ class Caching:
         if key is None:
             return None
         if ttl is None and self._given and cache.default_ttl is None:
-            ttl = self._ttl
+            ttl = self._options.cache_ttl
         return Ticket(access, key, ttl, entry_id, record.id, key_fn is not None)
 
     async def invalidate(
@@ -148,9 +124,9 @@ class Caching:
         if self._cache is None:
             return False
         cache = self._access.cache
-        key_fn = key_fn or key_function_of(func) or self._key_fn
+        key_fn = key_fn or key_function_of(func) or self._options.cache_key_fn
         key = cache.key_for(func, args, kwargs, key_fn=key_fn, metadata=metadata)
-        return key is not None and await cache.delete(key, timeout=self._timeout)
+        return key is not None and await cache.delete(key, timeout=self._options.cache_timeout)
 
     async def clear(self) -> None:
         """Drop every cached result."""
@@ -160,7 +136,7 @@ class Caching:
     async def start(self) -> None:
         """Begin the sweeps, on the running loop."""
         self._loop = asyncio.get_running_loop()
-        if self._cache is not None and self._cleanup_interval != 0:
+        if self._cache is not None and self._options.sweep_interval != 0:
             await self._cache.begin_upkeep(self)
 
     async def stop(self) -> None:
@@ -183,20 +159,22 @@ class Caching:
 
         from .adapter import AsyncCacheAdapter  # noqa: PLC0415 - see above
 
+        options = self._options
         if isinstance(adapter, AsyncCacheAdapter):
             cache, self._given = adapter, True
         else:
+            memory = MemoryCacheAdapter(options.cache_max_size, clock=options.clock.monotonic)
             cache = AsyncCacheAdapter(
-                self._ttl,
-                enabled=self._enabled or adapter is not None,
-                cleanup_interval=CLEANUP_INTERVAL if self._cleanup_interval is None else self._cleanup_interval,
-                adapter=MemoryCacheAdapter(self._max_size, clock=self._clock) if adapter is None else adapter,
+                options.cache_ttl,
+                enabled=options.cache_enabled or adapter is not None,
+                cleanup_interval=CLEANUP_INTERVAL if options.sweep_interval is None else options.sweep_interval,
+                adapter=memory if adapter is None else adapter,
             )
-            cache.key_fn = self._key_fn
+            cache.key_fn = options.cache_key_fn
         store = cache._cache  # noqa: SLF001 - the documents show it to everybody
-        flights: Flights[Outcome] | None = Flights(store.count_coalesced) if self._coalesce else None
+        flights: Flights[Outcome] | None = Flights(store.count_coalesced) if self._options.coalesce else None
         self._cache = cache
-        self._access = Access(store, self._timeout, flights)
+        self._access = Access(store, self._options.cache_timeout, flights)
         if self._loop is not None and not self._loop.is_closed():
             work = self._access.work
             upkeep = spawn(self.start())

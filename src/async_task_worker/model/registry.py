@@ -14,7 +14,7 @@ from types import MethodType
 from typing import Any, Final, TypeVar, cast
 
 from ..exceptions import NotRegisteredError
-from .functions import CacheKeyFunction, TaskCallable, TaskFunction
+from .functions import CacheKeyFunction, TaskCallable, TaskFunction, unregistered
 from .signatures import innermost
 
 logger = logging.getLogger("async_task_worker.registry")
@@ -360,3 +360,14 @@ require_registration = _REGISTRY.require
 watch_registrations = _REGISTRY.watch
 registered_function = _REGISTRY.get
 known_functions: Final = _REGISTRY.known
+
+
+def unregistered_entry(name: str) -> Registration:
+    """Return what stands for a name that is not registered here, for a task that another process is to run.
+
+    Raises:
+        ValueError: *name* is empty.
+    """
+    if not name:
+        raise ValueError("task type must not be empty")
+    return Registration(unregistered, TaskFunction(unregistered, name), expose=False)

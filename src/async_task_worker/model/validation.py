@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from .status import TaskStatus
 
@@ -155,8 +154,7 @@ def checked_switch(name: str, value: object) -> bool:
     return value
 
 
-@dataclass(frozen=True, slots=True)
-class CacheOptions:
+class CacheOptions(NamedTuple):
     """What a call says about the result cache.
 
     Attributes:

@@ -6,16 +6,14 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sized
 from contextvars import Context
-from typing import Literal
 
 from ..exceptions import QueueFullError, WorkerNotRunningError
 from ..model.event_loop import still_awaited
+from ..model.options import OnFull
 from ..model.record import TaskRecord
 from ..state.events import CREATED, EventBus
 from .executor import current_record
 from .pool import WorkerPool
-
-OnFull = Literal["wait", "error"]
 
 
 class Room:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
+from ..model.options import OnFull
 from ..model.outcome import CUT_SHORT
 from ..model.record import TaskRecord
 from ..model.status import PENDING
 from ..state.events import EventBus
 from ..state.ledger import Ledger
-from .capacity import OnFull, Room
+from .capacity import Room
 from .coalescing import Coalescing
 from .executor import Stopped, TaskExecutor, cut_off
 from .pool import WorkerPool
