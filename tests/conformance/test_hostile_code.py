@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,20 @@ class SecretiveError(Exception):
         raise RuntimeError("none of your business")
 
 
+class Unmeasurable:
+    @property
+    def nbytes(self) -> int:
+        raise LeavingError
+
+
+class LeavingError(BaseException):
+    pass
+
+
+class Nameless(type):
+    __module__ = property(lambda _: 1 / 0)  # type: ignore[assignment]
+
+
 class Uncancellable(asyncio.Future[None]):
     def cancel(self, msg: Any = None) -> bool:
         raise RuntimeError("not me")
@@ -46,6 +61,17 @@ async def wait_uncancellably() -> None:
     await uncancellable[-1]
 
 
+@task("return_oddly")
+async def return_oddly(result: str) -> object:
+    return RESULTS[result]()
+
+
+RESULTS: dict[str, Callable[[], object]] = {
+    "unmeasurable": Unmeasurable,
+    "of a nameless class": Nameless("C", (), {}),
+}
+
+
 uncancellable: list[Uncancellable] = []
 
 
@@ -62,6 +88,16 @@ async def test_an_exception_that_cannot_be_touched_frees_its_slot(make_worker: M
         task_id = await worker.add_task(fail_oddly, error, timeout=timeout)
         with pytest.raises(type(ODD[error])):
             await worker.get_task_future(task_id)
+    assert await worker.get_task_future(await worker.add_task(echo, "next")) == "next"
+
+
+@pytest.mark.parametrize("result", RESULTS)
+async def test_a_result_that_cannot_be_looked_at_frees_its_slot(make_worker: MakeWorker, result: str) -> None:
+    worker = await make_worker(max_workers=1)
+    for _ in range(2):
+        returned = await worker.get_task_future(await worker.add_task(return_oddly, result))
+        assert returned is not None
+    await worker.search_tasks()
     assert await worker.get_task_future(await worker.add_task(echo, "next")) == "next"
 
 

@@ -68,6 +68,14 @@ class StoppingError(StopIteration):
     __class__ = property(_refuse)  # type: ignore[assignment]
 
 
+class MetaLeavingError(BaseException, metaclass=Meta):
+    pass
+
+
+_names: dict[str, Any] = {}  # no __name__ among them, so the class has no __module__
+exec("HomelessError = type('HomelessError', (Exception,), {})", _names)  # noqa: S102 - a text of ours
+
+
 def _in_a_ring() -> Exception:
     one, two = ValueError("one"), ValueError("two")
     one.__cause__, two.__cause__ = two, one
@@ -109,6 +117,8 @@ HOSTILE: dict[str, Callable[[], BaseException]] = {
     "leaving": LeavingError,
     "meta": MetaError,
     "stopping": StoppingError,
+    "homeless": _names["HomelessError"],
+    "meta leaving": MetaLeavingError,
     "bytes for text": lambda: SyntaxError("bad input", ("mail.eml", 1, 1, b"\xff\xfe")),
     "places that are none": lambda: SyntaxError("bad input", ("mail.eml", -1, 10**9, "text", "x", [])),
     "ring": _in_a_ring,

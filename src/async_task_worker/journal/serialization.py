@@ -7,7 +7,7 @@ from typing import Any, Final
 from async_cache.codec import Codec, CorruptError, UnencodableError
 
 from ..exceptions import NotStorableError, TaskFailedError
-from ..model.failure import class_name, error_text, traceback_text
+from ..model.failure import class_name, error_text, qualified_name, traceback_text
 from ..model.functions import TaskFunction
 from ..model.record import TaskRecord
 from ..model.status import ErrorDetail, MissingResult
@@ -78,9 +78,8 @@ def encoded_result(result: Any) -> tuple[bytes | None, bytes | None]:
         return None, None
     try:
         return _bytes_of(result), None
-    except (UnencodableError, RecursionError) as error:
-        kind = type(result)
-        return None, _CODEC.encode([f"{kind.__module__}.{kind.__qualname__}", printable(str(error))])
+    except BaseException as error:  # noqa: BLE001 - the result's class may raise anything, and others wait for the commit
+        return None, _CODEC.encode([printable(qualified_name(type(result))), printable(error_text(error))])
 
 
 def decoded_result(data: bytes | None, detail: bytes | None) -> Any:

@@ -55,12 +55,19 @@ def traceback_of(error: BaseException) -> TracebackType | None:
     return found
 
 
-def class_name(cls: type) -> str:
-    """Return what a class is called, with its module unless that is ``builtins``; its metaclass is not asked."""
-    module, name = _module(cls), str.__str__(_qualname(cls))
-    if not issubclass(type(module), str):
+def qualified_name(cls: type) -> str:
+    """Return a class's name with its module, ``?`` for a module that is not text; its metaclass is not asked."""
+    name = str.__str__(_qualname(cls))
+    try:
+        module = _module(cls)
+    except AttributeError:  # the class was made where there is no ``__name__``, as in exec() with a bare dict
         return f"?.{name}"
-    return name if str.__eq__(module, "builtins") is True else f"{str.__str__(module)}.{name}"
+    return f"{str.__str__(module)}.{name}" if issubclass(type(module), str) else f"?.{name}"
+
+
+def class_name(cls: type) -> str:
+    """Return what :func:`qualified_name` does, without the module if that is ``builtins``."""
+    return qualified_name(cls).removeprefix("builtins.")
 
 
 def error_text(error: BaseException) -> str:
@@ -71,8 +78,8 @@ def error_text(error: BaseException) -> str:
     try:
         text = str.__str__(str(_shortened(error)))
     except BaseException as fault:  # noqa: BLE001 - the user's own __str__: whatever it raises, the task has ended
-        return f"<{_bare_name(error)}; its str() raised {_bare_name(fault)}>"
-    return _clipped(text, LONGEST_TEXT) or _bare_name(error)
+        return f"<{bare_name(error)}; its str() raised {bare_name(fault)}>"
+    return _clipped(text, LONGEST_TEXT) or bare_name(error)
 
 
 def traceback_text(error: BaseException, raised: TracebackType | None = None) -> str:
@@ -105,7 +112,8 @@ def exc_info_of(error: BaseException, raised: TracebackType | None = None) -> Ex
     return UnprintableError, UnprintableError("\n" + traceback_text(error, raised)), raised
 
 
-def _bare_name(error: BaseException) -> str:
+def bare_name(error: BaseException) -> str:
+    """Return the name of the error's class without its module; its metaclass is not asked."""
     return str.__str__(_name(type(error)))
 
 
@@ -195,6 +203,8 @@ def _is_ordinary(error: BaseException) -> bool:
     if _cause(error) is not None or _context(error) is not None:
         return False
     own = [base for base in kind.__mro__ if base not in _BUILTIN]
+    if own and "__module__" not in vars(kind):  # as :func:`qualified_name` says
+        return False
     if any(name in vars(base) for base in own for name in _ASKED):
         return False
     return "__notes__" not in error.__dict__ and _are_small(_args(error))

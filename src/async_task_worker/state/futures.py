@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 
 from ..exceptions import ResultDroppedError, TaskFailedError, WorkerNotRunningError
 from ..model.event_loop import still_awaited
-from ..model.failure import error_text
+from ..model.failure import bare_name, error_text
 from ..model.record import DROPPED, TaskRecord
 from ..model.status import CANCELLED, COMPLETED, FAILED
 from ..model.tracebacks import hand_over
@@ -109,6 +109,6 @@ def failure(record: TaskRecord) -> Exception:
 def failed_because(record: TaskRecord) -> TaskFailedError:
     """Return an error that names the failed task and has the task's own as its cause."""
     error = record.error
-    failed = TaskFailedError(f"{type(error).__name__}: {error_text(error)}", task_id=record.id)
+    failed = TaskFailedError(f"{bare_name(error)}: {error_text(error)}", task_id=record.id)
     failed.__cause__ = error
     return failed

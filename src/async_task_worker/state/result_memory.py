@@ -101,7 +101,7 @@ def size_of(value: object) -> int:
     """
     try:
         return _size_of(value, _LEVELS)
-    except Exception:  # noqa: BLE001 - objects of all sorts are asked, which may change at this moment
+    except BaseException:  # noqa: BLE001 - objects of all sorts are asked, which may change at this moment
         return object.__sizeof__(value)
 
 
