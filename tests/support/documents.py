@@ -7,6 +7,7 @@ A remark is an HTML comment before a block. For ``python`` blocks:
 * ``<!-- test: raises ValueError -->``: it ends with that error;
 * ``<!-- test: until SIGTERM -->``: it runs in a process of its own, is sent the signal once it
   has printed its first line, and must exit with status 0;
+* ``<!-- test: save NAME.py -->``: it is saved as that file, for a later block to run, and not run itself;
 * ``<!-- test: setup`` ... ``-->``, over several lines: code to run before it, for names the
   document takes for granted;
 * ``<!-- test: skip REASON -->``: it is not run, for the reason that must be given, such as a server it needs.
@@ -32,7 +33,7 @@ PIECE = re.compile(
     re.DOTALL | re.MULTILINE,
 )
 FENCE = re.compile(r"^ *```", re.MULTILINE)
-PYTHON_REMARKS = frozenset({"continue", "async", "raises", "until", "setup", "skip"})
+PYTHON_REMARKS = frozenset({"continue", "async", "raises", "until", "setup", "skip", "save"})
 WHOLE_REMARKS = ("setup", "skip")  # what follows may have commas of its own
 
 

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import types
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 from unittest import mock
 
@@ -43,6 +44,9 @@ def _run_block(block: Block, module: types.ModuleType, runner: asyncio.Runner) -
         return _run_until_signalled(block)
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         _execute(block.remarks.get("setup", ""), block, module, runner)
+        if "save" in block.remarks:
+            Path(block.remarks["save"].strip()).write_text(block.code, encoding="utf-8")
+            return ""
         with _expected_error(block):
             _execute(block.code, block, module, runner)
     return printed.getvalue()

@@ -145,6 +145,12 @@ def test_a_block_with_a_reason_to_skip_it_is_not_run(tmp_path: Path) -> None:
     run_all(tmp_path, block("import nowhere", "skip needs a server, and time") + block("print(1)", output="1"))
 
 
+def test_a_block_can_be_saved_for_a_later_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    later = block("import pathlib\nprint(pathlib.Path('program.py').read_text().strip())", "continue", output="1 / 0")
+    run_all(tmp_path, block("1 / 0", "save program.py") + later)
+
+
 def test_awaiting_at_the_top_needs_the_remark(tmp_path: Path) -> None:
     with pytest.raises(SyntaxError):
         run_all(tmp_path, block("import asyncio\nawait asyncio.sleep(0)"))
