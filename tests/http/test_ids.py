@@ -12,8 +12,9 @@ from fastapi import FastAPI
 from async_task_worker import AsyncTaskWorker, create_task_worker_router
 from async_task_worker.web.hrefs import id_in, segment_of
 from tests.http.conftest import ServeWorker
-from tests.http.requests import problem_code
+from tests.http.requests import events_in, problem_code
 from tests.support.tasks import echo, wait_at
+from tests.support.waiting import finished
 
 ODD = [
     *("a/b", "/", "//", "a%2Fb", "%", "%zz", "..", ".", "../../health", "a b", " ", "ä€", "日本", "😀", "x" * 300),
@@ -89,6 +90,19 @@ async def test_many_tasks_can_be_cancelled_by_such_ids(worker: AsyncTaskWorker, 
 async def test_an_id_that_nobody_has_is_not_found(client: httpx.AsyncClient, task_id: str) -> None:
     assert problem_code(await client.get(f"/tasks/{task_id}")) == "task_not_found"
     assert problem_code(await client.delete(f"/tasks/{task_id}")) == "task_not_found"
+
+
+async def test_an_id_with_half_of_a_surrogate_pair_can_be_followed_and_acted_on(serve: ServeWorker) -> None:
+    """Memory takes such an id, a file does not."""
+    task_id = "a\ud800b"
+    async with AsyncTaskWorker() as worker:
+        client = await serve(worker)
+        await finished(worker, await worker.add_task(echo, 1, task_id=task_id))
+        action = {"action": "cancel", "query": {"status": ["completed"]}}
+        acted = (await client.post("/tasks/actions", json=action)).json()
+        events = (await client.get(f"/tasks/{segment_of(task_id)}/events")).text
+    assert acted["results"] == [{"id": task_id, "outcome": "already_finished"}]
+    assert [name for name, _ in events_in(events)] == ["hello", "task.completed", "bye"]
 
 
 @pytest.mark.parametrize("name", ["stats", "events", "%2e%2e"])

@@ -310,6 +310,7 @@ FAITHFUL: dict[str, list[object]] = {
     "datetime, offset": [
         dt.datetime.now(dt.UTC),
         dt.datetime(2020, 1, 1, tzinfo=dt.timezone(dt.timedelta(hours=-3, seconds=1, microseconds=5))),
+        dt.datetime(2020, 1, 1, tzinfo=dt.timezone(dt.timedelta(microseconds=5))),
         dt.datetime(2020, 1, 1, fold=1, tzinfo=dt.timezone(dt.timedelta(hours=1), "CET")),
     ],
     "datetime, ZoneInfo": [

@@ -92,7 +92,13 @@ def _told_by_offset(zone: tzinfo | None) -> bool:
     """Whether ISO 8601's notation says all there is to the zone."""
     if zone is None or zone is UTC:
         return True
-    return type(zone) is timezone and zone.tzname(None) == timezone(zone.utcoffset(None)).tzname(None)
+    if type(zone) is not timezone or zone.utcoffset(None).microseconds:  # fromisoformat() may drop microseconds
+        return False
+    return _has_no_name(zone)
+
+
+def _has_no_name(zone: timezone) -> bool:
+    return zone.tzname(None) == timezone(zone.utcoffset(None)).tzname(None)
 
 
 def _builder_of_times(kind: type[Clock]) -> Build:
@@ -109,7 +115,7 @@ def _builder_of_times(kind: type[Clock]) -> Build:
 
 
 def _take_timezone(value: timezone) -> list[Any]:
-    return [MARK, "tz", value.utcoffset(None), None if _told_by_offset(value) else value.tzname(None)]
+    return [MARK, "tz", value.utcoffset(None), None if _has_no_name(value) else value.tzname(None)]
 
 
 def _build_timezone(items: list[Any]) -> timezone:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import Final
 
-from pydantic_core import to_json
+from pydantic_core import PydanticSerializationError, to_json
 
 from ..model.rendering import TOO_LARGE, placeholder, rendered, rfc3339, text
 
@@ -15,5 +16,8 @@ NO_LONGER_KEPT: Final = placeholder({}, "no longer kept")
 
 
 def encoded(body: object) -> bytes:
-    """Return plain data as JSON text."""
-    return to_json(body, inf_nan_mode="null")
+    """Return plain data as JSON text; what UTF-8 cannot hold is escaped."""
+    try:
+        return to_json(body, inf_nan_mode="null")
+    except PydanticSerializationError:  # half of a surrogate pair, as an id or a docstring may have it
+        return json.dumps(body).encode("ascii")
