@@ -152,6 +152,26 @@ async def test_a_backup_where_no_file_can_be_is_an_error_that_names_it(worker: A
         await worker.backup(folder / "missing" / "copy.db")
 
 
+async def test_a_backup_to_a_name_that_no_file_can_have_is_an_error(worker: AsyncTaskWorker, folder: Path) -> None:
+    for name in ("null\0.db", "long" * 100):
+        with pytest.raises(StorageError, match=name[:4]):
+            await worker.backup(folder / name)
+
+
+async def test_a_backup_whose_copy_is_deleted_while_it_is_made_is_an_error_that_names_it(
+    worker: AsyncTaskWorker, steps: Steps, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backup, "_SYNC_EVERY", 1)
+    copying = begun(worker, folder / "copy.db")
+    await reached(steps)
+    for name in files_in(folder):
+        (folder / name).unlink()
+    with pytest.raises(StorageError, match=r"copy\.db: No such file"):
+        await copying
+    steps.may_go_on.set()
+    await worker.backup(folder / "next.db")
+
+
 async def test_a_backup_that_cannot_be_written_leaves_nothing_and_the_worker_goes_on(folder: Path) -> None:
     disk = Disk()
     place = DatabaseLocation(folder / "tasks.db")

@@ -16,7 +16,8 @@ import pytest
 from async_task_worker import AsyncTaskWorker, StorageError, StorageInUseError
 from async_task_worker.journal.file_systems import foreign_file_system
 from async_task_worker.journal.ownership import Ownership
-from tests.support.tasks import echo
+from tests.support.tasks import echo, open_gate, wait_at
+from tests.support.waiting import running
 
 ROOT = Path(__file__).parents[2]
 
@@ -237,6 +238,24 @@ async def test_a_file_that_is_put_back_is_used_again_without_what_was_refused(pa
         assert worker.storage_error() is None
     async with worker_on(path) as worker:
         assert [info.id for info in (await worker.search_tasks()).tasks] == ["taken"]
+
+
+async def test_tasks_that_end_while_the_file_is_away_take_no_others_out_of_it(path: Path) -> None:
+    """They are written twice, and may be counted once only where max_history limits the file."""
+    moved = path.with_name("moved")
+    async with AsyncTaskWorker(backend=f"sqlite:///{path}?durability=process", max_history=3) as worker:
+        await worker.get_task_future(await worker.add_task(echo, 1, task_id="before"))
+        waiting = [await worker.add_task(wait_at, "gate") for _ in range(2)]
+        await running(worker, *waiting)
+        await worker._backend._journal.flush()  # type: ignore[attr-defined]
+        path.rename(moved)  # noqa: ASYNC240
+        open_gate("gate")
+        await worker.wait_for_tasks(waiting)
+        with pytest.raises(StorageError):
+            await worker._backend._journal.flush()  # type: ignore[attr-defined]
+        moved.rename(path)
+    async with worker_on(path) as worker:
+        assert {info.id for info in (await worker.search_tasks()).tasks} == {"before", *waiting}
 
 
 # File systems

@@ -132,8 +132,8 @@ class Backup:
             raise _exists(path)
         try:
             descriptor, self._partial = tempfile.mkstemp(".partial", f".{path.name}.", path.parent)
-        except OSError as error:
-            raise StorageError(f"{path}: {error.strerror}") from error
+        except (OSError, ValueError) as error:  # ValueError: a null character in the name
+            raise explained(error, path) from error
         os.close(descriptor)
 
     def submit(self, function: Callable[..., Any], /, *args: Any) -> Future[Any]:
@@ -148,17 +148,19 @@ class Backup:
 
     def copy(self, source: Any) -> bool:
         """Copy everything, and do what is submitted between the steps; return False if it was stopped."""
-        target = self._connect(Path(self._partial))
+        target = None
         try:
+            target = self._connect(Path(self._partial))
             target.execute("PRAGMA synchronous = OFF").fetchall()  # it is written to the disk when it is whole
             target.execute("PRAGMA journal_mode = OFF").fetchall()
             source.backup(target, pages=PAGES, progress=self._between, sleep=0)
         except _Stopped:
             return False
-        except sqlite3.Error as error:
+        except (OSError, sqlite3.Error) as error:  # OSError: the copy was deleted, or does not reach the disk
             raise explained(error, self._path) from error
         finally:
-            target.close()
+            if target is not None:
+                target.close()
         return True
 
     def run_submitted(self) -> None:

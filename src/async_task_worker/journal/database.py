@@ -101,6 +101,7 @@ class Store:
                 self._ownership.check()
         except StorageError:
             self._refused = [row[0] for row in batch.added]
+            self._finished -= len(batch.ended)  # the next commit writes and counts them again
             raise
 
     def loss(self) -> StorageError | None:
