@@ -63,7 +63,7 @@ def create_task_worker_router(  # noqa: PLR0913 - the documented options, by key
         ValueError: *prefix* does not begin with a slash, or ends with one.
     """
     try:
-        web = import_module(".web.router", __package__)
+        web = import_module(".web.api.router", __package__)
     except ModuleNotFoundError as error:
         raise ImportError(_INSTALL) from error
     router: APIRouter = web.create_router(

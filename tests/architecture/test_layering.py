@@ -23,6 +23,13 @@ HOUSE: Final = House(
             "async_task_worker.testing",
             "async_task_worker.web",
         ),
+        # the HTTP API
+        ("async_task_worker.web.api",),
+        ("async_task_worker.web.events",),
+        ("async_task_worker.web.models",),
+        ("async_task_worker.web.rendering",),
+        ("async_task_worker.web.problems", "async_task_worker.web.server_shutdown"),
+        ("async_task_worker.web.limits", "async_task_worker.web.uvicorn_internals"),
         # facade
         ("async_task_worker.worker",),
         ("async_task_worker.client", "async_task_worker.lifecycle"),

@@ -14,7 +14,7 @@ from starlette.requests import Request
 
 from async_task_worker import AsyncTaskWorker
 from async_task_worker.web import Limits
-from async_task_worker.web.idempotency import IdempotencyKeys
+from async_task_worker.web.api.idempotency import IdempotencyKeys
 from tests.conftest import MakeWorker
 from tests.http.conftest import ServeWorker
 from tests.support.backends import Backend

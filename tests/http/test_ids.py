@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 
 from async_task_worker import AsyncTaskWorker, create_task_worker_router
-from async_task_worker.web.hrefs import id_in, segment_of
+from async_task_worker.web.api.paths import id_in, segment_of
 from tests.http.conftest import ServeWorker
 from tests.http.requests import events_in, problem_code
 from tests.support.tasks import echo, wait_at

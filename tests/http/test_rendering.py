@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from async_task_worker.web.problems import Problem
-from async_task_worker.web.rendering import encoded, rendered, rfc3339
-from async_task_worker.web.strict_json import loaded
+from async_task_worker.web.rendering.json_text import encoded, rendered, rfc3339
+from async_task_worker.web.rendering.strict_json import loaded
 from tests.properties.lengths import long_or_short
 
 EXAMPLES = long_or_short(10_000, 200)

@@ -14,8 +14,8 @@ from pydantic import AfterValidator, BaseModel, Secret, SecretBytes, SecretStr
 from async_task_worker import AsyncTaskWorker, task
 from async_task_worker.model.secret_values import HIDDEN, secret_texts
 from async_task_worker.web import Limits, redact_names
-from async_task_worker.web.responses import TaskBody
-from async_task_worker.web.secret_params import secret_params
+from async_task_worker.web.models.responses import TaskBody
+from async_task_worker.web.rendering.secret_params import secret_params
 from tests.http.conftest import ServeWorker
 from tests.http.requests import submit
 from tests.support.tasks import open_gate, wait_at

@@ -10,8 +10,8 @@ from async_task_worker import AsyncTaskWorker, task
 from async_task_worker.model.functions import TaskFunction
 from async_task_worker.model.record import TaskRecord
 from async_task_worker.web import Limits
-from async_task_worker.web.rendering import NO_LONGER_KEPT
-from async_task_worker.web.submitted_params import GivenParams
+from async_task_worker.web.models.submitted_params import GivenParams
+from async_task_worker.web.rendering.json_text import NO_LONGER_KEPT
 from tests.http.conftest import ServeWorker
 from tests.http.requests import submit as submit_over_http
 from tests.support.backends import Backend

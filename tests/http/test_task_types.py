@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 from pydantic import BaseModel
 
+from async_task_worker.web.models.task_types import TaskType
 from async_task_worker.web.problems import Problem
-from async_task_worker.web.task_types import TaskType
 from tests.support.ids import shown
 
 if TYPE_CHECKING:

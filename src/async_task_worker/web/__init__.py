@@ -7,18 +7,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from .limits import Limits
-from .redaction import Redact, redact_names
+from .rendering.redaction import Redact, redact_names
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
     from fastapi.params import Depends
 
-    from .router import create_router
-    from .scopes import Scope
+    from .api.router import create_router
+    from .api.scopes import Scope
 
 __all__ = ["APIRouter", "Depends", "Limits", "Redact", "Scope", "create_router", "redact_names"]
 
-_LAZY: Final = {"APIRouter": "fastapi", "Depends": "fastapi.params", "Scope": ".scopes", "create_router": ".router"}
+_LAZY: Final = {
+    "APIRouter": "fastapi",
+    "Depends": "fastapi.params",
+    "Scope": ".api.scopes",
+    "create_router": ".api.router",
+}
 
 
 def __getattr__(name: str) -> Any:

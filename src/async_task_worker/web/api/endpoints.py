@@ -11,26 +11,26 @@ from pydantic import AfterValidator
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..exceptions import TaskNotFoundError
-from ..model.event_loop import spawn
-from ..model.status import COMPLETED, FAILED, TaskInfo
+from ...exceptions import TaskNotFoundError
+from ...model.event_loop import spawn
+from ...model.status import COMPLETED, FAILED, TaskInfo
+from ..events.log import EventLog
+from ..events.stream import EventStreams
+from ..limits import Limits
+from ..models.requests import TaskAction, TaskBatch, TaskSubmission, submitted
+from ..models.task_types import TaskTypes
+from ..problems import Problem
+from ..rendering.json_text import encoded, text
 from .bulk import Bulk
-from .events import EventLog
 from .health import Service
-from .hrefs import href_of, id_in
 from .idempotency import IdempotencyKeys
-from .limits import Limits
 from .listing import TaskFilters, next_link, page_of
-from .problems import Problem
-from .rendering import encoded, text
-from .requests import TaskAction, TaskBatch, TaskSubmission, submitted
-from .responses import TaskBodies
+from .long_polling import LONGEST, preferred_wait
+from .paths import href_of, id_in
 from .route_class import asks_for_headers
 from .scopes import Scopes
-from .streams import EventStreams
 from .submission import Submissions
-from .task_types import TaskTypes
-from .waits import LONGEST, preferred_wait
+from .task_renderer import TaskBodies
 
 TaskId = Annotated[
     str, AfterValidator(id_in), Path(description="The task's id, percent-encoded.", examples=["nightly-2026-01-05"])

@@ -14,12 +14,11 @@ from urllib.parse import quote, unquote_to_bytes
 
 from starlette.requests import Request
 
-from .listing import path_of
-
 RESERVED_IDS: Final = frozenset({"types", "batch", "actions", "stats", "events", ".", ".."})
 """Names of paths of our own, where an id would stand, and the two that clients resolve before they ask."""
 
 _MARK: Final = "="
+_PLAIN_IN_PATHS: Final = "/:@!$&'()*+,;=~"
 
 
 def segment_of(task_id: str) -> str:
@@ -52,6 +51,14 @@ def slashes_kept(path: str, raw_path: bytes | None) -> str:
 def href_of(request: Request, task_id: str) -> str:
     """Return the path of a task, from a request to the path of all tasks."""
     return f"{path_of(request).rstrip('/')}/{segment_of(task_id)}"
+
+
+def path_of(request: Request) -> str:
+    """Return the request's path as its client wrote it, with what a proxy may have taken off its front."""
+    path, root = request.scope["path"], request.scope.get("root_path", "").rstrip("/")
+    if not f"{path}/".startswith(f"{root}/"):
+        path = root + path
+    return quote(path, safe=_PLAIN_IN_PATHS)
 
 
 def _encoded(task_id: str) -> str:

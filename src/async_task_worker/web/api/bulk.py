@@ -9,15 +9,16 @@ from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-from ..model.query import TaskPage
-from ..model.status import PENDING, RUNNING, TaskInfo
-from .limits import Limits
+from ...model.query import TaskPage
+from ...model.status import PENDING, RUNNING, TaskInfo
+from ..limits import Limits
+from ..models.page_cursors import BeyondWorker
+from ..models.requests import TaskAction, TaskBatch, TaskSelection
+from ..models.responses import TaskBody
+from ..problems import Problem
 from .listing import shown
-from .page_cursors import BeyondWorker
-from .problems import Problem
-from .requests import TaskAction, TaskBatch, TaskSelection
-from .responses import TaskBodies, TaskBody
 from .submission import Submissions
+from .task_renderer import TaskBodies
 
 
 class BatchItem(BaseModel):

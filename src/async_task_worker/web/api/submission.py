@@ -6,15 +6,15 @@ from typing import Any, Protocol
 
 from uuid_utils import uuid4
 
-from ..exceptions import DuplicateTaskError, NotStorableError
-from .faults import TOLD, problem_of
-from .hrefs import RESERVED_IDS
-from .limits import Limits
-from .problems import Problem
-from .requests import TaskSubmission, size_of
-from .responses import TaskBodies
-from .submitted_params import GivenParams
-from .task_types import TaskType, TaskTypes
+from ...exceptions import DuplicateTaskError, NotStorableError
+from ..limits import Limits
+from ..models.requests import TaskSubmission, size_of
+from ..models.submitted_params import GivenParams
+from ..models.task_types import TaskType, TaskTypes
+from ..problems import Problem
+from .error_mapping import TOLD, problem_of
+from .paths import RESERVED_IDS
+from .task_renderer import TaskBodies
 
 
 class Submitter(Protocol):

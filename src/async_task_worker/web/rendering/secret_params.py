@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from pydantic import BaseModel, Secret, SecretBytes, SecretStr
 
-from ..model.functions import TaskCallable
-from ..model.signatures import innermost, parameters_by_name
+from ...model.functions import TaskCallable
+from ...model.signatures import innermost, parameters_by_name
 
 _SECRET: Final = (Secret, SecretStr, SecretBytes)
 _known: Final[weakref.WeakKeyDictionary[Any, frozenset[str]]] = weakref.WeakKeyDictionary()

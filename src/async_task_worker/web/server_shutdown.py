@@ -1,9 +1,8 @@
-"""Long polling with a timeout; ends early when the server shuts down."""
+"""Notification of a beginning server shutdown, so that long polls and event streams end in time."""
 
 from __future__ import annotations
 
 import asyncio
-import re
 import signal
 from collections.abc import Callable
 from contextvars import Context
@@ -11,15 +10,6 @@ from typing import Any, Final
 
 _LOOK_EVERY: Final = 0.05
 """Seconds between two looks at whether the server is about to exit, while somebody waits."""
-
-LONGEST: Final = 60.0
-_PREFERRED_WAIT: Final = re.compile(r"(?:^|[,;\s])wait=(\d{1,6})(?:$|[,;\s])")
-
-
-def preferred_wait(prefer: str | None) -> float | None:
-    """Return the seconds of ``Prefer: wait=10``, a minute at most; None without one that is understood."""
-    found = _PREFERRED_WAIT.search(prefer) if prefer else None
-    return None if found is None else min(float(found[1]), LONGEST)
 
 
 class ServerExit:

@@ -11,24 +11,25 @@ from fastapi.params import Depends
 from pydantic import JsonValue
 from starlette.responses import JSONResponse, Response
 
-from ..model.validation import checked_switch
+from ...model.validation import checked_switch
+from ..limits import Limits
+from ..models.pages import HealthBody, TaskPageBody, TaskTypesBody
+from ..models.problem_body import UNAVAILABLE, documented
+from ..models.requests import TaskAction, TaskBatch
+from ..models.responses import TaskBody
+from ..models.submitted_params import GivenParams
+from ..models.task_types import TaskTypes
+from ..rendering.redaction import Redact
+from ..server_shutdown import ServerExit
 from .bulk import ActionBody, BatchBody
 from .endpoints import Endpoints
 from .health import Service
-from .limits import Limits
 from .openapi import EVENT_STREAM, IF_NONE_MATCH, LiveExtra, body_of, operation_id_of, submission_of
-from .page_bodies import HealthBody, TaskPageBody, TaskTypesBody
-from .problem_body import UNAVAILABLE, documented
-from .redaction import Redact
-from .requests import TaskAction, TaskBatch
-from .responses import TaskBodies, TaskBody
 from .route_class import TaskRoute
 from .scopes import Scope, Scopes
 from .submission import Submissions
-from .submission_forms import carrier_of, form_of
-from .submitted_params import GivenParams
-from .task_types import TaskTypes
-from .waits import ServerExit
+from .submission_schemas import carrier_of, form_of
+from .task_renderer import TaskBodies
 
 NEEDED: Final = (
     *("submit", "fetch_task_info", "search_tasks", "get_task_info", "get_task_future", "cancel_task", "counts"),

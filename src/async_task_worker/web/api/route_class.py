@@ -12,9 +12,9 @@ from starlette.responses import Response
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
-from .faults import TOLD, problem_of
-from .hrefs import RESERVED_IDS, slashes_kept
-from .problems import Problem
+from ..problems import Problem
+from .error_mapping import TOLD, problem_of
+from .paths import RESERVED_IDS, slashes_kept
 
 _HEAD: Final = "async_task_worker.head"
 """Marks the scope of a ``HEAD`` request, which is answered like a ``GET``; the server leaves out the body."""

@@ -6,18 +6,18 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
-from ..exceptions import TaskWorkerError
-from ..model.failure import exc_info_of
-from ..model.status import PENDING, RUNNING, TaskStatus
-from .faults import problem_of
-from .problems import Problem
-from .rendering import rendered, text
-from .waits import ServerExit
+from ...exceptions import TaskWorkerError
+from ...model.failure import exc_info_of
+from ...model.status import PENDING, RUNNING, TaskStatus
+from ..problems import Problem
+from ..rendering.json_text import rendered, text
+from ..server_shutdown import ServerExit
+from .error_mapping import problem_of
 
 _MOST_STATISTICS: Final = 16 << 10
 _WELL: Final = "ok"
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("async_task_worker.web.health")
 
 
 def _no_check() -> None:

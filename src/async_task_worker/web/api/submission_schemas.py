@@ -18,8 +18,8 @@ from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, core_schema
 
-from .requests import TaskSubmission
-from .task_types import TaskType, TaskTypes
+from ..models.requests import TaskSubmission
+from ..models.task_types import TaskType, TaskTypes
 
 _NAME: Final = "WorkerTaskSubmission"
 _NO_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9]")

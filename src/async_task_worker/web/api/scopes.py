@@ -10,7 +10,7 @@ from typing import Final
 
 from starlette.requests import Request
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("async_task_worker.web.scopes")
 
 Scope = Callable[[Request], str | Awaitable[str]]
 """Returns what stands for the caller of a request, such as a user id."""

@@ -12,12 +12,12 @@ from sse_starlette.sse import SendTimeoutError
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from ..model.status import TaskInfo
-from .connections import Connection
-from .events import EventLog, Reader
-from .limits import Limits
-from .problems import Problem
-from .waits import ServerExit
+from ...model.status import TaskInfo
+from ..limits import Limits
+from ..problems import Problem
+from ..server_shutdown import ServerExit
+from .disconnect import Connection
+from .log import EventLog, Reader
 
 Fetch = Callable[[str], Awaitable[TaskInfo | None]]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from .problems import Problem
+from ..problems import Problem
 
 
 def loaded(data: bytes | bytearray, most_levels: int) -> Any:

@@ -1,85 +1,26 @@
-"""A task as it is shown over HTTP and in events."""
+"""Task bodies as they are shown over HTTP and in events: bounded, and with secrets hidden."""
 
 from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
-
-from ..model.registry import get_all_task_types
-from ..model.rendering import clipped, rendered
-from ..model.secret_values import HIDDEN
-from ..model.status import FAILED, TaskInfo, document_of
-from .limits import Limits
-from .problems import Problem
-from .redaction import QUOTING, REDACTED, UNKNOWN_QUOTING, Redact, SafeRedact, cut_out, hide_quotes
-from .requests import TaskSubmission
-from .submitted_params import GivenParams
-from .task_types import TaskTypes
+from ...model.registry import get_all_task_types
+from ...model.rendering import clipped, rendered
+from ...model.secret_values import HIDDEN
+from ...model.status import FAILED, TaskInfo, document_of
+from ..limits import Limits
+from ..models.requests import TaskSubmission
+from ..models.submitted_params import GivenParams
+from ..models.task_types import TaskTypes
+from ..problems import Problem
+from ..rendering.redaction import QUOTING, REDACTED, UNKNOWN_QUOTING, Redact, SafeRedact, cut_out, hide_quotes
 
 _BULKY: Final = ("params", "metadata", "result", "progress_detail")
 _UNPROCESSABLE: Final = 422
 _ALL: Final = 16 << 20
 """Characters a redaction gets to see of a field; what is larger it is told is too large."""
-
-
-class TaskBody(BaseModel):
-    """A task as it was at the moment it was asked for. More members may come."""
-
-    model_config = ConfigDict(
-        extra="allow",
-        json_schema_extra={
-            "examples": [
-                {
-                    "id": "5ab5ddb9-b6c1-4f0e-8e0d-a9c9d2e0b2f4",
-                    "status": "running",
-                    "progress": 0.5,
-                    "metadata": {"task_type": "resize"},
-                    "result": None,
-                    "error": None,
-                    "task_type": "resize",
-                    "phase": None,
-                    "params": {"path": "cat.png"},
-                    "priority": 0,
-                    "progress_detail": None,
-                    "error_detail": None,
-                    "attempt": 1,
-                    "from_cache": False,
-                    "result_dropped": False,
-                    "worker_id": None,
-                    "created_at": "2026-01-05T12:00:00.250000Z",
-                    "started_at": "2026-01-05T12:00:00.251000Z",
-                    "completed_at": None,
-                    "wait_time": 0.001,
-                    "run_time": None,
-                }
-            ]
-        },
-    )
-
-    id: str
-    status: Literal["pending", "running", "completed", "failed", "cancelled"]
-    progress: float = Field(ge=0.0, le=1.0)
-    metadata: dict[str, JsonValue] = Field(description="As given, with `task_type` added.")
-    result: JsonValue = Field(description="What is not JSON is an object with its `$type`.")
-    error: str | None
-    task_type: str
-    phase: str | None
-    params: dict[str, JsonValue] | None = Field(description="The arguments by name; null if they are not known.")
-    priority: int
-    progress_detail: dict[str, JsonValue] | None
-    error_detail: dict[str, JsonValue] | str | None
-    attempt: int
-    from_cache: bool
-    result_dropped: bool = Field(description="Whether there was a result, and it was dropped to save memory.")
-    worker_id: str | None
-    created_at: datetime
-    started_at: datetime | None
-    completed_at: datetime | None
-    wait_time: float | None = Field(description="Seconds.")
-    run_time: float | None = Field(description="Seconds.")
 
 
 class TaskBodies:

@@ -10,14 +10,14 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 
-from ..model.functions import TaskCallable
-from ..model.registry import exposed_function, function_of, get_all_task_types, get_task_function
-from ..model.secret_values import secret_texts
-from ..model.signatures import BY_NAME, PROGRESS_PARAMETER, innermost, parameters_by_name
-from .problems import Problem
-from .redaction import texts_in
-from .rendering import encoded, text
-from .secret_params import secret_params
+from ...model.functions import TaskCallable
+from ...model.registry import exposed_function, function_of, get_all_task_types, get_task_function
+from ...model.secret_values import secret_texts
+from ...model.signatures import BY_NAME, PROGRESS_PARAMETER, innermost, parameters_by_name
+from ..problems import Problem
+from ..rendering.json_text import encoded, text
+from ..rendering.redaction import texts_in
+from ..rendering.secret_params import secret_params
 
 _MOST_SAID: Final = 20
 _JSON_SCALARS: Final = (str, int, float, bool, type(None))

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from async_cache.exceptions import AsyncCacheError, CacheUnavailableError, InvalidCacheKeyError
 
-from ..exceptions import (
+from ...exceptions import (
     ForkedWorkerError,
     NotRegisteredError,
     QueueFullError,
@@ -16,7 +16,7 @@ from ..exceptions import (
     WorkerNotRunningError,
     WrongEventLoopError,
 )
-from .problems import Problem
+from ..problems import Problem
 
 
 class _Fault(NamedTuple):

@@ -9,20 +9,20 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import partial
 from typing import Annotated, Any, Final, Protocol
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.requests import Request
 
-from ..model.query import TaskPage
-from ..model.status import TaskInfo, TaskStatus
-from .page_cursors import BeyondWorker
-from .problems import Problem
+from ...model.query import TaskPage
+from ...model.status import TaskInfo, TaskStatus
+from ..models.page_cursors import BeyondWorker
+from ..problems import Problem
+from .paths import path_of
 
 Shows = Callable[[TaskInfo], bool]
 
 _LOOKED_AT_ONCE: Final = 50
-_PLAIN_IN_PATHS: Final = "/:@!$&'()*+,;=~"
 _DATE_TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d")
 _PLUS_READ_AS_SPACE: Final = re.compile(r"(?<=\d) (?=\d\d:\d\d$)")
 """``+`` in a query string, unless it was escaped, where an offset begins."""
@@ -148,14 +148,6 @@ def next_link(request: Request, cursor: str) -> str:
     """Return the ``Link`` header that leads to the next page."""
     query = [(name, value) for name, value in request.query_params.multi_items() if name != "cursor"]
     return f'<{path_of(request)}?{urlencode([*query, ("cursor", cursor)])}>; rel="next"'
-
-
-def path_of(request: Request) -> str:
-    """Return the request's path as its client wrote it, with what a proxy may have taken off its front."""
-    path, root = request.scope["path"], request.scope.get("root_path", "").rstrip("/")
-    if not f"{path}/".startswith(f"{root}/"):
-        path = root + path
-    return quote(path, safe=_PLAIN_IN_PATHS)
 
 
 def _earliest(*moments: datetime | None) -> datetime | None:

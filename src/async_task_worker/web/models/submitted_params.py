@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ..exceptions import DuplicateTaskError
+from ...exceptions import DuplicateTaskError
+from ..rendering.json_text import NO_LONGER_KEPT
 from .added_params import AddedParams
-from .rendering import NO_LONGER_KEPT
 
 Secrets = frozenset[str] | None
 """Texts that are never to be shown; None if it is not known which."""

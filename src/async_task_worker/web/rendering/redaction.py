@@ -11,10 +11,10 @@ from collections.abc import Set as AbstractSet
 from functools import partial
 from typing import Any, Final
 
-from ..model.failure import class_name, exc_info_of
-from .rendering import NO_LONGER_KEPT, TOO_LARGE, placeholder, rendered
+from ...model.failure import class_name, exc_info_of
+from .json_text import NO_LONGER_KEPT, TOO_LARGE, placeholder, rendered
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("async_task_worker.web.redaction")
 
 Redact = Callable[[dict[str, Any]], dict[str, Any]]
 """Gets a task as it is about to be shown, plain JSON data, and returns what to show in its place."""

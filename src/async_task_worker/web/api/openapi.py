@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from .submission_forms import form_of, reference_to
-from .task_types import TaskType, TaskTypes, without_references
+from ..models.task_types import TaskType, TaskTypes, without_references
+from .submission_schemas import form_of, reference_to
 
 _MOST_LEVELS: Final = 5
 """Levels of objects in an example."""

@@ -10,8 +10,8 @@ from contextlib import suppress
 from hashlib import blake2b
 from typing import Final
 
-from ..exceptions import TaskWorkerError
-from .problems import Problem
+from ...exceptions import TaskWorkerError
+from ..problems import Problem
 
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 _LOOKED_AT: Final = 2

@@ -12,10 +12,10 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from sse_starlette import ServerSentEvent
 
-from ..model.status import NEXT, TaskInfo
-from ..state.events import PROGRESS, TaskEvent
-from .limits import Limits
-from .rendering import encoded, rfc3339
+from ...model.status import NEXT, TaskInfo
+from ...state.events import PROGRESS, TaskEvent
+from ..limits import Limits
+from ..rendering.json_text import encoded, rfc3339
 
 VERSION: Final = 1
 ENDINGS: Final = frozenset(f"task.{status}" for status in NEXT if not NEXT[status])

@@ -7,11 +7,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple, Protocol
 
-from ..model.functions import TaskFunction
-from ..model.record import TaskRecord
-from ..model.secret_values import bounded_secret_texts
-from ..state.events import CREATED
-from .rendering import TOO_LARGE, placeholder, rendered, text
+from ...model.functions import TaskFunction
+from ...model.record import TaskRecord
+from ...model.secret_values import bounded_secret_texts
+from ...state.events import CREATED
+from ..rendering.json_text import TOO_LARGE, placeholder, rendered, text
 from .requests import size_of
 
 _LARGEST: Final = 16 << 10

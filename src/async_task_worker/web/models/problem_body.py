@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from . import problems
-from .problems import CODES, MEDIA_TYPE
+from .. import problems
+from ..problems import CODES, MEDIA_TYPE
 
 
 class ProblemError(BaseModel):

@@ -7,7 +7,7 @@ from typing import Final
 
 from pydantic_core import PydanticSerializationError, to_json
 
-from ..model.rendering import TOO_LARGE, placeholder, rendered, rfc3339, text
+from ...model.rendering import TOO_LARGE, placeholder, rendered, rfc3339, text
 
 __all__ = ["NO_LONGER_KEPT", "TOO_LARGE", "encoded", "placeholder", "rendered", "rfc3339", "text"]
 

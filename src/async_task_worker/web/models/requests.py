@@ -7,10 +7,10 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationError, ValidationInfo
 from starlette.requests import Request
 
-from ..model.status import TaskStatus
-from .limits import Limits
-from .problems import Problem
-from .strict_json import loaded
+from ...model.status import TaskStatus
+from ..limits import Limits
+from ..problems import Problem
+from ..rendering.strict_json import loaded
 from .task_types import said
 
 M = TypeVar("M", bound=BaseModel)

@@ -1,0 +1,1 @@
+"""The router and its endpoints: routes, submission, listing, bulk requests, health, OpenAPI."""

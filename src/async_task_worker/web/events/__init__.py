@@ -1,0 +1,1 @@
+"""Server-sent events: the log of events, and the streams that read it."""

@@ -1,0 +1,1 @@
+"""Models of request and response bodies, task types and the params of tasks."""

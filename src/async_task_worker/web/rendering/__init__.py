@@ -1,0 +1,1 @@
+"""Conversion between values and JSON, and the redaction of what is shown."""
