@@ -24,7 +24,7 @@ from .model.record import TaskRecord
 from .model.status import PENDING, RUNNING
 from .model.validation import checked_optional_seconds
 from .runtime.executor import current_record
-from .state.drain import Idleness
+from .state.drain import DrainWaiters
 
 logger = logging.getLogger("async_task_worker.worker")
 
@@ -132,13 +132,13 @@ class AsyncTaskWorker(TaskClient):
             )
         )
         self._backend_name = _shown_url(backend) if isinstance(backend, str) else type(backend).__name__
-        self._drain_waiters = Idleness(self._ledger)
+        self._drain_waiters = DrainWaiters(self._ledger)
         service = _Service(self._backend, self._caching)
         self._lifecycle = Lifecycle(service, self._binding, self._ledger, self._on_shut_down, self._on_stopped)
 
     def __repr__(self) -> str:
         """Return whether the worker runs, how many slots are in use, and how many tasks are in each status."""
-        counts = self._ledger.tally()
+        counts = self._ledger.peek_counts()
         state = "running" if self.is_running else "stopped"
         counted = ", ".join(f"{count} {status}" for status, count in counts.items() if count and status is not RUNNING)
         slots = f"{counts[RUNNING]} of {self.max_workers} slots in use"
@@ -289,8 +289,8 @@ class AsyncTaskWorker(TaskClient):
     def _on_stopped(self) -> None:
         """Fail those who wait for tasks that wait for the next start."""
         if self._binding.accepting is None and self._ledger.unfinished():
-            self._futures.release(self._is_pending)
-            self._drain_waiters.release()
+            self._futures.fail_pending(self._is_pending)
+            self._drain_waiters.fail_pending()
         self.events.close_streams()
 
     def _is_pending(self, task_id: str) -> bool:

@@ -143,13 +143,13 @@ async def test_an_id_used_over_http_and_in_python_shows_what_it_was_used_for_las
 
 async def test_a_router_that_is_gone_is_told_of_nothing(worker: AsyncTaskWorker) -> None:
     given = GivenParams(1 << 20, lambda _: True, lambda: 1)
-    was_watched = worker.events.watched
+    had_subscribers = worker.events.has_subscribers
     given.added.follow(worker.events)
     task_id = await worker.add_task(echo, 1)
     assert given.of(task_id) is not None
-    assert worker.events.watched
+    assert worker.events.has_subscribers
     del given
-    assert worker.events.watched == was_watched
+    assert worker.events.has_subscribers == had_subscribers
 
 
 def test_what_is_kept_of_tasks_added_in_python_takes_no_more_memory_than_allowed() -> None:

@@ -46,7 +46,7 @@ from async_task_worker import (
     task,
 )
 from async_task_worker.model.clock import Clock
-from async_task_worker.model.status import NEXT
+from async_task_worker.model.status import TRANSITIONS
 from tests.properties.lengths import stateful_settings
 from tests.properties.model import AT_ONCE, BY_GATE, BY_TIME, KINDS, SAME_TIME, Expected, Model
 from tests.support import tasks
@@ -410,7 +410,7 @@ class WorkerMachine(RuleBasedStateMachine):
             elif event.type == "task.progress":
                 assert event.task.status is TaskStatus.RUNNING
             elif before is not None:
-                assert event.task.status in NEXT[before.status]
+                assert event.task.status in TRANSITIONS[before.status]
             last[event.task.id] = event.task
 
     def teardown(self) -> None:

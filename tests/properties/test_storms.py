@@ -23,7 +23,7 @@ from async_task_worker import (
     WorkerNotRunningError,
 )
 from async_task_worker.model.record import TaskRecord
-from async_task_worker.model.status import NEXT
+from async_task_worker.model.status import TRANSITIONS
 from tests.conftest import MakeWorker
 from tests.properties.lengths import long_or_short
 from tests.support.backends import Backend
@@ -136,8 +136,8 @@ class Storm:
 def assert_no_state_moved_after_its_end(storm: Storm) -> None:
     for task_id, statuses in storm.seen.items():
         steps = list(pairwise(statuses))
-        assert all(after in NEXT[before] for before, after in steps), (task_id, statuses)
-        assert not NEXT[statuses[-1]], (task_id, statuses)
+        assert all(after in TRANSITIONS[before] for before, after in steps), (task_id, statuses)
+        assert not TRANSITIONS[statuses[-1]], (task_id, statuses)
 
 
 def assert_answers_were_true(storm: Storm) -> None:

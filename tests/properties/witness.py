@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from async_task_worker import AsyncTaskWorker, TaskEvent, TaskInfo, TaskStatus
-from async_task_worker.model.status import NEXT
+from async_task_worker.model.status import TRANSITIONS
 
 ENDINGS = {"task.completed", "task.failed", "task.cancelled"}
 
@@ -75,7 +75,7 @@ class Witness:
     def _check_successor(self, event: TaskEvent, before: TaskInfo) -> None:
         now = event.task
         allowed = {"task.progress": {TaskStatus.RUNNING}, "task.reprioritized": {TaskStatus.PENDING}}.get(
-            event.type, NEXT[before.status]
+            event.type, TRANSITIONS[before.status]
         )
         if now.status not in allowed:
             self._object(event, f"which is {now.status} after it was {before.status}")

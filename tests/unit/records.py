@@ -9,7 +9,7 @@ from typing import Any
 from uuid_utils import uuid4
 
 from async_task_worker.model.clock import Clock
-from async_task_worker.model.outcome import CUT_SHORT, Outcome, completed, failed
+from async_task_worker.model.outcome import CANCELLED_OUTCOME, Outcome, completed, failed
 from async_task_worker.model.record import TaskRecord
 from async_task_worker.model.record_factory import create_record
 from async_task_worker.model.status import TaskStatus
@@ -18,7 +18,7 @@ from async_task_worker.state.ledger import Ledger
 ENDINGS: dict[TaskStatus, Outcome] = {
     TaskStatus.COMPLETED: completed("result"),
     TaskStatus.FAILED: failed(ValueError("wrong")),
-    TaskStatus.CANCELLED: CUT_SHORT,
+    TaskStatus.CANCELLED: CANCELLED_OUTCOME,
 }
 
 

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from async_task_worker import QueueFullError, TaskExecutor, TaskQueue, WorkerNotRunningError, WorkerPool
-from async_task_worker.model.outcome import CUT_SHORT
+from async_task_worker.model.outcome import CANCELLED_OUTCOME
 from async_task_worker.model.record import TaskRecord
 from async_task_worker.runtime.capacity import OnFull, Room
 from async_task_worker.state.events import EventBus
@@ -54,7 +54,7 @@ class House:
     def cancel_next(self) -> None:
         record: TaskRecord = next(iter(self.queue))
         self.queue.discard(record)
-        assert self.ledger.settle(record, CUT_SHORT)
+        assert self.ledger.settle(record, CANCELLED_OUTCOME)
 
     async def assert_it_still_holds_its_limit(self) -> None:
         """Empty it, then see how many come in at once."""
@@ -124,7 +124,7 @@ async def test_all_called_off_at_once_leave_the_account_as_it_was(house: House) 
         caller.cancel()
     await asyncio.wait(callers)
     assert house.let_in == []
-    assert not house.events.watched
+    assert not house.events.has_subscribers
     await house.assert_it_still_holds_its_limit()
 
 
@@ -134,7 +134,7 @@ async def test_closing_turns_everybody_away(house: House) -> None:
     for caller in callers:
         with pytest.raises(WorkerNotRunningError, match="room"):
             await caller
-    assert not house.events.watched
+    assert not house.events.has_subscribers
     await house.assert_it_still_holds_its_limit()
 
 
@@ -158,12 +158,12 @@ async def test_one_called_off_then_turned_away_is_not_counted_twice(house: House
 
 
 async def test_it_listens_only_while_somebody_waits(house: House) -> None:
-    assert not house.events.watched
+    assert not house.events.has_subscribers
     (caller,) = await house.callers("first")
-    assert house.events.watched
+    assert house.events.has_subscribers
     house.start_next()
     await caller
-    assert not house.events.watched
+    assert not house.events.has_subscribers
 
 
 async def test_an_impatient_room_refuses_at_once() -> None:

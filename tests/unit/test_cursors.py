@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from async_task_worker import TaskStatus
-from async_task_worker.model.clock import growing
+from async_task_worker.model.clock import strictly_increasing
 from async_task_worker.model.query import Cursors, Position, TaskQuery
 
 CURSORS = Cursors(b"this worker", lasting=False)
@@ -62,7 +62,7 @@ def test_changed_filters_are_refused_and_named(name: str) -> None:
 
 
 def test_a_clock_that_is_coarse_tells_no_time_twice() -> None:
-    tell = growing(lambda: 5.0)
+    tell = strictly_increasing(lambda: 5.0)
     times = [tell() for _ in range(100)]
     assert times == sorted(set(times))
     assert times[-1] == pytest.approx(5.0)

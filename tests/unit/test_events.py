@@ -71,7 +71,7 @@ class TestListening:
     def test_a_coroutine_function_is_refused_and_told_of_streams(self, bus: EventBus, wrong: Any) -> None:
         with pytest.raises(TypeError, match=r"plain function.*events\.stream\(\)"):
             bus.listen(wrong)
-        assert not bus.watched
+        assert not bus.has_subscribers
 
     def test_a_coroutine_that_a_plain_listener_returns_is_closed_and_reported(
         self, bus: EventBus, send: Publisher, caplog: pytest.LogCaptureFixture
@@ -175,47 +175,47 @@ class TestListening:
     def test_a_listener_must_be_callable(self, bus: EventBus, listener: Any) -> None:
         with pytest.raises(TypeError, match="callable"):
             bus.listen(listener)
-        assert not bus.watched
+        assert not bus.has_subscribers
 
 
 class TestTaps:
     def test_they_hear_before_any_listener(self, bus: EventBus, send: Publisher) -> None:
         heard: list[str] = []
         bus.listen(lambda event: heard.append(f"listener {event.type}"))
-        untap = bus.tap(lambda kind, record: heard.append(f"tap {kind}"))
+        unsubscribe = bus.subscribe_records(lambda kind, record: heard.append(f"record {kind}"))
         send("a")
-        untap()
+        unsubscribe()
         send("b")
-        assert heard == ["tap a", "listener a", "listener b"]
+        assert heard == ["record a", "listener a", "listener b"]
 
     def test_a_tap_may_end_itself(self, bus: EventBus, send: Publisher) -> None:
         heard: list[str] = []
 
         def once(kind: str, record: object) -> None:
-            untap()
+            unsubscribe()
             heard.append(kind)
 
-        untap = bus.tap(once)
-        bus.tap(lambda kind, record: heard.append(kind))
+        unsubscribe = bus.subscribe_records(once)
+        bus.subscribe_records(lambda kind, record: heard.append(kind))
         send("a", "b")
         assert heard == ["a", "a", "b"]
 
 
 class TestWatching:
     def test_the_bus_knows_whether_anybody_is_there(self, bus: EventBus) -> None:
-        assert not bus.watched
-        stop, untap, stream = bus.listen(print), bus.tap(lambda kind, record: None), bus.stream()
-        for leave in (stop, untap, stream.close):
-            assert bus.watched
+        assert not bus.has_subscribers
+        stop, unsubscribe, stream = bus.listen(print), bus.subscribe_records(lambda kind, record: None), bus.stream()
+        for leave in (stop, unsubscribe, stream.close):
+            assert bus.has_subscribers
             leave()
-        assert not bus.watched
+        assert not bus.has_subscribers
 
     def test_a_stream_that_is_dropped_is_gone(self, bus: EventBus) -> None:
         stream = bus.stream()
-        assert bus.watched
+        assert bus.has_subscribers
         del stream
         gc.collect()
-        assert not bus.watched
+        assert not bus.has_subscribers
 
     def test_nothing_is_made_for_nobody(self, bus: EventBus, send: Publisher) -> None:
         """Events are numbered as somebody listens, so one who comes late finds no hole before the next."""
@@ -262,7 +262,7 @@ class TestStreams:
             send("a")
         send("b")
         assert [event.type async for event in stream] == ["a"]
-        assert not bus.watched
+        assert not bus.has_subscribers
 
     async def test_closing_the_bus_ends_all_of_them(self, bus: EventBus, send: Publisher) -> None:
         streams = [bus.stream() for _ in range(3)]
@@ -270,7 +270,7 @@ class TestStreams:
         bus.close_streams()
         send("b")
         assert [len(await read_all(stream)) for stream in streams] == [1, 1, 1]
-        assert not bus.watched
+        assert not bus.has_subscribers
 
     async def test_a_second_reader_is_refused_and_the_first_not_disturbed(self, bus: EventBus, send: Publisher) -> None:
         stream = bus.stream()
@@ -305,7 +305,7 @@ class TestStreams:
     def test_its_buffer_holds_at_least_one(self, bus: EventBus, size: Any, error: type[Exception]) -> None:
         with pytest.raises(error, match="max_buffer"):
             bus.stream(max_buffer=size)
-        assert not bus.watched
+        assert not bus.has_subscribers
 
 
 async def read_all(stream: EventStream) -> list[TaskEvent]:

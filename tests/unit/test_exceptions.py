@@ -37,7 +37,7 @@ from async_task_worker import (
     WorkerNotRunningError,
     WrongEventLoopError,
 )
-from async_task_worker.model.event_loop import hand_to_loop
+from async_task_worker.model.event_loop import raise_in_loop
 from tests.support.virtual_time import run_virtual
 
 BUILTIN = {
@@ -152,7 +152,7 @@ def test_an_interrupt_handed_to_the_loop_ends_it() -> None:
     after: list[str] = []
 
     async def main() -> None:
-        hand_to_loop(interrupt)
+        raise_in_loop(interrupt)
         after.append("this step is finished")
         await asyncio.sleep(1)
         after.append("not reached")

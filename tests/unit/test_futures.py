@@ -9,7 +9,7 @@ import pytest
 
 from async_task_worker import TaskFailedError
 from async_task_worker.model.clock import SYSTEM_CLOCK
-from async_task_worker.model.outcome import CUT_SHORT, Outcome, completed, failed
+from async_task_worker.model.outcome import CANCELLED_OUTCOME, Outcome, completed, failed
 from async_task_worker.state.events import EventBus
 from async_task_worker.state.futures import TaskFutures
 from async_task_worker.state.ledger import Ledger
@@ -52,7 +52,7 @@ async def test_a_completed_task_gives_its_result(desk: Desk, asked: str) -> None
 
 @WHEN
 async def test_a_cancelled_task_gives_a_cancelled_future(desk: Desk, asked: str) -> None:
-    assert desk.future(CUT_SHORT, asked=asked).cancelled()
+    assert desk.future(CANCELLED_OUTCOME, asked=asked).cancelled()
 
 
 @WHEN
@@ -102,11 +102,11 @@ async def test_futures_given_up_are_forgotten_while_their_task_goes_on(desk: Des
 
 
 async def test_nothing_is_kept_of_a_task_that_has_ended(desk: Desk) -> None:
-    for outcome in (completed(1), CUT_SHORT, failed(ValueError("wrong"))):
+    for outcome in (completed(1), CANCELLED_OUTCOME, failed(ValueError("wrong"))):
         desk.future(outcome, asked="before")
         desk.future(outcome, asked="after")
     assert not desk.futures._waiting
-    assert not desk.futures._awaited
+    assert not desk.futures._completion_callbacks
 
 
 async def test_a_callback_of_a_future_may_ask_for_another(desk: Desk) -> None:

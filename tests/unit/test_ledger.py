@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from async_task_worker import DuplicateTaskError, TaskEvent, TaskStatus
 from async_task_worker.model.clock import Clock
-from async_task_worker.model.outcome import CUT_SHORT, completed
+from async_task_worker.model.outcome import CANCELLED_OUTCOME, completed
 from async_task_worker.model.record import TaskRecord
-from async_task_worker.model.status import NEXT, TaskInfo
+from async_task_worker.model.status import TRANSITIONS, TaskInfo
 from async_task_worker.state.events import EventBus
 from async_task_worker.state.ledger import Ledger
 from tests.unit.records import ENDINGS, Hands, admitted, asked_for, nothing, records_alive
@@ -48,8 +48,8 @@ def ids(records: list[TaskRecord]) -> list[str]:
 
 class TestTransitions:
     def test_the_table_has_a_row_for_each_status_and_final_ones_lead_nowhere(self) -> None:
-        assert set(NEXT) == set(TaskStatus)
-        assert {status for status in TaskStatus if not NEXT[status]} == set(ENDINGS)
+        assert set(TRANSITIONS) == set(TaskStatus)
+        assert {status for status in TaskStatus if not TRANSITIONS[status]} == set(ENDINGS)
 
     @pytest.mark.parametrize("status", TaskStatus)
     @pytest.mark.parametrize("ending", ENDINGS)
@@ -59,9 +59,9 @@ class TestTransitions:
         record = admitted(ledger, status=status)
         before, told = record.info(), len(events)
 
-        assert ledger.settle(record, ENDINGS[ending]) is (ending in NEXT[status])
+        assert ledger.settle(record, ENDINGS[ending]) is (ending in TRANSITIONS[status])
 
-        if ending in NEXT[status]:
+        if ending in TRANSITIONS[status]:
             assert record.status is ending
             assert [event.type for event in events[told:]] == [f"task.{ending}"]
         else:
@@ -95,17 +95,17 @@ class TestTransitions:
         seen.append(record.info().revision)
         ledger.report(record, 0.5)
         seen.append(record.info().revision)
-        ledger.enter(record, "cancelling")
+        ledger.set_phase(record, "cancelling")
         seen.append(record.info().revision)
-        ledger.settle(record, CUT_SHORT)
+        ledger.settle(record, CANCELLED_OUTCOME)
         seen.append(record.info().revision)
         assert seen == sorted(set(seen))
 
     def test_a_phase_shows_until_the_end(self, ledger: Ledger) -> None:
         record = admitted(ledger, status=RUNNING)
-        ledger.enter(record, "cancelling")
+        ledger.set_phase(record, "cancelling")
         assert record.info().phase == "cancelling"
-        ledger.settle(record, CUT_SHORT)
+        ledger.settle(record, CANCELLED_OUTCOME)
         assert record.info().phase is None
 
     def test_a_completed_task_reads_one_and_others_keep_their_last_report(self, ledger: Ledger) -> None:
@@ -120,7 +120,7 @@ class TestTransitions:
             """Keep both."""
 
         record = admitted(ledger, closure, object(), keyword=object())
-        ledger.settle(record, CUT_SHORT)
+        ledger.settle(record, CANCELLED_OUTCOME)
         assert not record.func
         assert not record.args
         assert not record.kwargs
@@ -129,7 +129,7 @@ class TestTransitions:
 class TestProgressFromElsewhere:
     async def test_from_a_thread_it_arrives_on_the_loop(self, ledger: Ledger, events: list[TaskEvent]) -> None:
         record = admitted(ledger, status=RUNNING)
-        await asyncio.to_thread(ledger.reporter(record), 0.5)
+        await asyncio.to_thread(ledger.progress_callback_for(record), 0.5)
         await asyncio.sleep(0)
         assert events[-1].task.progress == 0.5
 
@@ -140,7 +140,7 @@ class TestProgressFromElsewhere:
         record = admitted(ledger, status=RUNNING)
 
         async def make() -> Callable[[float], None]:
-            return ledger.reporter(record)
+            return ledger.progress_callback_for(record)
 
         told = len(events)
         asyncio.run(make())(progress)
@@ -155,7 +155,7 @@ class TestProgressFromElsewhere:
         loop = ClosesWhenCalled()
 
         async def make() -> Callable[[float], None]:
-            return ledger.reporter(record)
+            return ledger.progress_callback_for(record)
 
         progress_callback, told = loop.run_until_complete(make()), len(events)
         progress_callback(progress)
@@ -308,9 +308,9 @@ class TestForgetting:
     def test_retention_counts_from_the_end(self, hands: Hands) -> None:
         ledger = Ledger(clock=hands.clock, retention=60)
         first, second = admitted(ledger), admitted(ledger)
-        ledger.settle(second, CUT_SHORT)
+        ledger.settle(second, CANCELLED_OUTCOME)
         hands.pass_by(59)
-        ledger.settle(first, CUT_SHORT)
+        ledger.settle(first, CANCELLED_OUTCOME)
         hands.pass_by(1)
         assert ledger.select() == [first]
 
@@ -341,8 +341,8 @@ class TestForgetting:
     def test_what_ended_first_goes_first(self) -> None:
         ledger = Ledger(max_history=1)
         early, late = admitted(ledger), admitted(ledger)
-        ledger.settle(late, CUT_SHORT)
-        ledger.settle(early, CUT_SHORT)
+        ledger.settle(late, CANCELLED_OUTCOME)
+        ledger.settle(early, CANCELLED_OUTCOME)
         assert ledger.select() == [early]
 
     def test_a_listener_still_sees_a_task_that_is_not_kept(self) -> None:
@@ -357,7 +357,7 @@ class TestForgetting:
         bus = EventBus(Hands().clock.wall)
         ledger = Ledger(bus, max_history=1)
         others = [admitted(ledger) for _ in range(5)]
-        bus.listen(lambda _: others and ledger.settle(others.pop(), CUT_SHORT))
+        bus.listen(lambda _: others and ledger.settle(others.pop(), CANCELLED_OUTCOME))
         admitted(ledger, status=COMPLETED)
         assert len(ledger.select()) == 1 + len(others)
         assert ledger.unfinished() == len(others)

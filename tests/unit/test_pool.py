@@ -13,7 +13,7 @@ import pytest
 
 from async_task_worker import TaskExecutor, TaskQueue, WorkerPool
 from async_task_worker.model.clock import SYSTEM_CLOCK
-from async_task_worker.model.outcome import Interruption
+from async_task_worker.model.outcome import StopReason
 from async_task_worker.model.record import TaskRecord
 from async_task_worker.model.status import TaskStatus
 from async_task_worker.runtime import pool as pool_module
@@ -336,12 +336,12 @@ class TestTurns:
 
         def interrupt(kind: str, record: TaskRecord) -> None:
             if kind == "task.started":
-                record.slot.interrupt(Interruption.CANCEL)
+                record.slot.interrupt(StopReason.CANCEL)
 
-        untap = events.tap(interrupt)
+        unsubscribe = events.subscribe_records(interrupt)
         begun = asyncio.get_running_loop().time()
         records = [await trio.run(sleep_for, 3600) for _ in range(3)]
-        untap()
+        unsubscribe()
         assert {record.status for record in records} == {CANCELLED}
         assert asyncio.get_running_loop().time() == begun
         await assert_all_slots_alive(trio)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from async_task_worker import TaskQueue
-from async_task_worker.model.outcome import CUT_SHORT
+from async_task_worker.model.outcome import CANCELLED_OUTCOME
 from async_task_worker.model.record import TaskRecord
 from async_task_worker.state.ledger import Ledger
 from tests.unit.records import asked_for, records_alive
@@ -79,7 +79,7 @@ def _turn(record: TaskRecord) -> tuple[int, float]:
 def cancel(queue: TaskQueue, record: TaskRecord) -> None:
     """End a queued task as its backend does."""
     queue.discard(record)
-    assert Ledger().settle(record, CUT_SHORT)
+    assert Ledger().settle(record, CANCELLED_OUTCOME)
 
 
 @settings(max_examples=150, deadline=None)

@@ -61,7 +61,7 @@ class DurableCalls:
         if not function_of(function).wants_progress(tuple(args), kwargs):
             progress.pop(PROGRESS_PARAMETER, None)
         elif not progress:
-            progress = {PROGRESS_PARAMETER: self._ledger.reporter(record)}
+            progress = {PROGRESS_PARAMETER: self._ledger.progress_callback_for(record)}
         if at_most_once:
             self._ledger.rebind(record, _invoked)
         return await function(*args, **kwargs, **progress)

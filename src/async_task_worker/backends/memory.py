@@ -88,7 +88,7 @@ class MemoryBackend:
         return self._ledger.search(query)
 
     async def _submit_with_capacity(self, capacity: Room, record: TaskRecord, timeout: float | None) -> None:
-        self._ledger.refuse_duplicate(record.id)
+        self._ledger.check_unique(record.id)
         await capacity.enter(timeout)
         try:
             if record.ticket is not None:

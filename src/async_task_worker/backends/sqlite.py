@@ -65,15 +65,17 @@ class SqliteBackend:
         self._consume = runtime.consume
         self._ledger = ledger = runtime.ledger
         ledger.cursors = Cursors(os.fsencode(os.path.realpath(self._place.path)), lasting=True)
-        self._journal = Journal(self._place, *ledger.keeping, self._connector)
+        self._journal = Journal(self._place, *ledger.retention_settings, self._connector)
         ledger.results.may_drop = self._journal.has_written
         self._calls = DurableCalls(self._journal, ledger)
-        self._runner = runner = Runner(runtime, ledger.enlist, self._calls.requeue_or_fail, self._uncommitted_ids)
+        self._runner = runner = Runner(
+            runtime, ledger.admit_prepared, self._calls.requeue_or_fail, self._uncommitted_ids
+        )
         self._capacity = runner.capacity
         self._coalescing = runner.coalescing
         self._unregistered = Unregistered(self._place.path, ledger, self._enqueue_registered)
         self.watch = ledger.get
-        runtime.events.tap(self._on_event)
+        runtime.events.subscribe_records(self._on_event)
 
     @property
     def is_draining(self) -> bool:
@@ -121,7 +123,7 @@ class SqliteBackend:
     def submit(self, record: TaskRecord, queue_timeout: float | None = None) -> Awaitable[None] | None:
         """Store the task and queue it; what is left to await is that it is durable."""
         self._require_registered(record)
-        self._refuse_duplicate(record)
+        self._check_unique(record)
         if (ticket := record.ticket) is not None:
             hit, result = ticket.lookup_nowait()
             if hit:
@@ -226,7 +228,7 @@ class SqliteBackend:
     async def _add_with_capacity(self, capacity: Room, record: TaskRecord, timeout: float | None) -> None:
         await capacity.enter(timeout)
         try:
-            self._refuse_duplicate(record)  # another task may have taken the id while this waited
+            self._check_unique(record)  # another task may have taken the id while this waited
             await self._add(record)
         except BaseException:
             capacity.look_again()
@@ -237,7 +239,7 @@ class SqliteBackend:
 
         If its caller is cancelled, the task is withdrawn.
         """
-        self._ledger.stamp(record)
+        self._ledger.set_created(record)
         at_most_once = not record.function.idempotent
         if at_most_once:
             self._ledger.rebind(record, self._calls.at_most_once(record.func))
@@ -253,11 +255,11 @@ class SqliteBackend:
         if known is not None:
             self._end_as_known(record, known)
         elif record.ticket is None or not self._try_follow(record, record.ticket):
-            self._ledger.enlist(record)
+            self._ledger.admit_prepared(record)
             self._runner.enqueue(record)
 
     def _end_as_known(self, record: TaskRecord, outcome: Outcome) -> None:
-        self._ledger.enlist(record)
+        self._ledger.admit_prepared(record)
         if self._runner.is_open:  # else its end would not be written any more
             self._ledger.settle(record, outcome)
 
@@ -270,10 +272,10 @@ class SqliteBackend:
         self._coalescing.lead(record, ticket)
         return False
 
-    def _refuse_duplicate(self, record: TaskRecord) -> None:
+    def _check_unique(self, record: TaskRecord) -> None:
         if record.id in self._uncommitted_ids:
             raise DuplicateTaskError(repr(record.id), task_id=record.id)
-        self._ledger.refuse_duplicate(record.id)
+        self._ledger.check_unique(record.id)
 
     def _on_event(self, kind: str, record: TaskRecord) -> None:
         if kind is not CREATED:
@@ -308,7 +310,7 @@ class SqliteBackend:
 
     async def _read_unfinished(self) -> list[TaskRecord]:
         """Add the unfinished tasks of the file to the ledger; return them in the order of their turns."""
-        restored = RestoredRecords(self._calls.call_restored, self._ledger.epoch)
+        restored = RestoredRecords(self._calls.call_restored, self._ledger.wall_offset)
         await self._journal.read_unfinished(restored.add)
         ended = self._ledger.restore(restored.in_creation_order())
         for record in ended:

@@ -48,7 +48,7 @@ class Unregistered:
             self._waiting.setdefault(record.function.name, []).append(record)
             if record.phase is not None:
                 self._phases[record.id] = record.phase
-            self._ledger.enter(record, UNREGISTERED)
+            self._ledger.set_phase(record, UNREGISTERED)
         if not self._waiting:
             return
         counts = self.counts()
@@ -79,6 +79,6 @@ class Unregistered:
     def _adopt(self, name: str) -> None:
         records = [record for record in self._waiting.pop(name, ()) if record.status is PENDING]
         for record in records:
-            self._ledger.enter(record, self._phases.pop(record.id, None))
+            self._ledger.set_phase(record, self._phases.pop(record.id, None))
         if records:
             self._take_over(name, records)

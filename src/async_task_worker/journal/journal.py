@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from ..exceptions import ForkedWorkerError, StorageError, WorkerNotRunningError
 from ..model.clock import Clock
-from ..model.event_loop import still_awaited
+from ..model.event_loop import is_waiting
 from ..model.query import Cursors, TaskPage, TaskQuery
 from ..model.record import TaskRecord
 from ..model.status import TaskInfo
@@ -273,7 +273,7 @@ class Journal:
         if self._timer is not None:
             self._timer.cancel()
         for future in self._backlog.forget():
-            if still_awaited(future):
+            if is_waiting(future):
                 future.set_exception(StorageError("It was closed before that was written"))
         self._telling.forget()
         self._writing, self._timer, self._scheduled, self._closing = None, None, False, False

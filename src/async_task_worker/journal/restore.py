@@ -12,7 +12,7 @@ from operator import lt
 from typing import Any, Final
 
 from ..model.functions import TaskFunction, unregistered
-from ..model.record import NO_CONTEXT, TaskRecord
+from ..model.record import EMPTY_CONTEXT, TaskRecord
 from ..model.registry import find_registration
 from ..model.status import PENDING
 from .recovery import UnfinishedRows
@@ -42,15 +42,15 @@ class RestoredRecords:
 
     Args:
         run: What runs such a task: it finds the arguments and calls the function.
-        epoch: What the wall clock is ahead of the monotonic one.
+        wall_offset: What the wall clock is ahead of the monotonic one.
 
     Attributes:
         records: Those made, by id, in the order of their turns; their ``func`` is None if their type is not registered.
     """
 
-    def __init__(self, run: Callable[..., Coroutine[Any, Any, Any]], epoch: float) -> None:
+    def __init__(self, run: Callable[..., Coroutine[Any, Any, Any]], wall_offset: float) -> None:
         self._run = run
-        self._epoch = epoch
+        self._wall_offset = wall_offset
         self._last = -inf
         self._seqs = array("q")
         self.records: dict[str, TaskRecord] = {}
@@ -59,9 +59,9 @@ class RestoredRecords:
 
     def add(self, found: UnfinishedRows) -> None:  # noqa: PLR0915 - a call per record would cost as much again
         """Make records of unfinished tasks. All in one loop: there can be a million of them."""
-        epoch, last, last_name = self._epoch, self._last, None
+        wall_offset, last, last_name = self._wall_offset, self._last, None
         function, func = _NOTHING, None
-        new, context, pending, records = TaskRecord.__new__, NO_CONTEXT, PENDING, self.records
+        new, context, pending, records = TaskRecord.__new__, EMPTY_CONTEXT, PENDING, self.records
         for seq, task_id, name, priority, created, longer in found.rows:
             if name != last_name:
                 last_name = name
@@ -76,10 +76,10 @@ class RestoredRecords:
             record.context = context
             record.status = pending
             record.progress = 0.0
-            record.attempt = record.changes = 0
-            record.epoch = epoch
-            if not 0 <= created - epoch - last < _AT_ONCE:
-                last = created - epoch
+            record.attempt = record.updates = 0
+            record.wall_offset = wall_offset
+            if not 0 <= created - wall_offset - last < _AT_ONCE:
+                last = created - wall_offset
             record.created = last  # one object for tasks added at the same moment
             records[task_id] = record
             if longer:
@@ -100,12 +100,12 @@ class RestoredRecords:
         phase, attempt, changes, progress, timeout, metadata, started, once = more
         record.phase = phase
         record.attempt = attempt
-        record.changes = changes
+        record.updates = changes
         record.progress = progress or 0.0
         record.timeout = timeout
         record.metadata = decoded_metadata(metadata)
         if started is not None:
-            record.started = started - self._epoch
+            record.started = started - self._wall_offset
         if once and record.function.idempotent:  # it was added as one that must not run twice, and stays one
             record.function = self._strict(record.function)
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from ..exceptions import NotStorableError
 from ..model.record import TaskRecord
-from ..model.status import COMPLETED, FAILED, NEXT, TaskInfo, TaskStatus
+from ..model.status import COMPLETED, FAILED, TRANSITIONS, TaskInfo, TaskStatus
 from .serialization import (
     decoded_error,
     decoded_metadata,
@@ -25,7 +25,7 @@ CODES: Final = {status: code for code, status in enumerate(TaskStatus)}
 """How a status is written. The numbers never change, nor does their order."""
 
 STATUSES: Final = tuple(TaskStatus)
-FINISHED: Final = [code for status, code in CODES.items() if not NEXT[status]]
+FINISHED: Final = [code for status, code in CODES.items() if not TRANSITIONS[status]]
 
 Row = tuple[Any, ...]
 
@@ -52,7 +52,7 @@ def added_row(record: TaskRecord, seq: int, once: bool) -> Row:
     args, kwargs, task_id, name = record.args, record.kwargs, record.id, record.function.name
     if not (task_id.isascii() and name.isascii()) and not (is_text(task_id) and is_text(name)):
         raise NotStorableError(f"{task_id!r} or {name!r} is no text that UTF-8 can express")
-    bare = (seq, task_id, name, record.created + record.epoch)
+    bare = (seq, task_id, name, record.created + record.wall_offset)
     if record.priority or once or record.metadata or record.timeout is not None:
         options = (record.priority, record.timeout, once, encoded_metadata(record.metadata))
         return (*bare, encoded_call(record.function, args, kwargs), *options)
@@ -64,7 +64,7 @@ def noted_rows(records: Sequence[TaskRecord]) -> tuple[list[Row], list[Row]]:
     moved: list[Row] = []
     ended: list[Row] = []
     for record in records:
-        if NEXT[record.status]:
+        if TRANSITIONS[record.status]:
             moved.append(moved_row(record))
         else:
             ended.append(ended_row(record))
@@ -74,9 +74,9 @@ def noted_rows(records: Sequence[TaskRecord]) -> tuple[list[Row], list[Row]]:
 def moved_row(record: TaskRecord) -> Row:
     """Return what can change about a task before its end."""
     return (
-        *(record.id, CODES[record.status], record.phase, record.attempt, record.changes, record.progress),
+        *(record.id, CODES[record.status], record.phase, record.attempt, record.updates, record.progress),
         not record.function.idempotent,
-        record.started + record.epoch if record.attempt else None,
+        record.started + record.wall_offset if record.attempt else None,
         record.priority,
     )
 
@@ -90,16 +90,16 @@ def ended_row(record: TaskRecord) -> Row:
         if record.result is not None:
             result, detail = encoded_result(record.result)
         if detail is None and record.attempt and (record.ticket is None or not record.ticket.from_cache):
-            epoch = record.epoch
-            started, ended = record.started + epoch, record.ended + epoch
-            if record.attempt == 1 and not record.changes:
+            wall_offset = record.wall_offset
+            started, ended = record.started + wall_offset, record.ended + wall_offset
+            if record.attempt == 1 and not record.updates:
                 return (record.id, started, ended) if result is None else (record.id, started, ended, result)
-            changed = (record.attempt, record.changes, record.progress, record.priority)
+            changed = (record.attempt, record.updates, record.progress, record.priority)
             return (record.id, started, ended, result, *changed)
     elif record.status is FAILED:
         error, detail = encoded_error(record)
     from_cache = record.ticket is not None and record.ticket.from_cache
-    return (*moved_row(record), record.ended + record.epoch, result, error, detail, from_cache)
+    return (*moved_row(record), record.ended + record.wall_offset, result, error, detail, from_cache)
 
 
 SHOWN: Final = (
@@ -118,7 +118,7 @@ def info_of(row: Sequence[Any]) -> TaskInfo:
         id=task_id,
         name=name,
         status=status,
-        phase=phase if NEXT[status] else None,
+        phase=phase if TRANSITIONS[status] else None,
         created_at=_fact(created),
         started_at=None if started is None else _fact(started),
         completed_at=None if ended is None else _fact(ended),

@@ -26,7 +26,7 @@ _FINE: Final = 1e-6
 """Seconds in which nobody reads the clock twice to any purpose: less than it takes to add a task."""
 
 
-def growing(monotonic: Callable[[], float]) -> Callable[[], float]:
+def strictly_increasing(monotonic: Callable[[], float]) -> Callable[[], float]:
     """Return a clock like this one that never tells the same time twice; itself, if it is as fine as that."""
     if monotonic is time.monotonic and time.get_clock_info("monotonic").resolution < _FINE:
         return monotonic

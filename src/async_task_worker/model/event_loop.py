@@ -25,12 +25,12 @@ def spawn(
     return asyncio.Task(coroutine, loop=asyncio.get_running_loop(), name=name, context=context)
 
 
-def still_awaited(future: asyncio.Future[Any]) -> bool:
+def is_waiting(future: asyncio.Future[Any]) -> bool:
     """Whether a future waits for its result on a loop that can still hear of it."""
     return not future.done() and not future.get_loop().is_closed()
 
 
-def hand_to_loop(interrupt: KeyboardInterrupt) -> None:
+def raise_in_loop(interrupt: KeyboardInterrupt) -> None:
     """Let *interrupt* end the event loop, as it would have outside of user code we guard."""
 
     def end_loop() -> None:

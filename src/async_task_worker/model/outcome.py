@@ -12,7 +12,7 @@ FinalStatus = Literal[TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCEL
 Outcome = tuple[FinalStatus, Any, BaseException | None]
 """The final status, what the function returned, what it raised. A bare tuple: one is made per task."""
 
-CUT_SHORT: Final[Outcome] = (CANCELLED, None, None)
+CANCELLED_OUTCOME: Final[Outcome] = (CANCELLED, None, None)
 """The task was stopped before it had a result."""
 
 
@@ -39,7 +39,7 @@ def failed(error: BaseException) -> Outcome:
     return FAILED, None, error
 
 
-class Interruption(Enum):
+class StopReason(Enum):
     """Why a running task was told to stop. The first reason given decides how it ends."""
 
     CANCEL = "cancelled by its user"

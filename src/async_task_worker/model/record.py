@@ -21,7 +21,7 @@ class Dropped:
 DROPPED: Final = Dropped()
 """In place of the result of a task that was dropped, since the results took too much memory."""
 
-NO_CONTEXT: Final = Context()
+EMPTY_CONTEXT: Final = Context()
 """Stands for every empty context, so that a million pending tasks need not hold one each."""
 
 
@@ -32,7 +32,7 @@ class TaskRecord:
     asked for, checked before there is a record of it; what only running it needs is let go
     at its end. The second half is the ledger's.
 
-    Times are monotonic seconds, snapshots are made when read. ``epoch`` is what the wall
+    Times are monotonic seconds, snapshots are made when read. ``wall_offset`` is what the wall
     clock was ahead of the monotonic one when the task was added: all its times are shown
     against that, so a clock set back meanwhile never makes a task end before it began.
     """
@@ -40,11 +40,9 @@ class TaskRecord:
     __slots__ = (
         "args",
         "attempt",
-        "changes",
         "context",
         "created",
         "ended",
-        "epoch",
         "error",
         "func",
         "function",
@@ -62,11 +60,13 @@ class TaskRecord:
         "ticket",
         "timeout",
         "traceback",
+        "updates",
+        "wall_offset",
     )
 
     # Set when there is something to say, so that adding a task writes none of them:
-    created: float  # at its admission, like the epoch
-    epoch: float
+    created: float  # at its admission, like wall_offset
+    wall_offset: float
     started: float  # at each start
     ended: float  # at its end, like what follows
     result: Any  # of a completed task
@@ -94,18 +94,18 @@ class TaskRecord:
         self.timeout = timeout
         self.metadata = metadata
         context = copy_context()  # request ids and traces of the caller follow the task
-        self.context: Any = context or NO_CONTEXT
+        self.context: Any = context or EMPTY_CONTEXT
         self.status: TaskStatus = PENDING
         self.phase: str | None = None
         self.progress = 0.0
         self.ticket: Ticket | None = None  # for the cache, if it is to be asked
         self.slot: Any = None  # the queue it waits in, then what it runs in
         self.attempt = 0
-        self.changes = 0  # beside its starts and its end
+        self.updates = 0  # beside its starts and its end
 
     @property
     def finished(self) -> bool:
-        """Whether the task has ended, in whichever way: asked too often to look into NEXT each time."""
+        """Whether the task has ended, in whichever way: asked too often to look into TRANSITIONS each time."""
         status = self.status
         return status is not PENDING and status is not RUNNING
 
@@ -122,9 +122,9 @@ class TaskRecord:
         info.name = self.function.name
         info.status = status
         info.phase = None if finished else self.phase
-        info.created_at = self._fact(self.created)
-        info.started_at = self._fact(self.started) if self.attempt else None
-        info.completed_at = self._fact(self.ended) if finished else None
+        info.created_at = self._as_datetime(self.created)
+        info.started_at = self._as_datetime(self.started) if self.attempt else None
+        info.completed_at = self._as_datetime(self.ended) if finished else None
         info.progress = 1.0 if status is COMPLETED else self.progress
         info.progress_detail = None
         result = self.result if status is COMPLETED else None
@@ -136,10 +136,10 @@ class TaskRecord:
         info.priority = self.priority
         info.attempt = self.attempt
         info.from_cache = self.ticket is not None and self.ticket.from_cache
-        info.revision = self.changes + self.attempt + finished
+        info.revision = self.updates + self.attempt + finished
         info.__class__ = TaskInfo
         done: TaskInfo = info
         return done
 
-    def _fact(self, monotonic: float) -> datetime:
-        return datetime.fromtimestamp(monotonic + self.epoch, UTC)
+    def _as_datetime(self, monotonic: float) -> datetime:
+        return datetime.fromtimestamp(monotonic + self.wall_offset, UTC)

@@ -30,7 +30,7 @@ COMPLETED: Final = TaskStatus.COMPLETED
 FAILED: Final = TaskStatus.FAILED
 CANCELLED: Final = TaskStatus.CANCELLED
 
-NEXT: Final[Mapping[TaskStatus, frozenset[TaskStatus]]] = {
+TRANSITIONS: Final[Mapping[TaskStatus, frozenset[TaskStatus]]] = {
     PENDING: frozenset({RUNNING, COMPLETED, FAILED, CANCELLED}),  # the middle two: it shares another's outcome
     RUNNING: frozenset({PENDING, COMPLETED, FAILED, CANCELLED}),  # PENDING: to be run again
     COMPLETED: frozenset(),
@@ -206,7 +206,7 @@ class TaskInfo:
     @property
     def finished(self) -> bool:
         """Whether the task has ended, in whichever way."""
-        return not NEXT[self.status]
+        return not TRANSITIONS[self.status]
 
     @property
     def wait_time(self) -> float | None:

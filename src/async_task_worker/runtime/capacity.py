@@ -8,7 +8,7 @@ from collections.abc import Callable, Sized
 from contextvars import Context
 
 from ..exceptions import QueueFullError, WorkerNotRunningError
-from ..model.event_loop import still_awaited
+from ..model.event_loop import is_waiting
 from ..model.options import OnFull
 from ..model.record import TaskRecord
 from ..state.events import CREATED, EventBus
@@ -68,7 +68,7 @@ class Room:
         """Let in whoever there is room for now."""
         while self._waiting and not self._full():
             future, _ = self._waiting.popleft()
-            if still_awaited(future):
+            if is_waiting(future):
                 self._granted += 1
                 future.set_result(None)
         if not self._waiting:
@@ -87,7 +87,7 @@ class Room:
         self._open = False
         while self._waiting:
             future, _ = self._waiting.popleft()
-            if still_awaited(future):
+            if is_waiting(future):
                 future.set_exception(_turned_away())
         self._stop_watching()
 
@@ -103,7 +103,7 @@ class Room:
         future = loop.create_future()
         self._waiting.append((future, own))
         if self._untap is None:
-            self._untap = self._events.tap(self._note)
+            self._untap = self._events.subscribe_records(self._note)
         # there may be room, behind those who are let in but not back yet
         loop.call_soon(self.look_again, context=Context())
         try:
@@ -132,7 +132,7 @@ class Room:
         running = self._pool.running
         if running and self._pool.spare <= 0 and self._is_deadlock(running, self._held_up()):
             for entry in reversed(self._waiting):
-                if entry[1] in running and still_awaited(entry[0]):
+                if entry[1] in running and is_waiting(entry[0]):
                     self._waiting.remove(entry)
                     entry[0].set_exception(_deadlock())
                     return

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from ..caching.lookup import Ticket
 from ..exceptions import TaskInterruptedError, TaskTimeoutError
 from ..model.failure import exc_info_of
-from ..model.outcome import CUT_SHORT, Outcome, completed
+from ..model.outcome import CANCELLED_OUTCOME, Outcome, completed
 from ..model.record import TaskRecord
 from ..model.status import COMPLETED, FAILED, PENDING
 from ..state.ledger import Ledger
@@ -54,7 +54,7 @@ class Coalescing:
         Raises:
             DuplicateTaskError: A task of its id is known.
         """
-        self._ledger.refuse_duplicate(record.id)
+        self._ledger.check_unique(record.id)
         hit, result = ticket.lookup_nowait()
         if hit:
             self._admit(record)
@@ -73,7 +73,7 @@ class Coalescing:
         task = ticket.member
         if not isinstance(task, CoalescedTask) or not task.membership.is_follower:
             return False
-        self._ledger.enter(record, COALESCED)
+        self._ledger.set_phase(record, COALESCED)
         self._admit(record)
         leader = task.membership.leader
         if isinstance(leader, CoalescedTask) and record.priority < leader.record.priority:
@@ -94,19 +94,19 @@ class Coalescing:
         for record in self._ledger.select({PENDING}):
             member = None if record.ticket is None else record.ticket.member
             if isinstance(member, CoalescedTask) and member.membership.is_follower:
-                cancelled += self._ledger.settle(record, CUT_SHORT)
+                cancelled += self._ledger.settle(record, CANCELLED_OUTCOME)
         return cancelled
 
     def let_go(self) -> None:
         """Have nobody follow anybody any more: what waits is to run by itself, and without the cache."""
         for record in self._ledger.select({PENDING}):
             if record.ticket is not None:
-                record.ticket.ended(CUT_SHORT)
+                record.ticket.ended(CANCELLED_OUTCOME)
                 record.ticket = None
 
     def run(self, record: TaskRecord) -> None:
         """Queue a task that followed, or was about to."""
-        self._ledger.enter(record, None)
+        self._ledger.set_phase(record, None)
         self._queue.put(record)
         self._pool.wake()
 

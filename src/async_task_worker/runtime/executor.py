@@ -11,9 +11,9 @@ from typing import Any, Final, Protocol, cast
 
 from ..caching.lookup import Ticket
 from ..exceptions import TaskTimeoutError
-from ..model.event_loop import hand_to_loop
+from ..model.event_loop import raise_in_loop
 from ..model.failure import exc_info_of, traceback_of
-from ..model.outcome import CUT_SHORT, Ending, Interruption, completed, failed
+from ..model.outcome import CANCELLED_OUTCOME, Ending, StopReason, completed, failed
 from ..model.record import TaskRecord
 from ..model.signatures import PROGRESS_PARAMETER
 from ..model.status import COMPLETED
@@ -38,7 +38,7 @@ in_task: Final = _current.get
 
 def cut_off(record: TaskRecord) -> Ending:  # noqa: ARG001 - it is the same for every task
     """End cancelled."""
-    return CUT_SHORT
+    return CANCELLED_OUTCOME
 
 
 def current_record() -> TaskRecord | None:
@@ -71,24 +71,24 @@ class Slot:
         timer: When its timeout is over.
     """
 
-    __slots__ = ("_gone", "_stopped", "_told", "deadline", "interruption", "lost", "record", "task", "timer", "watched")
+    __slots__ = ("_gone", "_stopped", "_told", "deadline", "lost", "record", "stop_reason", "task", "timer", "watched")
 
     def __init__(self, told: Callable[[Slot, TaskRecord], None], stopped: Stopped = cut_off) -> None:
         self._told = told
         self._stopped = stopped
         self.record: TaskRecord | None = None
         self.task: Cancellable | None = None
-        self.interruption: Interruption | None = None
+        self.stop_reason: StopReason | None = None
         self.lost = False
         self.watched = False
         self.deadline: asyncio.TimerHandle | None = None
         self.timer: asyncio.TimerHandle | None = None
         self._gone: asyncio.Future[None] | None = None
 
-    def interrupt(self, reason: Interruption) -> None:
+    def interrupt(self, reason: StopReason) -> None:
         """Ask the task to stop, once; a later reason neither repeats nor replaces the first."""
-        if self.interruption is None and self.record is not None:
-            self.interruption = reason
+        if self.stop_reason is None and self.record is not None:
+            self.stop_reason = reason
             self.watched = True
             self._told(self, self.record)
             self.cancel()
@@ -108,7 +108,7 @@ class Slot:
         if self.timer is not None:
             self.timer.cancel()
         self.timer = asyncio.get_running_loop().call_later(
-            seconds, self.interrupt, Interruption.TIMEOUT, context=Context()
+            seconds, self.interrupt, StopReason.TIMEOUT, context=Context()
         )
 
     async def gone(self) -> None:
@@ -126,14 +126,14 @@ class Slot:
         if self._gone is not None and not self._gone.get_loop().is_closed():
             self._gone.set_result(None)
         self.watched = False
-        self.interruption = self.deadline = self.timer = self._gone = None
+        self.stop_reason = self.deadline = self.timer = self._gone = None
 
     def cut_short(self, record: TaskRecord, error: BaseException | None = None) -> Ending:
         """Return how the task ends for the reason it was told to stop, *error* being what it did then."""
-        if self.interruption is Interruption.STOP:
+        if self.stop_reason is StopReason.STOP:
             return self._stopped(record)
-        if self.interruption is not Interruption.TIMEOUT:
-            return CUT_SHORT
+        if self.stop_reason is not StopReason.TIMEOUT:
+            return CANCELLED_OUTCOME
         late = TaskTimeoutError(f"Task timed out after {record.timeout:g} seconds", task_id=record.id)
         late.__cause__ = error
         return failed(late)
@@ -172,7 +172,7 @@ class TaskExecutor:
                 if record.function.progress_index >= 0:
                     kwargs = _with_progress(record, reporter)
                 result = await (record.func(*record.args) if kwargs is None else record.func(*record.args, **kwargs))
-                outcome = (COMPLETED, result, None) if slot.interruption is None else _returned(slot, record, result)
+                outcome = (COMPLETED, result, None) if slot.stop_reason is None else _returned(slot, record, result)
         except BaseException as error:  # noqa: BLE001 - user code may raise anything at all
             outcome = _raised(slot, record, error)
         end(slot, record, outcome)
@@ -191,9 +191,9 @@ async def _through_cache(slot: Slot, record: TaskRecord, ticket: Ticket, reporte
         ticket.board(getattr(record.func, CALLS, record.func), record.args, record.kwargs)
         result = await _called(slot, record, reporter)
     except BaseException as error:  # noqa: BLE001 - user code again
-        ticket.private |= slot.interruption is not None
+        ticket.private |= slot.stop_reason is not None
         return _raised(slot, record, error)
-    if slot.interruption is not None or slot.lost:
+    if slot.stop_reason is not None or slot.lost:
         ticket.private = True
         return _returned(slot, record, result)
     if slot.timer is not None:
@@ -215,7 +215,7 @@ def _called(slot: Slot, record: TaskRecord, reporter: Reporter) -> Awaitable[Any
 
 
 def _returned(slot: Slot, record: TaskRecord, result: Any) -> Ending:
-    if slot.interruption is Interruption.TIMEOUT:
+    if slot.stop_reason is StopReason.TIMEOUT:
         return slot.cut_short(record)  # it swallowed the cancellation and is late all the same
     return completed(result)
 
@@ -228,8 +228,8 @@ def _raised(slot: Slot, record: TaskRecord, error: BaseException) -> Ending:
     if traceback is not None:
         leave(error, traceback.tb_next)  # our own frame tells the user nothing
     if issubclass(kind, KeyboardInterrupt):
-        hand_to_loop(cast("KeyboardInterrupt", error))
-    if slot.interruption is Interruption.TIMEOUT:
+        raise_in_loop(cast("KeyboardInterrupt", error))
+    if slot.stop_reason is StopReason.TIMEOUT:
         return slot.cut_short(record, error)
     return failed(error)
 

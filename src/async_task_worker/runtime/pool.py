@@ -15,9 +15,9 @@ from time import perf_counter as _now
 from types import TracebackType
 from typing import Final
 
-from ..model.event_loop import still_awaited
+from ..model.event_loop import is_waiting
 from ..model.failure import exc_info_of
-from ..model.outcome import CUT_SHORT, REQUEUE, Ending, Interruption, failed
+from ..model.outcome import CANCELLED_OUTCOME, REQUEUE, Ending, StopReason, failed
 from ..model.record import TaskRecord
 from ..model.status import CANCELLED, PENDING
 from ..state.ledger import Ledger
@@ -80,7 +80,7 @@ class WorkerPool:
         self._run = task_executor.run
         self._max_workers = max_workers
         self._ledger = Ledger() if ledger is None else ledger
-        self._reporter = self._ledger.reporter
+        self._reporter = self._ledger.progress_callback_for
         self._over = self._end  # bound once, not for every task
         self._loop: asyncio.AbstractEventLoop
         self._task_factory: Callable[[], object]
@@ -163,7 +163,7 @@ class WorkerPool:
         if not idle.done():
             for slot in self._slots:
                 if slot.record is not None and slot.record not in spare:
-                    slot.interrupt(Interruption.STOP)
+                    slot.interrupt(StopReason.STOP)
                     self._give_until(slot, slot.record, STOP_GRACE)
             await asyncio.wait([idle])
 
@@ -177,7 +177,7 @@ class WorkerPool:
         slot = None if record is None else record.slot
         if record is None or not isinstance(slot, Slot):
             return False
-        slot.interrupt(Interruption.CANCEL)
+        slot.interrupt(StopReason.CANCEL)
         await slot.gone()
         return record.status is CANCELLED
 
@@ -236,7 +236,7 @@ class WorkerPool:
         if slot.record is not record:
             return  # it took its first step eagerly, and that was all
         slot.task = task
-        if slot.interruption is not None:  # in its first step, by its own doing
+        if slot.stop_reason is not None:  # in its first step, by its own doing
             slot.cancel()
 
     def _launch_by_factory(self, slot: Slot, record: TaskRecord) -> None:
@@ -253,7 +253,7 @@ class WorkerPool:
             else:
                 _log(record, error, "The task factory failed after task %s (%s) had ended")
             return
-        if slot.task is task and slot.interruption is not None:
+        if slot.task is task and slot.stop_reason is not None:
             slot.cancel()
 
     def _give_up(self, slot: Slot, record: TaskRecord, job: Job | FactoryTask, error: BaseException) -> None:
@@ -368,7 +368,7 @@ class WorkerPool:
         self._launch(record)
 
     def _follow_up(self, outcome: Ending) -> None:
-        if outcome is CUT_SHORT and asyncio._get_running_loop() is None:
+        if outcome is CANCELLED_OUTCOME and asyncio._get_running_loop() is None:
             return  # it was closed together with its loop: nothing can follow
         if EAGER:  # not from within this Task: its first steps would nest
             self.hungry = self._open
@@ -381,7 +381,7 @@ class WorkerPool:
                 self._launch(following)
 
     def _told(self, slot: Slot, record: TaskRecord) -> None:
-        self._ledger.enter(record, "cancelling")
+        self._ledger.set_phase(record, "cancelling")
         self._give_until(slot, record, GRACE)
 
     def _give_until(self, slot: Slot, record: TaskRecord, grace: float) -> None:
@@ -424,9 +424,9 @@ class WorkerPool:
     def _tell_idlers(self) -> None:
         running = self.running
         for future, spare in self._idlers:
-            if running <= spare and still_awaited(future):
+            if running <= spare and is_waiting(future):
                 future.set_result(None)
-        self._idlers = [idler for idler in self._idlers if still_awaited(idler[0])]
+        self._idlers = [idler for idler in self._idlers if is_waiting(idler[0])]
 
 
 def _log_failure(record: TaskRecord, error: BaseException) -> None:

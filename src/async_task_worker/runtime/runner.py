@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from ..model.options import OnFull
-from ..model.outcome import CUT_SHORT
+from ..model.outcome import CANCELLED_OUTCOME
 from ..model.record import TaskRecord
 from ..model.status import PENDING
 from ..state.events import EventBus
@@ -146,11 +146,11 @@ class Runner:
         if record.status is not PENDING:
             return await self.pool.cancel_running_task(record.id)
         self.queue.discard(record)
-        return self._ledger.settle(record, CUT_SHORT)
+        return self._ledger.settle(record, CANCELLED_OUTCOME)
 
     def cancel_pending(self) -> int:
         """Cancel every task that has not started; return how many there were."""
         cancelled = self.coalescing.call_off()
         for record in self.queue.clear():
-            cancelled += self._ledger.settle(record, CUT_SHORT)
+            cancelled += self._ledger.settle(record, CANCELLED_OUTCOME)
         return cancelled

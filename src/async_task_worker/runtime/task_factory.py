@@ -16,7 +16,7 @@ from contextvars import Context
 from inspect import CORO_CLOSED, CORO_CREATED, getcoroutinestate
 from typing import Any
 
-from ..model.outcome import CUT_SHORT, Ending, failed
+from ..model.outcome import CANCELLED_OUTCOME, Ending, failed
 from ..model.record import TaskRecord
 from .eager_start import Job
 from .executor import Slot
@@ -122,10 +122,10 @@ class FactoryTask:
                 cancelled = True
             except Exception:  # noqa: BLE001 - an object of another kind may have no such method
                 error = None
-        if self.slot.interruption is not None:
+        if self.slot.stop_reason is not None:
             return self.slot.cut_short(self.record, error)
         if cancelled:
-            return CUT_SHORT
+            return CANCELLED_OUTCOME
         return failed(error or _unfinished(self._loop))
 
 

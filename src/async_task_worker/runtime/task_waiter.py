@@ -9,7 +9,7 @@ from typing import Any
 from ..exceptions import TaskCancelledError
 from ..model.record import TaskRecord
 from ..model.status import COMPLETED, FAILED
-from ..state.futures import TaskFuture, TaskFutures, failed_because, failure, result_of
+from ..state.futures import TaskFuture, TaskFutures, as_task_failed_error, error_to_raise, result_of
 from ..state.ledger import Ledger
 from .executor import current_record, in_task
 from .waits import Waits
@@ -59,7 +59,7 @@ class TaskWaiter:
             raise TimeoutError(f"None of {len(records)} tasks had finished after {timeout:g} seconds; they go on")
         first, future = min(finished, key=lambda end: end[0].ended)
         if first.status is FAILED:
-            raise failed_because(first)
+            raise as_task_failed_error(first)
         return _result(first, future), first.id
 
     async def _wait(self, records: list[TaskRecord], timeout: float | None, until: str) -> list[_TaskEnd]:
@@ -87,5 +87,5 @@ def _result(record: TaskRecord, future: TaskFuture) -> Any:
     if record.status is COMPLETED:
         return result_of(record) if future.cancelled() or future.exception() else future.result()
     if record.status is FAILED:
-        raise failure(record)
+        raise error_to_raise(record)
     raise TaskCancelledError(repr(record.id), task_id=record.id)

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Final, Self, cast
 
-from ..model.event_loop import hand_to_loop, still_awaited
+from ..model.event_loop import is_waiting, raise_in_loop
 from ..model.failure import exc_info_of
 from ..model.record import TaskRecord
 from ..model.registry import is_coroutine_callable
@@ -33,7 +33,7 @@ _NOT_AWAITED: Final = (
     "`async for event in worker.events.stream(): ...` in an asyncio task of your own"
 )
 
-Tap = Callable[[str, TaskRecord], None]
+RecordListener = Callable[[str, TaskRecord], None]
 Listener = Callable[["TaskEvent"], object]
 
 
@@ -66,28 +66,28 @@ class EventBus:
 
     def __init__(self, wall: Callable[[], float]) -> None:
         self._wall = wall
-        self._taps: tuple[Tap, ...] = ()  # replaced, never changed: it may be in use
+        self._record_listeners: tuple[RecordListener, ...] = ()  # replaced, never changed: it may be in use
         self._listeners: list[tuple[Listener, Context]] = []
         self._streams: list[weakref.ref[EventStream]] = []  # one that is dropped is gone
         self._undelivered: deque[TaskEvent] = deque()
         self._delivering = False
         self._seq = 0
-        self.watched = False
+        self.has_subscribers = False
         """Whether anybody would notice an event: asked before the work of making one."""
-        self.publish: Tap = self._publish
+        self.publish: RecordListener = self._publish
         """Tells everybody. An event caused by a listener is delivered after the one it listens to."""
-        self.awaited: dict[str, Callable[[TaskRecord], None]] = {}
+        self.completion_callbacks: dict[str, Callable[[TaskRecord], None]] = {}
         """What to call, once, when the task of this id has ended. For this package only."""
 
-    def tap(self, tap: Tap) -> Callable[[], None]:
-        """Call ``tap(type, record)`` at every change, before any listener. For this package only."""
-        self._taps = (*self._taps, tap)
-        self._look_around()
+    def subscribe_records(self, listener: RecordListener) -> Callable[[], None]:
+        """Call ``listener(type, record)`` at every change, before any listener. For this package only."""
+        self._record_listeners = (*self._record_listeners, listener)
+        self._refresh()
 
         def stop() -> None:
-            place = self._taps.index(tap)
-            self._taps = (*self._taps[:place], *self._taps[place + 1 :])
-            self._look_around()
+            place = self._record_listeners.index(listener)
+            self._record_listeners = (*self._record_listeners[:place], *self._record_listeners[place + 1 :])
+            self._refresh()
 
         return stop
 
@@ -108,11 +108,11 @@ class EventBus:
         _require_plain_callable(listener)
         entry = (listener, copy_context())
         self._listeners.append(entry)
-        self._look_around()
+        self._refresh()
 
         def stop() -> None:
             self._listeners = [other for other in self._listeners if other is not entry]
-            self._look_around()
+            self._refresh()
 
         return stop
 
@@ -133,12 +133,12 @@ class EventBus:
             raise ValueError(f"max_buffer must be at least 1, not {max_buffer}")
         stream = EventStream(self, max_buffer)
         self._streams.append(weakref.ref(stream, self._drop))
-        self._look_around()
+        self._refresh()
         return stream
 
     def _publish(self, kind: str, record: TaskRecord) -> None:
-        for tap in self._taps:
-            tap(kind, record)
+        for listener in self._record_listeners:
+            listener(kind, record)
         if not self._listeners and not self._streams:
             return
         self._seq += 1
@@ -152,14 +152,14 @@ class EventBus:
         for stream in self._live_streams():
             stream.close()
 
-    def forget(self, stream: EventStream) -> None:
+    def unsubscribe(self, stream: EventStream) -> None:
         """Deliver nothing more to *stream*."""
         self._streams = [reference for reference in self._streams if reference() is not stream]
-        self._look_around()
+        self._refresh()
 
     def _drop(self, dead: weakref.ref[EventStream]) -> None:
         self._streams = [reference for reference in self._streams if reference is not dead]
-        self._look_around()
+        self._refresh()
 
     def _live_streams(self) -> list[EventStream]:
         return [stream for reference in self._streams if (stream := reference()) is not None]
@@ -189,12 +189,13 @@ class EventBus:
                 extra={"task_id": task.id, "task_type": task.name, "attempt": task.attempt},
             )
             if issubclass(type(error), KeyboardInterrupt):
-                hand_to_loop(cast("KeyboardInterrupt", error))
+                raise_in_loop(cast("KeyboardInterrupt", error))
 
-    def _look_around(self) -> None:
-        self.watched = bool(self._taps or self._listeners or self._streams)
-        alone = len(self._taps) == 1 and not (self._listeners or self._streams)
-        self.publish = self._taps[0] if alone else self._publish  # a journal alone hears of every task: no detour
+    def _refresh(self) -> None:
+        self.has_subscribers = bool(self._record_listeners or self._listeners or self._streams)
+        alone = len(self._record_listeners) == 1 and not (self._listeners or self._streams)
+        # A journal is often the only listener, and is called for every task: without a detour.
+        self.publish = self._record_listeners[0] if alone else self._publish
 
 
 def _require_plain_callable(listener: object) -> None:
@@ -235,7 +236,7 @@ class EventStream:
     def close(self) -> None:
         """End the stream: what it holds can still be read."""
         self._closed = True
-        self._bus.forget(self)
+        self._bus.unsubscribe(self)
         self._wake()
 
     def __aiter__(self) -> Self:
@@ -272,5 +273,5 @@ class EventStream:
         self.close()
 
     def _wake(self) -> None:
-        if self._reader is not None and still_awaited(self._reader):
+        if self._reader is not None and is_waiting(self._reader):
             self._reader.set_result(None)

@@ -38,7 +38,7 @@ _AS_ADDED: Final = 0.001
 Test = Callable[[TaskRecord], bool]
 
 
-def sifted(
+def filter_page(
     records: Mapping[str, TaskRecord], query: TaskQuery, cursors: Cursors
 ) -> tuple[list[TaskRecord], str | None]:
     """Return the newest records that match, from the cursor on, and the cursor of what is left.
@@ -81,7 +81,7 @@ def _newest_first(records: Mapping[str, TaskRecord]) -> Iterable[TaskRecord]:
 
 
 def _position(record: TaskRecord) -> Position:
-    return Position(record.created + record.epoch, _number(record.created), record.id)
+    return Position(record.created + record.wall_offset, _number(record.created), record.id)
 
 
 def _number(moment: float) -> int:
@@ -95,7 +95,7 @@ def _after(records: Mapping[str, TaskRecord], position: Position, lasting: bool)
     """Return the records that are older than the one at the position, newest first."""
     listed = list(records.values())
     record = records.get(position.task_id)
-    if record is not None and abs(record.created + record.epoch - position.created_at) < _AS_ADDED:
+    if record is not None and abs(record.created + record.wall_offset - position.created_at) < _AS_ADDED:
         place = bisect_left(listed, record.created, key=_created)
         while listed[place] is not record:
             place += 1
@@ -107,7 +107,7 @@ def _after(records: Mapping[str, TaskRecord], position: Position, lasting: bool)
 
 
 def _created_at(record: TaskRecord) -> float:
-    return record.created + record.epoch
+    return record.created + record.wall_offset
 
 
 def _moment(record: TaskRecord) -> int:
@@ -126,9 +126,9 @@ def _tests(query: TaskQuery, reading: Test) -> list[Test]:
     if (task_type := query.task_type) is not None:
         tests.append(lambda record: record.function.name == task_type)
     if (before := query.before) is not None:
-        tests.append(lambda record: record.created + record.epoch < before)
+        tests.append(lambda record: record.created + record.wall_offset < before)
     if (after := query.after) is not None:
-        tests.append(lambda record: record.created + record.epoch >= after)
+        tests.append(lambda record: record.created + record.wall_offset >= after)
     if query.text is not None:
         tests.append(reading)
     return tests

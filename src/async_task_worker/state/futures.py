@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final, cast
 
 from ..exceptions import ResultDroppedError, TaskFailedError, WorkerNotRunningError
-from ..model.event_loop import still_awaited
+from ..model.event_loop import is_waiting
 from ..model.failure import bare_name, error_text
 from ..model.record import DROPPED, TaskRecord
 from ..model.status import CANCELLED, COMPLETED, FAILED
@@ -27,7 +27,7 @@ class TaskFutures:
     """Futures waiting for their tasks, resolved as those end. A task nobody waits for costs nothing."""
 
     def __init__(self, events: EventBus) -> None:
-        self._awaited = events.awaited
+        self._completion_callbacks = events.completion_callbacks
         self._waiting: dict[str, list[TaskFuture]] = {}
 
     def future_for(self, record: TaskRecord, future: TaskFuture | None = None) -> TaskFuture:
@@ -42,12 +42,12 @@ class TaskFutures:
             self._wait(record.id, future)
         return future
 
-    def release(self, stays: Callable[[str], bool]) -> None:
+    def fail_pending(self, is_pending: Callable[[str], bool]) -> None:
         """Let go whoever waits for a task that stays pending although the worker stopped."""
-        for task_id in [task_id for task_id in self._waiting if stays(task_id)]:
-            del self._awaited[task_id]
+        for task_id in [task_id for task_id in self._waiting if is_pending(task_id)]:
+            del self._completion_callbacks[task_id]
             for future in self._waiting.pop(task_id):
-                if still_awaited(future):
+                if is_waiting(future):
                     future.set_exception(WorkerNotRunningError(_SAFE, task_id=task_id))
                     future.exception()  # it counts as seen: a future nobody awaits makes no noise
 
@@ -55,7 +55,7 @@ class TaskFutures:
         futures = self._waiting.get(task_id)
         if futures is None:
             self._waiting[task_id] = [future]
-            self._awaited[task_id] = self._settled
+            self._completion_callbacks[task_id] = self._settled
             return
         futures.append(future)
         if len(futures) & (len(futures) - 1) == 0:  # doubled: drop those whose caller has left
@@ -63,7 +63,7 @@ class TaskFutures:
 
     def _settled(self, record: TaskRecord) -> None:
         for future in self._waiting.pop(record.id):
-            if still_awaited(future):
+            if is_waiting(future):
                 resolve(future, record)
 
 
@@ -72,7 +72,7 @@ def resolve(future: TaskFuture, record: TaskRecord) -> None:
     if record.status is CANCELLED:
         future.cancel()
     elif record.status is FAILED:
-        future.set_exception(failure(record))
+        future.set_exception(error_to_raise(record))
         future.exception()  # it counts as seen: a future nobody awaits makes no noise
     elif record.result is DROPPED:
         future.set_exception(_dropped(record))
@@ -96,17 +96,17 @@ def _dropped(record: TaskRecord) -> ResultDroppedError:
     return ResultDroppedError(repr(record.id), task_id=record.id)
 
 
-def failure(record: TaskRecord) -> Exception:
+def error_to_raise(record: TaskRecord) -> Exception:
     """Return what to raise for a failed task: its own error wherever a future can carry it."""
     error = record.error
     kind = type(error)  # isinstance() would ask the error itself, which may raise
     if issubclass(kind, Exception) and not issubclass(kind, StopIteration):
         hand_over(error, record.traceback)  # without the frames of earlier waiters
         return cast("Exception", error)
-    return failed_because(record)
+    return as_task_failed_error(record)
 
 
-def failed_because(record: TaskRecord) -> TaskFailedError:
+def as_task_failed_error(record: TaskRecord) -> TaskFailedError:
     """Return an error that names the failed task and has the task's own as its cause."""
     error = record.error
     failed = TaskFailedError(f"{bare_name(error)}: {error_text(error)}", task_id=record.id)

@@ -18,17 +18,17 @@ from operator import attrgetter
 from typing import Final
 
 from ..exceptions import DuplicateTaskError
-from ..model.clock import SYSTEM_CLOCK, Clock, growing
+from ..model.clock import SYSTEM_CLOCK, Clock, strictly_increasing
 from ..model.event_loop import call_from_any_thread
 from ..model.functions import TaskCallable, TaskFunction
-from ..model.outcome import CUT_SHORT, Outcome
+from ..model.outcome import CANCELLED_OUTCOME, Outcome
 from ..model.query import Cursors, TaskPage, TaskQuery
 from ..model.record import DROPPED, TaskRecord
-from ..model.status import CANCELLED, COMPLETED, FAILED, NEXT, PENDING, RUNNING, TaskInfo, TaskStatus
+from ..model.status import CANCELLED, COMPLETED, FAILED, PENDING, RUNNING, TRANSITIONS, TaskInfo, TaskStatus
 from ..model.tracebacks import left_traceback
 from ..model.validation import checked_progress, is_out_of_range
 from .events import CREATED, PROGRESS, RELEASED, REPRIORITIZED, STARTED, EventBus
-from .filtering import sifted
+from .filtering import filter_page
 from .result_memory import UNCOUNTED, ResultMemory
 
 logger = logging.getLogger("async_task_worker.ledger")
@@ -36,18 +36,18 @@ logger = logging.getLogger("async_task_worker.ledger")
 ProgressCallback = Callable[[float], None]
 """What a task function gets as ``progress_callback``: call it with a number from 0.0 to 1.0."""
 
-FINAL: Final = [status for status in TaskStatus if not NEXT[status]]
+TERMINAL_STATUSES: Final = [status for status in TaskStatus if not TRANSITIONS[status]]
 
-ENDINGS: Final = {status: f"task.{status}" for status in FINAL}
+TERMINAL_EVENTS: Final = {status: f"task.{status}" for status in TERMINAL_STATUSES}
 """The event that tells of each final status."""
 
-_SAME_EPOCH: Final = 0.01
+_MAX_CLOCK_DRIFT: Final = 0.01
 """Seconds the wall clock may wander off the monotonic one before new tasks follow it."""
 
-_EPOCH_CHECK: Final = 1.0
+_CLOCK_CHECK_INTERVAL: Final = 1.0
 """Seconds between two looks at whether it did."""
 
-_SWEEP_LEAST: Final = 1024
+_MIN_SWEEP: Final = 1024
 """Finished tasks that are never worth a look at their age while nobody asks for them."""
 
 
@@ -71,16 +71,16 @@ class Ledger:
         max_result_bytes: int | None = None,
     ) -> None:
         self._events = EventBus(clock.wall) if events is None else events
-        self._awaited = self._events.awaited
-        self.keeping = clock, retention, max_history
+        self._completion_callbacks = self._events.completion_callbacks
+        self.retention_settings = clock, retention, max_history
         """What it was told of time, and of how long to keep what: a journal keeps its file in the same way."""
         self.cursors = Cursors(os.urandom(16), lasting=False)
         """Of searches; a backend that keeps tasks elsewhere puts its own in place of them."""
         self._wall, self._monotonic = clock
-        self._moment = growing(clock.monotonic)
+        self._creation_time = strictly_increasing(clock.monotonic)
         self._retention = retention
         self._max_history = inf if max_history is None else max_history
-        self._sweep_above = self._max_history if retention is None else min(self._max_history, _SWEEP_LEAST)
+        self._sweep_above = self._max_history if retention is None else min(self._max_history, _MIN_SWEEP)
         self._records: dict[str, TaskRecord] = {}
         self._finished: deque[TaskRecord] = deque()  # in the order they ended
         # Of the known tasks: how many run, and how many ended otherwise than completed. The rest follows.
@@ -89,10 +89,10 @@ class Ledger:
         self._warned_of_progress: set[str] = set()  # task types
         self.results = ResultMemory(max_result_bytes)
         """What the results take. A backend that writes them down says which may be dropped."""
-        self._low_water = -1
-        self._at_low_water: Callable[[], None] | None = None
-        self._epoch = self._wall() - self._monotonic()
-        self._epoch_until = self._monotonic() + _EPOCH_CHECK
+        self._few_unfinished = -1
+        self._on_few_unfinished: Callable[[], None] | None = None
+        self._wall_offset = self._wall() - self._monotonic()
+        self._wall_offset_until = self._monotonic() + _CLOCK_CHECK_INTERVAL
 
     def admit(self, record: TaskRecord) -> None:
         """Record a new pending task.
@@ -100,28 +100,28 @@ class Ledger:
         Raises:
             DuplicateTaskError: A task of this id is known; it is left alone.
         """
-        record.created = now = self._moment()
-        if now > self._epoch_until:
-            self._follow_the_wall_clock(now)
-        record.epoch = self._epoch
+        record.created = now = self._creation_time()
+        if now > self._wall_offset_until:
+            self._resync_wall_offset(now)
+        record.wall_offset = self._wall_offset
         if self._records.setdefault(record.id, record) is not record:
-            self.refuse_duplicate(record.id)
+            self.check_unique(record.id)
             self._records[record.id] = record  # the other had expired
-        if self._events.watched:
+        if self._events.has_subscribers:
             self._events.publish(CREATED, record)
 
-    def stamp(self, record: TaskRecord) -> None:
-        """Say when the task is added, which :meth:`enlist` is to do a moment later."""
+    def set_created(self, record: TaskRecord) -> None:
+        """Say when the task is added, which :meth:`admit_prepared` is to do a moment later."""
         now = self._monotonic()
-        if now > self._epoch_until:
-            self._follow_the_wall_clock(now)
+        if now > self._wall_offset_until:
+            self._resync_wall_offset(now)
         record.created = now
-        record.epoch = self._epoch
+        record.wall_offset = self._wall_offset
 
-    def enlist(self, record: TaskRecord) -> None:
+    def admit_prepared(self, record: TaskRecord) -> None:
         """Record a new pending task that is stamped, and whose id nobody can have taken."""
         self._records[record.id] = record
-        if self._events.watched:
+        if self._events.has_subscribers:
             self._events.publish(CREATED, record)
 
     def restore(self, records: dict[str, TaskRecord]) -> list[TaskRecord]:
@@ -150,11 +150,11 @@ class Ledger:
         return ended
 
     @property
-    def epoch(self) -> float:
+    def wall_offset(self) -> float:
         """What the wall clock is ahead of the monotonic one."""
-        return self._epoch
+        return self._wall_offset
 
-    def refuse_duplicate(self, task_id: str) -> None:
+    def check_unique(self, task_id: str) -> None:
         """Raise DuplicateTaskError if a task of this id is known."""
         if task_id in self._records:
             self._forget_expired()
@@ -169,11 +169,11 @@ class Ledger:
         record.started = self._monotonic()
         record.attempt += 1
         self._running += 1
-        if self._events.watched:
+        if self._events.has_subscribers:
             self._events.publish(STARTED, record)
         return True
 
-    def reporter(self, record: TaskRecord) -> ProgressCallback:
+    def progress_callback_for(self, record: TaskRecord) -> ProgressCallback:
         """Return the function a running task reports its progress through, from any thread.
 
         It takes a number; one outside of 0.0 to 1.0 is clamped, with a warning once per task
@@ -182,9 +182,14 @@ class Ledger:
         events, loop = self._events, asyncio.get_running_loop()
 
         def progress_callback(progress: float) -> None:
-            if type(progress) is float and 0.0 <= progress <= 1.0 and record.status is RUNNING and not events.watched:
+            if (
+                type(progress) is float
+                and 0.0 <= progress <= 1.0
+                and record.status is RUNNING
+                and not events.has_subscribers
+            ):
                 record.progress = progress  # nobody to tell: this is all, on whatever thread
-                record.changes += 1
+                record.updates += 1
                 return
             number = checked_progress(progress)
             if is_out_of_range(progress):
@@ -215,21 +220,21 @@ class Ledger:
         """Note the progress of a running task; of any other it is too late to tell."""
         if record.status is RUNNING:
             record.progress = progress
-            record.changes += 1
-            if self._events.watched:
+            record.updates += 1
+            if self._events.has_subscribers:
                 self._events.publish(PROGRESS, record)
 
-    def enter(self, record: TaskRecord, phase: str | None) -> None:
+    def set_phase(self, record: TaskRecord, phase: str | None) -> None:
         """Note what happens within the status; it shows from the next snapshot on."""
         record.phase = phase
-        record.changes += 1
+        record.updates += 1
 
     def reprioritize(self, record: TaskRecord, priority: int) -> None:
         """Change the priority of a pending task. Where it waits is for the caller to change."""
         if record.status is PENDING and record.priority != priority:
             record.priority = priority
-            record.changes += 1
-            if self._events.watched:
+            record.updates += 1
+            if self._events.has_subscribers:
                 self._events.publish(REPRIORITIZED, record)
 
     def settle(self, record: TaskRecord, outcome: Outcome) -> bool:  # noqa: C901, PLR0912, PLR0915 - every task pays for a call
@@ -238,7 +243,7 @@ class Ledger:
         before = record.status
         if before is RUNNING:  # whatever ends a task may end a running one
             self._running -= 1
-        elif status not in NEXT[before]:
+        elif status not in TRANSITIONS[before]:
             return False
         record.status = status
         record.ended = self._monotonic()
@@ -247,18 +252,18 @@ class Ledger:
             if result is not None and type(result) not in UNCOUNTED and self.results.add(record):
                 self._sweep_above = -1
         else:
-            self._fall_short(record, status, error)
+            self._record_failure(record, status, error)
         record.func = record.args = record.kwargs = record.context = record.slot = None  # only running it needs these
         finished = self._finished
         finished.append(record)
-        if self._awaited and record.id in self._awaited:
-            self._awaited.pop(record.id)(record)
-        if self._events.watched:
-            self._events.publish(ENDINGS[status], record)
+        if self._completion_callbacks and record.id in self._completion_callbacks:
+            self._completion_callbacks.pop(record.id)(record)
+        if self._events.has_subscribers:
+            self._events.publish(TERMINAL_EVENTS[status], record)
         if record.ticket is not None:
             record.ticket = record.ticket.ended(outcome)
-        if self._at_low_water is not None and len(self._records) - len(finished) <= self._low_water:
-            self._at_low_water()
+        if self._on_few_unfinished is not None and len(self._records) - len(finished) <= self._few_unfinished:
+            self._on_few_unfinished()
         if len(finished) > self._sweep_above:
             self._sweep()
         return True
@@ -277,11 +282,11 @@ class Ledger:
         self._running -= 1
         record.status = PENDING
         if record.ticket is not None:
-            record.ticket.ended(CUT_SHORT)  # for those that follow it, the same as a cancel
+            record.ticket.ended(CANCELLED_OUTCOME)  # for those that follow it, the same as a cancel
             record.ticket = None
         record.phase, record.slot = phase, None
-        record.changes += 1
-        if self._events.watched:
+        record.updates += 1
+        if self._events.has_subscribers:
             self._events.publish(RELEASED, record)
         return True
 
@@ -339,15 +344,15 @@ class Ledger:
             ValueError: The cursor is invalid.
         """
         self._forget_expired()
-        records, cursor = sifted(self._records, query, self.cursors)
+        records, cursor = filter_page(self._records, query, self.cursors)
         return TaskPage([record.info() for record in records], cursor)
 
     def counts(self) -> dict[TaskStatus, int]:
         """Return how many known tasks are in each status."""
         self._forget_expired()
-        return self.tally()
+        return self.peek_counts()
 
-    def tally(self) -> dict[TaskStatus, int]:
+    def peek_counts(self) -> dict[TaskStatus, int]:
         """Return :meth:`counts` as they stand, without forgetting what has expired: safe from any thread."""
         running, unsuccessful = self._running, self._unsuccessful
         completed = len(self._finished) - sum(unsuccessful.values())
@@ -357,22 +362,22 @@ class Ledger:
         """Return how many tasks are pending or running."""
         return len(self._records) - len(self._finished)
 
-    def watch_low_water(self, unfinished: int, look: Callable[[], None] | None) -> None:
+    def on_unfinished_at_most(self, unfinished: int, look: Callable[[], None] | None) -> None:
         """Call *look* at every ending that leaves no more than so many tasks unfinished; None ends it."""
-        self._low_water, self._at_low_water = unfinished, look
+        self._few_unfinished, self._on_few_unfinished = unfinished, look
 
-    def _fall_short(self, record: TaskRecord, status: TaskStatus, error: BaseException | None) -> None:
+    def _record_failure(self, record: TaskRecord, status: TaskStatus, error: BaseException | None) -> None:
         """Note what kept a task from completing."""
         self._unsuccessful[status] += 1
         if error is not None:
             record.error = error
             record.traceback = left_traceback(error)
 
-    def _follow_the_wall_clock(self, now: float) -> None:
-        self._epoch_until = now + _EPOCH_CHECK
-        epoch = self._wall() - now
-        if abs(epoch - self._epoch) > _SAME_EPOCH:
-            self._epoch = epoch
+    def _resync_wall_offset(self, now: float) -> None:
+        self._wall_offset_until = now + _CLOCK_CHECK_INTERVAL
+        wall_offset = self._wall() - now
+        if abs(wall_offset - self._wall_offset) > _MAX_CLOCK_DRIFT:
+            self._wall_offset = wall_offset
 
     def _sweep(self) -> None:
         """Forget what is too much or too old; what is left may double before the next time."""
@@ -384,7 +389,7 @@ class Ledger:
             self.drop_results()
         if self._retention is not None:
             self._forget_expired()
-            self._sweep_above = min(self._max_history, max(_SWEEP_LEAST, 2 * len(finished)))
+            self._sweep_above = min(self._max_history, max(_MIN_SWEEP, 2 * len(finished)))
 
     def _forget_expired(self) -> bool:
         """Forget what is too old; return whether anything was."""
@@ -402,7 +407,7 @@ class Ledger:
         """Drop the oldest results, as many as there is too much of."""
         for record in self.results.surplus():
             record.result = DROPPED
-            record.changes += 1
+            record.updates += 1
 
     def _forget(self, record: TaskRecord) -> None:
         del self._records[record.id]

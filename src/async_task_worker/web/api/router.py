@@ -73,7 +73,7 @@ def create_router(  # noqa: PLR0913 - the documented options, by keyword
         is_known=lambda task_id: worker.get_task_info(task_id) is not None,
         known=lambda: sum(worker.counts().values()),
     )
-    if hasattr(worker.events, "tap"):  # not every object that can be served has it
+    if hasattr(worker.events, "subscribe_records"):  # not every object that can be served has it
         given.added.follow(worker.events)
     bodies = TaskBodies(limits, given, types, redact, show_tracebacks)
     submissions = Submissions(worker, types, given, bodies, limits)

@@ -12,13 +12,13 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from sse_starlette import ServerSentEvent
 
-from ...model.status import NEXT, TaskInfo
+from ...model.status import TRANSITIONS, TaskInfo
 from ...state.events import PROGRESS, TaskEvent
 from ..limits import Limits
 from ..rendering.json_text import encoded, rfc3339
 
 VERSION: Final = 1
-ENDINGS: Final = frozenset(f"task.{status}" for status in NEXT if not NEXT[status])
+ENDINGS: Final = frozenset(f"task.{status}" for status in TRANSITIONS if not TRANSITIONS[status])
 _LINGER: Final = 60.0
 """Seconds events are still kept after the last reader left, for one that comes back."""
 

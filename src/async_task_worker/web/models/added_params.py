@@ -44,11 +44,11 @@ class _Entry(NamedTuple):
     size: int
 
 
-class Tapped(Protocol):
+class RecordEvents(Protocol):
     """An event bus that tells of a record before anything is told of the task."""
 
-    def tap(self, tap: Callable[[str, TaskRecord], None]) -> Callable[[], None]:
-        """Call *tap* at every change."""
+    def subscribe_records(self, listener: Callable[[str, TaskRecord], None]) -> Callable[[], None]:
+        """Call *listener* at every change."""
         ...
 
 
@@ -69,7 +69,7 @@ class AddedParams:
         self._entries: OrderedDict[str, _Entry | _Unread] = OrderedDict()
         self.with_secrets: set[str] = set()
 
-    def follow(self, events: Tapped) -> None:
+    def follow(self, events: RecordEvents) -> None:
         """Keep the arguments of each task that is added from now on, for as long as this object lives."""
         reference = weakref.ref(self)
 
@@ -77,7 +77,7 @@ class AddedParams:
             if kind == CREATED and (kept := reference()) is not None:
                 kept.take(record)
 
-        weakref.finalize(self, events.tap(hear)).atexit = False
+        weakref.finalize(self, events.subscribe_records(hear)).atexit = False
 
     def take(self, record: TaskRecord) -> None:
         """Keep the arguments of a new task in place of those of an earlier one of the same id."""
