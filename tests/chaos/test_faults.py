@@ -13,7 +13,7 @@ pytest.importorskip("apsw")
 
 from async_task_worker import AsyncTaskWorker, StorageError, TaskStatus, task
 from async_task_worker.backends.sqlite import SqliteBackend
-from async_task_worker.journal import recovery
+from async_task_worker.journal import unfinished
 from async_task_worker.journal.location import DatabaseLocation
 from tests.chaos import aftermath
 from tests.chaos.aftermath import FINAL
@@ -86,7 +86,7 @@ async def test_what_could_not_be_written_when_a_task_ended_is_written_later(fold
         disk.heal()
         await asyncio.sleep(3)
         assert (await worker.search_tasks(TaskStatus.COMPLETED)).tasks[0].id == task_id
-        assert not worker._backend._journal._backlog  # type: ignore[attr-defined]
+        assert not worker._backend._journal._commits.queue  # type: ignore[attr-defined]
     disk.unregister()
 
 
@@ -144,7 +144,7 @@ async def left_waiting(worker: AsyncTaskWorker) -> str:
 @pytest_asyncio.fixture
 async def on_a_disk(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[AsyncTaskWorker, Disk]]:
     """A started worker that reads arguments one task at a time, and the disk of its file."""
-    monkeypatch.setattr(recovery, "WINDOW", 0)
+    monkeypatch.setattr(unfinished, "PREFETCHED", 0)
     disk = Disk()
     async with AsyncTaskWorker(1, backend=backend_on(folder / "tasks.db", disk)) as worker:
         yield worker, disk
@@ -187,8 +187,8 @@ async def test_what_waits_for_a_disk_that_fails_for_long_is_never_more_than_the_
             await asyncio.sleep(10)
         results = await worker.wait_for_tasks(known)
         await asyncio.sleep(0.5)  # between two attempts
-        backlog = worker._backend._journal._backlog  # type: ignore[attr-defined]
-        waited, awaited = list(backlog.noted), backlog.is_awaited
+        backlog = worker._backend._journal._commits.queue  # type: ignore[attr-defined]
+        waited, awaited = list(backlog.updates), backlog.is_awaited
         disk.heal()
         await asyncio.sleep(3)
         assert (results, refused) == (list(range(20)), {StorageError})

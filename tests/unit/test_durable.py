@@ -35,8 +35,8 @@ from async_task_worker import (
     task,
 )
 from async_task_worker.journal import acknowledgements, serialization
-from async_task_worker.journal.recovery import UnfinishedRows
 from async_task_worker.journal.restore import RestoredRecords
+from async_task_worker.journal.unfinished import UnfinishedRows
 from async_task_worker.model.record import TaskRecord
 from async_task_worker.model.registry import _REGISTRY
 from tests.support import tasks
@@ -174,7 +174,7 @@ async def test_an_id_that_is_no_text_is_refused_and_does_no_harm_to_others(opene
 async def test_what_is_too_large_for_the_file_is_no_obstacle_to_the_rest(
     opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(serialization, "LARGEST", 1_000)
+    monkeypatch.setattr(serialization, "MAX_VALUE_SIZE", 1_000)
     worker = await opened()
     with pytest.raises(NotStorableError, match="too large"):
         await worker.add_task(echo, b"x" * 1_000)
@@ -250,9 +250,9 @@ async def test_a_file_of_a_later_version_is_refused(opened: Open, path: Path) ->
         ("DROP TABLE fact", "lacks fact"),
         ("DROP TABLE task", "lacks task, task_created, .*, task_running"),
         ("DROP INDEX task_pending", "lacks task_pending"),
-        ("PRAGMA user_version = 1", "does not say which version"),
-        ("PRAGMA user_version = 0", "does not say which version"),
-        ("PRAGMA user_version = -1", "does not say which version"),
+        ("PRAGMA user_version = 1", "does not match its tables"),
+        ("PRAGMA user_version = 0", "does not match its tables"),
+        ("PRAGMA user_version = -1", "does not match its tables"),
     ],
 )
 async def test_a_file_that_lacks_something_says_what_and_is_left_alone(
@@ -1034,13 +1034,13 @@ def test_one_who_was_told_on_a_closed_loop_takes_nothing_out_of_the_file(
 ) -> None:
     worker = AsyncTaskWorker(max_workers=1, backend=f"sqlite:///{path}")
     loop = asyncio.new_event_loop()
-    tell = acknowledgements._tell_some
+    resolve = acknowledgements._resolve_inserts
 
-    def tell_and_stop(*args: Any) -> None:
-        tell(*args)
+    def resolve_and_stop(*args: Any) -> None:
+        resolve(*args)
         loop.stop()
 
-    monkeypatch.setattr(acknowledgements, "_tell_some", tell_and_stop)
+    monkeypatch.setattr(acknowledgements, "_resolve_inserts", resolve_and_stop)
     loop.run_until_complete(worker.start())
     adding = worker.add_task(echo, "told", task_id="told")
     loop.create_task(adding)._log_destroy_pending = False  # type: ignore[attr-defined]

@@ -131,10 +131,10 @@ async def test_others_get_their_turn_between_the_pieces_of_a_search(
     path: Path, text: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A task is added, run and written down before the search has looked at everything there is."""
-    for constant in ("_TURN", "_BYTES_AT_ONCE"):
+    for constant in ("_MAX_STEP", "_MAX_CHUNK_BYTES"):
         monkeypatch.setattr(paging, constant, 0)
-    monkeypatch.setattr(paging, "_TEXTS_AT_ONCE", 1)
-    monkeypatch.setattr(paging, "_ROWS_AT_ONCE", 1)
+    monkeypatch.setattr(paging, "_TEXT_CHUNK", 1)
+    monkeypatch.setattr(paging, "_ROW_CHUNK", 1)
     expected = [f"{'needle' if not number % 10 else 'hay'} {number}" for number in reversed(range(40))]
     async with AsyncTaskWorker(backend=f"sqlite:///{path}?durability=process") as worker:
         search = asyncio.ensure_future(worker.search_tasks(text=text))
@@ -146,8 +146,8 @@ async def test_others_get_their_turn_between_the_pieces_of_a_search(
 
 
 async def test_the_pages_of_a_search_in_pieces_are_whole(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(paging, "_TEXTS_AT_ONCE", 3)
-    monkeypatch.setattr(paging, "_MOST_READ", 7)
+    monkeypatch.setattr(paging, "_TEXT_CHUNK", 3)
+    monkeypatch.setattr(paging, "_MAX_TEXT_SCANNED", 7)
     found: list[str] = []
     async with AsyncTaskWorker(backend=f"sqlite:///{path}?durability=process") as worker:
         cursor = None

@@ -13,7 +13,7 @@ import pytest
 
 from async_task_worker import AsyncTaskWorker
 from async_task_worker.journal import switch_interval
-from async_task_worker.journal.switch_interval import SHORT, ShortTurns
+from async_task_worker.journal.switch_interval import SHORT, ShortSwitchInterval
 
 USUAL = 0.005
 
@@ -32,7 +32,7 @@ def interval() -> float:
 
 
 def test_turns_are_short_until_the_last_work_has_ended() -> None:
-    first, second = ShortTurns(), ShortTurns()
+    first, second = ShortSwitchInterval(), ShortSwitchInterval()
     first.end()
     assert interval() == SHORT
     second.end()
@@ -40,7 +40,7 @@ def test_turns_are_short_until_the_last_work_has_ended() -> None:
 
 
 def test_an_end_said_twice_ends_nobody_elses_work() -> None:
-    first, second = ShortTurns(), ShortTurns()
+    first, second = ShortSwitchInterval(), ShortSwitchInterval()
     first.end()
     first.end()
     assert interval() == SHORT
@@ -49,14 +49,14 @@ def test_an_end_said_twice_ends_nobody_elses_work() -> None:
 
 def test_on_one_processor_turns_stay_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(switch_interval, "PROCESSORS", 1)
-    work = ShortTurns()
+    work = ShortSwitchInterval()
     assert interval() == USUAL
     work.end()
     assert interval() == USUAL
 
 
 def test_a_length_that_somebody_sets_meanwhile_stays() -> None:
-    work = ShortTurns()
+    work = ShortSwitchInterval()
     sys.setswitchinterval(0.001)
     work.end()
     assert interval() == 0.001
@@ -64,7 +64,7 @@ def test_a_length_that_somebody_sets_meanwhile_stays() -> None:
 
 def test_turns_that_are_short_anyhow_get_no_longer() -> None:
     sys.setswitchinterval(SHORT / 2)
-    work = ShortTurns()
+    work = ShortSwitchInterval()
     assert interval() == SHORT / 2
     work.end()
     assert interval() == SHORT / 2
@@ -73,7 +73,7 @@ def test_turns_that_are_short_anyhow_get_no_longer() -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks here")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_fork_has_long_turns_since_the_work_is_not_in_it() -> None:
-    work = ShortTurns()
+    work = ShortSwitchInterval()
     child = os.fork()
     if child == 0:
         os._exit(interval() != USUAL)

@@ -11,70 +11,77 @@ from functools import partial
 from typing import Final
 
 from ..exceptions import DuplicateTaskError
-from .commit_queue import Arrival, Group
+from .commit_queue import CommitGroup, PendingInsert
 
-AT_ONCE: Final = 50
-"""Callers told in one turn: what they do next takes the loop a millisecond."""
+MAX_PER_TURN: Final = 50
+"""Inserts acknowledged in one loop iteration: what their callers do next takes the loop about a millisecond."""
 
 
-class Telling:
-    """Passes on what commits did, in their order."""
+class Acknowledgements:
+    """Resolves the futures of commits, in the order of the commits."""
 
     def __init__(self) -> None:
-        self._parts: deque[Callable[[], None]] = deque()
+        self._steps: deque[Callable[[], None]] = deque()
 
-    def tell(
-        self, loop: asyncio.AbstractEventLoop, group: Group, error: BaseException | None, taken: AbstractSet[int]
+    def send(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        group: CommitGroup,
+        error: BaseException | None,
+        duplicate_seqs: AbstractSet[int],
     ) -> None:
-        """Begin to tell those a commit was about; the first of them before this returns.
+        """Resolve the futures of a commit: the first of them before this returns, unless others are still due.
 
         Args:
-            loop: Theirs, which is running.
-            group: They.
-            error: Why the commit failed, None if it did not.
-            taken: Numbers of the tasks that were left out since their ids are taken.
+            loop: The running event loop, which the futures belong to.
+            group: What was committed.
+            error: Why the commit failed; None if it succeeded.
+            duplicate_seqs: Sequence numbers of tasks that were not inserted, because their ids exist.
         """
-        begun = bool(self._parts)
-        for start in range(0, len(group.added), AT_ONCE):
-            self._parts.append(partial(_tell_some, group.added[start : start + AT_ONCE], error, taken))
-        if group.waiting:
-            self._parts.append(partial(_tell_each, group.waiting, error))
-        if not begun:
-            self._go_on(loop)
+        is_busy = bool(self._steps)
+        for start in range(0, len(group.inserts), MAX_PER_TURN):
+            inserts = group.inserts[start : start + MAX_PER_TURN]
+            self._steps.append(partial(_resolve_inserts, inserts, error, duplicate_seqs))
+        if group.waiters:
+            self._steps.append(partial(_resolve_waiters, group.waiters, error))
+        if not is_busy:
+            self._run_step(loop)
 
-    def finish(self) -> None:
-        """Tell all the rest now."""
-        while self._parts:
-            self._parts.popleft()()
+    def send_all(self) -> None:
+        """Resolve all futures that are still due, now."""
+        while self._steps:
+            self._steps.popleft()()
 
-    def forget(self) -> None:
-        """Tell nobody any more: their loop is closed."""
-        self._parts.clear()
+    def discard(self) -> None:
+        """Resolve no more futures: their event loop is closed."""
+        self._steps.clear()
 
-    def _go_on(self, loop: asyncio.AbstractEventLoop) -> None:
-        if self._parts:
-            self._parts.popleft()()
-        if self._parts:
-            loop.call_soon(self._go_on, loop, context=Context())
+    def _run_step(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._steps:
+            self._steps.popleft()()
+        if self._steps:
+            loop.call_soon(self._run_step, loop, context=Context())
 
 
-def _tell_some(arrivals: Sequence[Arrival], error: BaseException | None, taken: AbstractSet[int]) -> None:
-    for record, row, durable in arrivals:
-        if durable.done():  # its caller was called off
+def _resolve_inserts(
+    inserts: Sequence[PendingInsert], error: BaseException | None, duplicate_seqs: AbstractSet[int]
+) -> None:
+    for record, row, durable in inserts:
+        if durable.done():  # its caller was cancelled
             continue
         if error is not None:
             durable.set_exception(error)
-        elif taken and row[0] in taken:
+        elif duplicate_seqs and row[0] in duplicate_seqs:
             durable.set_exception(DuplicateTaskError(repr(record.id), task_id=record.id))
         else:
             durable.set_result(None)
 
 
-def _tell_each(waiting: Sequence[asyncio.Future[None]], error: BaseException | None) -> None:
-    for told in waiting:
-        if told.done():
+def _resolve_waiters(waiters: Sequence[asyncio.Future[None]], error: BaseException | None) -> None:
+    for waiter in waiters:
+        if waiter.done():
             continue
         if error is None:
-            told.set_result(None)
+            waiter.set_result(None)
         else:
-            told.set_exception(error)
+            waiter.set_exception(error)

@@ -1,43 +1,41 @@
-"""The arguments of tasks from an earlier life of the worker, read a few hundred at a time when they are run."""
+"""Read the arguments of restored tasks shortly before they run, a few hundred tasks at a time."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
 
 from ..model.record import TaskRecord
-from .recovery import read_arguments
-from .serialization import Call, decoded_call
+from .commit_participant import Read
+from .serialization import Call, decode_call
+from .unfinished import read_arguments
 
-Ask = Callable[[Callable[[Any], Any]], Awaitable[Any]]
 
-
-class ArgumentWindow:
-    """Holds the arguments of the task asked for last and of those whose turn comes next.
+class ArgumentPrefetch:
+    """Holds the arguments of the task that was loaded last and of those that start after it.
 
     Args:
-        ask: Runs a query on the file.
+        read: Runs a query on the database.
     """
 
-    def __init__(self, ask: Ask) -> None:
-        self._ask = ask
-        self.forget()
+    def __init__(self, read: Read) -> None:
+        self._read = read
+        self.clear()
 
-    def forget(self) -> None:
-        """Hold nothing; the event loop may be another from now on."""
-        self._held: dict[str, bytes | None] = {}
-        self._reading = asyncio.Lock()
+    def clear(self) -> None:
+        """Discard everything that was read. Afterwards this can be used on another event loop."""
+        self._encoded: dict[str, bytes | None] = {}
+        self._lock = asyncio.Lock()
 
-    async def of(self, record: TaskRecord) -> Call:
-        """Return what the task is to be called with.
+    async def load(self, record: TaskRecord) -> Call:
+        """Return the arguments of a restored task.
 
         Raises:
-            CorruptError: It cannot be read any more, as when a class is not what it was.
+            CorruptError: They cannot be decoded, for example because a class was changed since.
+            StorageError: The file cannot be read.
         """
-        if record.id not in self._held:
-            async with self._reading:
-                if record.id not in self._held:  # who held the lock may have read it too
-                    self._held = dict(await self._ask(partial(read_arguments, record=record)))
-        return decoded_call(self._held.pop(record.id, None))
+        if record.id not in self._encoded:
+            async with self._lock:
+                if record.id not in self._encoded:  # another task may have read it while this one waited
+                    self._encoded = dict(await self._read(partial(read_arguments, record=record)))
+        return decode_call(self._encoded.pop(record.id, None))

@@ -1,4 +1,4 @@
-"""What one transaction writes, and what came of it."""
+"""What one transaction writes, and its result."""
 
 from __future__ import annotations
 
@@ -13,26 +13,28 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Batch:
-    """What is written in one transaction.
+    """What one transaction writes.
 
     Attributes:
-        added: New tasks.
-        moved: Tasks that are to run, run, or report.
-        ended: Tasks that ended.
-        withdrawn: Numbers of tasks whose caller left before they were acknowledged.
-        expired: Tasks that ended at this moment or before may go; None for none.
-        keep: How many finished tasks may stay; None for all.
-        forgotten_from: From this number on, finished tasks whose id comes again have been forgotten.
+        inserted: Rows of new tasks.
+        updated: Rows of tasks that are pending or running.
+        finished: Rows of tasks that have finished.
+        withdrawn: Sequence numbers of tasks to delete, since they were never acknowledged.
+        finished_before: Tasks that finished at this time or before are deleted; None to keep them.
+            In seconds since the epoch.
+        max_history: Number of finished tasks to keep; None for all.
+        first_seq: First sequence number since the file was opened. A finished task from there on whose id
+            is added again is replaced, because memory does not know it any more.
         parts: What commit participants write.
     """
 
-    added: list[Row] = field(default_factory=list)
-    moved: list[Row] = field(default_factory=list)
-    ended: list[Row] = field(default_factory=list)
+    inserted: list[Row] = field(default_factory=list)
+    updated: list[Row] = field(default_factory=list)
+    finished: list[Row] = field(default_factory=list)
     withdrawn: list[int] = field(default_factory=list)
-    expired: float | None = None
-    keep: int | None = None
-    forgotten_from: int = 0
+    finished_before: float | None = None
+    max_history: int | None = None
+    first_seq: int = 0
     parts: Sequence[CommitPart] = ()
 
 
@@ -40,8 +42,8 @@ class CommitResult(NamedTuple):
     """What a commit did.
 
     Attributes:
-        duplicate_seqs: Numbers of added tasks that were left out, because their id is taken.
-        parts_error: Why the participants' parts were left out; None if they were written.
+        duplicate_seqs: Sequence numbers of new tasks that were not inserted, because their ids exist.
+        parts_error: Why the participants' parts were not written; None if they were.
     """
 
     duplicate_seqs: set[int]

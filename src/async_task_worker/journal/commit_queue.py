@@ -12,103 +12,106 @@ from ..model.record import TaskRecord
 if TYPE_CHECKING:
     from .rows import Row
 
-AT_ONCE: Final = 512
-"""Tasks that one commit adds, and as many that it updates: the loop makes rows of them in a millisecond."""
+MAX_BATCH: Final = 512
+"""Inserts in one commit at most, and as many updates: making their rows blocks the loop for a millisecond."""
 
 
-Arrival = tuple[TaskRecord, "Row", "asyncio.Future[None]"]
-"""A new task, what is written of it, and what is done when it is in the file, or cancelled with its caller."""
+PendingInsert = tuple[TaskRecord, "Row", "asyncio.Future[None]"]
+"""A new task, its row, and the future that is resolved when the row is committed, or cancelled by the caller."""
 
 
-class Group(NamedTuple):
-    """What one commit is about.
+class CommitGroup(NamedTuple):
+    """What one commit writes.
 
     Attributes:
-        added: New tasks.
-        noted: Tasks whose state is written.
-        withdrawn: Numbers of tasks that go, since they were never acknowledged.
-        waiting: Who is told when it is done.
+        inserts: New tasks.
+        updates: Tasks whose current state is written.
+        withdrawn: Sequence numbers of tasks to delete, since they were never acknowledged.
+        waiters: Futures to resolve when the commit has ended.
     """
 
-    added: list[Arrival]
-    noted: list[TaskRecord]
+    inserts: list[PendingInsert]
+    updates: list[TaskRecord]
     withdrawn: list[int]
-    waiting: list[asyncio.Future[None]]
+    waiters: list[asyncio.Future[None]]
 
 
-class Backlog:
-    """Collects what is to be written; for one event loop at a time.
+class CommitQueue:
+    """Collects what the next commits write; for one event loop at a time.
 
-    It grows with the callers that wait for their tasks to be durable, and with the tasks
-    that end while nothing can be written, each of which was durable before. So when a
-    disk fails it comes to an end by itself.
+    Its size is bounded although it has no limit: each insert has a caller that waits for it, and
+    each update is of a task that is in the file already. So it stops growing when the disk fails.
 
     Attributes:
-        added: New tasks.
-        noted: Tasks whose state is to be written, by id: notes of one task are merged.
+        inserts: New tasks.
+        updates: Tasks whose state is to be written, by id: several updates of one task are merged.
     """
 
     def __init__(self) -> None:
-        self.added: list[Arrival] = []
-        self.noted: dict[str, TaskRecord] = {}
+        self.inserts: list[PendingInsert] = []
+        self.updates: dict[str, TaskRecord] = {}
         self._withdrawn: list[int] = []
-        self._waiting: list[tuple[int, asyncio.Future[None]]] = []  # behind so many additions and notes each
+        self._waiters: list[tuple[int, asyncio.Future[None]]] = []  # each with the number of entries to commit first
 
     def __bool__(self) -> bool:
-        """Whether anything is to be written."""
-        return bool(self.added or self.noted or self._withdrawn or self._waiting)
+        """Whether anything is left to commit."""
+        return bool(self.inserts or self.updates or self._withdrawn or self._waiters)
 
     @property
     def is_awaited(self) -> bool:
-        """Whether somebody waits for some of it."""
-        return bool(self.added or self._waiting)
+        """Whether a caller waits for the next commit."""
+        return bool(self.inserts or self._waiters)
 
     @property
-    def is_long(self) -> bool:
-        """Whether there are notes enough for a commit."""
-        return len(self.noted) >= AT_ONCE
+    def fills_batch(self) -> bool:
+        """Whether the updates alone fill a commit."""
+        return len(self.updates) >= MAX_BATCH
 
     def withdraw(self, seq: int) -> None:
-        """Have a task taken out that nobody was told of: from here, or else from the file."""
-        place = bisect_left(self.added, seq, key=_seq)
-        if place < len(self.added) and _seq(self.added[place]) == seq:
-            del self.added[place]
+        """Remove an unacknowledged task: from this queue, or from the file with the next commit."""
+        index = bisect_left(self.inserts, seq, key=_seq)
+        if index < len(self.inserts) and _seq(self.inserts[index]) == seq:
+            del self.inserts[index]
         else:
             self._withdrawn.append(seq)
 
-    def wait(self, told: asyncio.Future[None]) -> None:
-        """Have *told* done when all that is here now is written."""
-        self._waiting.append((max(len(self.added), len(self.noted)), told))
+    def add_waiter(self, waiter: asyncio.Future[None]) -> None:
+        """Resolve *waiter* when everything that is queued now is committed."""
+        self._waiters.append((max(len(self.inserts), len(self.updates)), waiter))
 
-    def take(self) -> Group:
-        """Return what the next commit is to write: the oldest there is."""
-        most = max(len(self.added), len(self.noted))  # fewer than were ahead of somebody, if some were withdrawn
-        added, self.added = self.added[:AT_ONCE], self.added[AT_ONCE:]
-        noted = list(islice(self.noted.values(), AT_ONCE))
-        if len(noted) == len(self.noted):
-            self.noted = {}
+    def take(self) -> CommitGroup:
+        """Remove and return what the next commit writes: the oldest inserts and updates."""
+        longest = max(len(self.inserts), len(self.updates))  # a waiter can expect more, if tasks were withdrawn since
+        inserts, self.inserts = self.inserts[:MAX_BATCH], self.inserts[MAX_BATCH:]
+        updates = list(islice(self.updates.values(), MAX_BATCH))
+        if len(updates) == len(self.updates):
+            self.updates = {}
         else:
-            for record in noted:
-                del self.noted[record.id]
+            for record in updates:
+                del self.updates[record.id]
         withdrawn, self._withdrawn = self._withdrawn, []
-        behind = [(min(ahead, most) - AT_ONCE, told) for ahead, told in self._waiting]
-        self._waiting = [entry for entry in behind if entry[0] > 0]
-        waiting = [told for ahead, told in behind if ahead <= 0]
-        return Group(added, noted, withdrawn, waiting)
+        remaining = [(min(ahead, longest) - MAX_BATCH, waiter) for ahead, waiter in self._waiters]
+        self._waiters = [entry for entry in remaining if entry[0] > 0]
+        waiters = [waiter for ahead, waiter in remaining if ahead <= 0]
+        return CommitGroup(inserts, updates, withdrawn, waiters)
 
-    def take_back(self, group: Group) -> None:
-        """Keep for a later commit what nobody is told the failure of. All who wait are to be told it."""
-        self.noted = {record.id: record for record in group.noted} | self.noted  # the oldest first
+    def requeue(self, group: CommitGroup) -> None:
+        """Queue the updates and deletions of a failed commit again, ahead of newer ones.
+
+        Its inserts are not queued again, because their callers get the error. All waiters are
+        added to the group, to get it too.
+        """
+        self.updates = {record.id: record for record in group.updates} | self.updates  # keeps the older ones first
         self._withdrawn[:0] = group.withdrawn
-        group.waiting.extend(told for _, told in self._waiting)
-        self._waiting = []
+        group.waiters.extend(waiter for _, waiter in self._waiters)
+        self._waiters = []
 
-    def forget(self) -> list[asyncio.Future[None]]:
-        """Have nothing written; return the futures of those who wait for it."""
-        told = [durable for _, _, durable in self.added] + [told for _, told in self._waiting]
-        self.added, self.noted, self._withdrawn, self._waiting = [], {}, [], []
-        return told
+    def clear(self) -> list[asyncio.Future[None]]:
+        """Remove everything and return the futures of all callers that wait for it."""
+        futures = [durable for _, _, durable in self.inserts] + [waiter for _, waiter in self._waiters]
+        self.inserts, self.updates, self._withdrawn, self._waiters = [], {}, [], []
+        return futures
 
 
-def _seq(arrival: Arrival) -> int:
-    return int(arrival[1][0])
+def _seq(insert: PendingInsert) -> int:
+    return int(insert[1][0])

@@ -1,9 +1,8 @@
-"""Opening the file: one owner, one connection, set up so that what is committed stays."""
+"""Open the database: one owner, one connection, configured so that commits are durable."""
 
 from __future__ import annotations
 
 import os
-import re
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -13,82 +12,79 @@ from ..exceptions import StorageDamagedError, StorageError, StorageInUseError
 from .file_systems import foreign_file_system
 from .location import DatabaseLocation
 from .ownership import Ownership
+from .schema import check_version, migrate
 
 Connector = Callable[[Path], Any]
-"""Makes a connection. It is sqlite3's, or a stand-in with the same methods."""
+"""Opens a connection: ``sqlite3.connect``, or a replacement whose connections have the same methods."""
 
-APPLICATION_ID: Final = 0x41_54_57_31  # "ATW1", for file(1) and for us to know our own
-MIGRATIONS: Final = ("schema.sql", "schema_2.sql")
-"""Files that lead from one version to the next: the first makes version 1 of an empty file."""
-
-_CREATED: Final = re.compile(r"^CREATE (?:UNIQUE )?(?:TABLE|INDEX) (\w+)", re.MULTILINE)
 _WAL_PAGES: Final = 4000
+"""Pages in the write-ahead log after which a commit moves them to the database."""
 _CACHE_KIB: Final = 8 * 1024
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Return a connection that leaves transactions to us and waits for no lock."""
+    """Return a connection that begins no transaction by itself and waits for no lock."""
     return sqlite3.connect(path, timeout=0, isolation_level=None, cached_statements=256)
 
 
-def owned(place: DatabaseLocation) -> Ownership:
-    """Return the ownership of the file, which is made unless it is there.
+def take_ownership(location: DatabaseLocation) -> Ownership:
+    """Lock the database for this process and return the lock. The file is created if it does not exist.
 
     Raises:
-        StorageInUseError: Another worker owns it.
-        StorageError: It is in the wrong place, or cannot be opened or made.
+        StorageInUseError: Another worker owns the file.
+        StorageError: Its path or file system cannot be used, or it cannot be opened or created.
     """
-    path = place.path
-    if place.needs_local_disk and (kind := foreign_file_system(path)):
+    path = location.path
+    if location.needs_local_disk and (kind := foreign_file_system(path)):
         raise StorageError(
             f"{path} is on a file system of type {kind!r}, which is not known to be local; on a shared one, locks and "
             "the order of writes cannot be relied on. Use a local disk; or, if this machine alone writes there, add "
             "?filesystem=unchecked to the address"
         )
-    _refuse_at_sight(path)
+    _check_accessible(path)
     try:
-        _make_private(path)
+        _create_private(path)
         return Ownership(path)
     except StorageError:
         raise
     except OSError as error:
-        raise explained(error, path) from error
+        raise translate_error(error, path) from error
 
 
-def opened(place: DatabaseLocation, database: str, connect: Connector = connect) -> Any:
-    """Return a connection to the file, of the newest version, which keeps other programs out until it is closed.
+def open_database(location: DatabaseLocation, database: str, connect: Connector = connect) -> Any:
+    """Return an exclusive connection to the database, migrated to the newest schema.
 
     Args:
-        place: The file and how it is to be kept.
-        database: It, with symbolic links followed.
-        connect: Makes the connection.
+        location: The file and its options.
+        database: The path of the file with symbolic links resolved.
+        connect: Opens the connection.
 
     Raises:
-        StorageInUseError: Another program uses it.
-        StorageDamagedError: It is none of ours, of a later version, not whole, or does not pass the check.
-        StorageError: It cannot be opened or made.
+        StorageInUseError: Another program uses the file.
+        StorageDamagedError: It is not an intact async-task-worker database, or of a later version.
+        StorageError: It cannot be opened or created.
     """
-    path = place.path
+    path = location.path
     connection = None
     try:
         connection = connect(Path(database))
         _lock(connection)
-        version = _version(connection, path)
-        _set_up(connection, place)
-        _migrate(connection, version)
-        if place.checked:
-            check(connection, path)
+        version = check_version(connection, path)
+        _configure(connection, location)
+        migrate(connection, version)
+        if location.checked:
+            check_integrity(connection, path)
     except BaseException as error:
         if connection is not None:
             connection.close()
         if isinstance(error, OSError | sqlite3.Error) and not isinstance(error, StorageError):
-            raise explained(error, path) from error
+            raise translate_error(error, path) from error
         raise
     return connection
 
 
-def explained(error: Exception, path: Path) -> StorageError:
-    """Return the error of ours that tells what a failure of the file's means."""
+def translate_error(error: Exception, path: Path) -> StorageError:
+    """Return the StorageError that stands for an error of SQLite or the operating system."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return StorageInUseError(str(path))
@@ -98,28 +94,28 @@ def explained(error: Exception, path: Path) -> StorageError:
     return StorageError(f"{path}: {reason}")
 
 
-def check(connection: Any, path: Path) -> None:
-    """Raise StorageDamagedError unless every page and index of the file is sound."""
-    found = [row[0] for row in connection.execute("PRAGMA integrity_check(5)").fetchall()]
-    if found != ["ok"]:
-        raise StorageDamagedError(f"{path}: {'; '.join(found)}")
+def check_integrity(connection: Any, path: Path) -> None:
+    """Raise StorageDamagedError unless every page and index of the file is intact. This reads the whole file."""
+    problems = [row[0] for row in connection.execute("PRAGMA integrity_check(5)").fetchall()]
+    if problems != ["ok"]:
+        raise StorageDamagedError(f"{path}: {'; '.join(problems)}")
 
 
-def _refuse_at_sight(path: Path) -> None:
-    """Say of what cannot be the file why; of some of it SQLite says "disk I/O error" only."""
-    if os.path.isdir(path):  # noqa: PTH112 - Path's raises if it may not look
+def _check_accessible(path: Path) -> None:
+    """Raise StorageError with the reason if the path cannot be used: SQLite would only report a disk I/O error."""
+    if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises if the folder cannot be searched
         raise StorageError(f"{path} is a folder")
-    if os.path.exists(path) and not os.access(path, os.R_OK | os.W_OK):  # noqa: PTH110
-        raise StorageError(f"{path}: this process may not read and write it")
-    if path.parent.exists() and not os.access(path.parent, os.W_OK | os.X_OK):  # for the log beside the file
-        raise StorageError(f"{path}: this process may not make files in {path.parent}")
+    if os.path.exists(path) and not os.access(path, os.R_OK | os.W_OK):  # noqa: PTH110 - Path.exists, too
+        raise StorageError(f"{path}: this process has no permission to read and write it")
+    if path.parent.exists() and not os.access(path.parent, os.W_OK | os.X_OK):  # SQLite creates its log beside the file
+        raise StorageError(f"{path}: this process has no permission to create files in {path.parent}")
 
 
-def _make_private(path: Path) -> None:
-    """Make the file, for its owner's eyes only, unless it is there.
+def _create_private(path: Path) -> None:
+    """Create the file, readable by its owner only, unless it exists.
 
-    One that is there is not opened: closing it again would drop the locks of another
-    connection of this process.
+    An existing file is not opened: closing it would drop the POSIX locks of another connection
+    of this process.
     """
     try:
         os.close(os.open(os.path.realpath(path), os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
@@ -130,67 +126,21 @@ def _make_private(path: Path) -> None:
 
 
 def _lock(connection: Any) -> None:
-    """Become the one owner, before anything is read: then no memory is shared, and nobody else gets in."""
+    """Lock out other programs before anything is read: SQLite then needs no shared memory for its log."""
     connection.execute("PRAGMA trusted_schema = OFF").fetchall()
     connection.execute("PRAGMA locking_mode = EXCLUSIVE").fetchall()
-    connection.execute("BEGIN IMMEDIATE")  # takes the lock, which is then kept
+    connection.execute("BEGIN IMMEDIATE")  # takes the lock, which this locking mode keeps
     connection.execute("COMMIT")
 
 
-def _version(connection: Any, path: Path) -> int:
-    """Return the version of the file, 0 for a new one; StorageDamagedError if it is none of ours, or not whole."""
-    version = _pragma(connection, "user_version")
-    found = {row[0] for row in connection.execute("SELECT name FROM sqlite_schema").fetchall()}
-    if (found or version) and _pragma(connection, "application_id") != APPLICATION_ID:
-        raise StorageDamagedError(f"{path} is another program's database")
-    if version > len(MIGRATIONS):
-        raise StorageDamagedError(f"{path} was written by a later version of this package")
-    if version < 0 or not found.isdisjoint(_made_by(*MIGRATIONS[version:])):
-        raise StorageDamagedError(f"{path} does not say which version of this package wrote it")
-    if version and (missing := _made_by(MIGRATIONS[0]) - found):  # without what came later, tasks still run
-        raise StorageDamagedError(f"{path} lacks {', '.join(sorted(missing))}")
-    return version
-
-
-def _made_by(*migrations: str) -> set[str]:
-    """Return the names of the tables and indexes that these migrations make."""
-    return {name for migration in migrations for name in _CREATED.findall(_script(migration))}
-
-
-def _set_up(connection: Any, place: DatabaseLocation) -> None:
+def _configure(connection: Any, location: DatabaseLocation) -> None:
     for pragma in (
         "journal_mode = WAL",
-        f"synchronous = {'FULL' if place.survives_power_cuts else 'NORMAL'}",
-        "fullfsync = ON",  # heard on macOS only, where a plain fsync does not reach the disk
+        f"synchronous = {'FULL' if location.survives_power_cuts else 'NORMAL'}",
+        "fullfsync = ON",  # has an effect on macOS only, where fsync alone does not flush the disk's cache
         "checkpoint_fullfsync = ON",
         f"wal_autocheckpoint = {_WAL_PAGES}",
         f"cache_size = -{_CACHE_KIB}",
         "temp_store = MEMORY",
     ):
         connection.execute(f"PRAGMA {pragma}").fetchall()
-
-
-def _migrate(connection: Any, version: int) -> None:
-    """Bring the file to the newest version, in one transaction."""
-    if version == len(MIGRATIONS):
-        return
-    connection.execute("BEGIN IMMEDIATE")
-    for name in MIGRATIONS[version:]:
-        for statement in _statements(_script(name)):
-            connection.execute(statement)
-    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
-    connection.execute("COMMIT")
-
-
-def _script(migration: str) -> str:
-    return Path(__file__).with_name(migration).read_text(encoding="utf-8")
-
-
-def _pragma(connection: Any, name: str) -> int:
-    return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
-
-
-def _statements(script: str) -> list[str]:
-    bare = "\n".join(line.partition("--")[0] for line in script.splitlines())
-    return [statement for statement in map(str.strip, bare.split(";")) if statement]

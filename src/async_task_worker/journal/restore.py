@@ -15,54 +15,55 @@ from ..model.functions import TaskFunction, unregistered
 from ..model.record import EMPTY_CONTEXT, TaskRecord
 from ..model.registry import find_registration
 from ..model.status import PENDING
-from .recovery import UnfinishedRows
 from .rows import Row
-from .serialization import decoded_metadata
+from .serialization import decode_metadata
+from .unfinished import UnfinishedRows
 
-_NOTHING: Final = TaskFunction(unregistered, "")
+_PLACEHOLDER: Final = TaskFunction(unregistered, "")
 
-_AT_ONCE: Final = 0.0001
-"""Seconds within which tasks count as added at the same moment."""
+_SAME_MOMENT: Final = 0.0001
+"""Seconds within which tasks share one creation time."""
 
 
 @contextmanager
 def gc_paused() -> Iterator[None]:
-    """Keep the interpreter from looking for garbage while records are made: that would take as long again."""
-    collects = gc.isenabled()
+    """Pause the garbage collector, which would take as long as making the records does."""
+    was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        if collects:
+        if was_enabled:
             gc.enable()
 
 
 class RestoredRecords:
-    """Makes records of rows that come in the order of their turns.
+    """Records made of unfinished rows, which are added in the order the tasks are to start.
 
     Args:
-        run: What runs such a task: it finds the arguments and calls the function.
-        wall_offset: What the wall clock is ahead of the monotonic one.
+        run: The function that runs a restored task: it loads the arguments and calls the task's function.
+        wall_offset: Seconds from the monotonic clock to the wall clock.
 
     Attributes:
-        records: Those made, by id, in the order of their turns; their ``func`` is None if their type is not registered.
+        records: The records by id, in the order they are to start; ``func`` is None if the task type is
+            not registered.
     """
 
     def __init__(self, run: Callable[..., Coroutine[Any, Any, Any]], wall_offset: float) -> None:
         self._run = run
         self._wall_offset = wall_offset
-        self._last = -inf
+        self._last_created = -inf
         self._seqs = array("q")
         self.records: dict[str, TaskRecord] = {}
         self._functions: dict[str, tuple[TaskFunction, Callable[..., Any] | None]] = {}
-        self._once: dict[str, TaskFunction] = {}
+        self._at_most_once: dict[str, TaskFunction] = {}
 
-    def add(self, found: UnfinishedRows) -> None:  # noqa: PLR0915 - a call per record would cost as much again
-        """Make records of unfinished tasks. All in one loop: there can be a million of them."""
-        wall_offset, last, last_name = self._wall_offset, self._last, None
-        function, func = _NOTHING, None
+    def add(self, unfinished: UnfinishedRows) -> None:  # noqa: PLR0915 - a call per record would cost as much again
+        """Make records of a chunk of rows, in one loop since there can be a million of them."""
+        wall_offset, last, last_name = self._wall_offset, self._last_created, None
+        function, func = _PLACEHOLDER, None
         new, context, pending, records = TaskRecord.__new__, EMPTY_CONTEXT, PENDING, self.records
-        for seq, task_id, name, priority, created, longer in found.rows:
+        for seq, task_id, name, priority, created, has_details in unfinished.rows:
             if name != last_name:
                 last_name = name
                 function, func = self._functions.get(name) or self._look_up(name)
@@ -78,41 +79,41 @@ class RestoredRecords:
             record.progress = 0.0
             record.attempt = record.updates = 0
             record.wall_offset = wall_offset
-            if not 0 <= created - wall_offset - last < _AT_ONCE:
+            if not 0 <= created - wall_offset - last < _SAME_MOMENT:
                 last = created - wall_offset
             record.created = last  # one object for tasks added at the same moment
             records[task_id] = record
-            if longer:
-                self._complete(record, found.more[seq])
-        self._last = last
-        self._seqs.extend([row[0] for row in found.rows])
+            if has_details:
+                self._set_details(record, unfinished.details[seq])
+        self._last_created = last
+        self._seqs.extend([row[0] for row in unfinished.rows])
 
     def in_creation_order(self) -> dict[str, TaskRecord]:
-        """Return the records by id, in the order in which the tasks were added. To be asked once."""
+        """Return the records by id, in the order in which the tasks were added. Only once: this discards that order."""
         seqs, self._seqs = self._seqs, array("q")
         if all(map(lt, seqs, islice(seqs, 1, None))):
             return self.records
-        listed = list(self.records.items())
-        return dict([listed[place] for place in sorted(range(len(seqs)), key=seqs.__getitem__)])
+        items = list(self.records.items())
+        return dict([items[index] for index in sorted(range(len(seqs)), key=seqs.__getitem__)])
 
-    def _complete(self, record: TaskRecord, more: Row) -> None:
-        """Add what is not so of most tasks."""
-        phase, attempt, changes, progress, timeout, metadata, started, once = more
+    def _set_details(self, record: TaskRecord, details: Row) -> None:
+        """Set the fields that have their defaults in most tasks."""
+        phase, attempt, changes, progress, timeout, metadata, started, at_most_once = details
         record.phase = phase
         record.attempt = attempt
         record.updates = changes
         record.progress = progress or 0.0
         record.timeout = timeout
-        record.metadata = decoded_metadata(metadata)
+        record.metadata = decode_metadata(metadata)
         if started is not None:
             record.started = started - self._wall_offset
-        if once and record.function.idempotent:  # it was added as one that must not run twice, and stays one
-            record.function = self._strict(record.function)
+        if at_most_once and record.function.idempotent:  # added before its type was registered as idempotent
+            record.function = self._not_idempotent(record.function)
 
-    def _strict(self, function: TaskFunction) -> TaskFunction:
-        found = self._once.get(function.name)
+    def _not_idempotent(self, function: TaskFunction) -> TaskFunction:
+        found = self._at_most_once.get(function.name)
         if found is None:
-            found = self._once[function.name] = function.named(function.name, idempotent=False)
+            found = self._at_most_once[function.name] = function.named(function.name, idempotent=False)
         return found
 
     def _look_up(self, name: str) -> tuple[TaskFunction, Callable[..., Any] | None]:

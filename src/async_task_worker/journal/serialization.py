@@ -1,4 +1,4 @@
-"""What users hand in and get back, as the bytes that are written down, and back again. Nothing here is pickled."""
+"""Encode arguments, metadata, results and errors of tasks for the database, and decode them. Nothing is pickled."""
 
 from __future__ import annotations
 
@@ -13,57 +13,65 @@ from ..model.record import TaskRecord
 from ..model.status import ErrorDetail, MissingResult
 
 _CODEC: Final = Codec()
-_LONGEST_TRACEBACK: Final = 16_000
-"""Characters kept of a traceback, from its end."""
+_MAX_TRACEBACK: Final = 16_000
+"""Characters of a traceback that are stored: the last ones."""
 
-LARGEST: Final = 900_000_000
-"""Bytes of one value. SQLite takes a row of at most a thousand million, and a commit fails with any of its rows."""
+MAX_VALUE_SIZE: Final = 900_000_000
+"""Bytes of one value. A row of SQLite has at most 1,000,000,000, and one larger row would fail the whole commit."""
 
 Call = tuple[list[Any], dict[str, Any]]
 
 
-def encoded_call(function: TaskFunction, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> bytes | None:
-    """Return the arguments of a call as bytes, None for none.
+def encode_call(function: TaskFunction, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> bytes | None:
+    """Return the arguments of a call as bytes; None if there are none.
 
     Raises:
-        NotStorableError: One of them would not come back. It names its parameter.
+        NotStorableError: One of them has no faithful encoding. The error names its parameter.
     """
     if not args and kwargs is None:
         return None
     try:
-        return _bytes_of([list(args), kwargs or {}])
+        return _encode([list(args), kwargs or {}])
     except (UnencodableError, RecursionError) as error:
-        raise _refusal(function, args, kwargs or {}, error) from None
+        raise _not_storable(function, args, kwargs or {}, error) from None
 
 
-def _refusal(
+def _not_storable(
     function: TaskFunction, args: tuple[Any, ...], kwargs: dict[str, Any], error: UnencodableError | RecursionError
 ) -> NotStorableError:
-    """Return the error that names the parameter whose argument cannot be written, as far as it is a single one."""
+    """Return an error that names the parameter whose argument cannot be encoded, if it is a single one."""
     named = [(function.parameter_at(index), arg) for index, arg in enumerate(args)]
     for name, value in [*named, *kwargs.items()]:
         try:
-            _bytes_of(value)
+            _encode(value)
         except (UnencodableError, RecursionError) as fault:
-            return NotStorableError(f"the argument {name!r} cannot be written down ({fault})", parameter=name)
-    return NotStorableError(f"the arguments cannot be written down ({error})")
+            return NotStorableError(f"the argument {name!r} cannot be stored ({fault})", parameter=name)
+    return NotStorableError(f"the arguments cannot be stored ({error})")
 
 
-def decoded_call(data: bytes | None) -> Call:
-    """Return what :func:`encoded_call` wrote; raises CorruptError, as for a class that is not what it was."""
+def decode_call(data: bytes | None) -> Call:
+    """Decode what :func:`encode_call` returned.
+
+    Raises:
+        CorruptError: The data is damaged, or a class of an argument was changed or removed since.
+    """
     if data is None:
         return [], {}
     args, kwargs = _CODEC.decode(data)
     return args, kwargs
 
 
-def encoded_metadata(metadata: dict[Any, Any] | None) -> bytes | None:
-    """Return the metadata as bytes, None for none; NotStorableError if it would not come back."""
-    return _encoded(metadata, "the metadata") if metadata else None
+def encode_metadata(metadata: dict[Any, Any] | None) -> bytes | None:
+    """Return the metadata as bytes; None if there is none.
+
+    Raises:
+        NotStorableError: It has no faithful encoding.
+    """
+    return _encode_or_refuse(metadata, "the metadata") if metadata else None
 
 
-def decoded_metadata(data: bytes | None) -> dict[Any, Any] | None:
-    """Return what :func:`encoded_metadata` wrote, or what there is to say if it cannot be read any more."""
+def decode_metadata(data: bytes | None) -> dict[Any, Any] | None:
+    """Decode what :func:`encode_metadata` returned; if that fails, return the reason under the key "unreadable"."""
     if data is None:
         return None
     try:
@@ -72,18 +80,18 @@ def decoded_metadata(data: bytes | None) -> dict[Any, Any] | None:
         return {"unreadable": str(error)}
 
 
-def encoded_result(result: Any) -> tuple[bytes | None, bytes | None]:
-    """Return a result as bytes and, if that cannot be, what is known of it as other bytes."""
+def encode_result(result: Any) -> tuple[bytes | None, bytes | None]:
+    """Return a result as bytes and None; or, if it cannot be encoded, None and its type and the reason as bytes."""
     if result is None:
         return None, None
     try:
-        return _bytes_of(result), None
+        return _encode(result), None
     except BaseException as error:  # noqa: BLE001 - the result's class may raise anything, and others wait for the commit
         return None, _CODEC.encode([printable(qualified_name(type(result))), printable(error_text(error))])
 
 
-def decoded_result(data: bytes | None, detail: bytes | None) -> Any:
-    """Return what :func:`encoded_result` wrote, or a :class:`MissingResult`."""
+def decode_result(data: bytes | None, detail: bytes | None) -> Any:
+    """Decode what :func:`encode_result` returned; a result that cannot be decoded is a :class:`MissingResult`."""
     if data is None:
         return None if detail is None else MissingResult(*_CODEC.decode(detail))
     try:
@@ -92,15 +100,15 @@ def decoded_result(data: bytes | None, detail: bytes | None) -> Any:
         return MissingResult("unknown", str(error))
 
 
-def encoded_error(record: TaskRecord) -> tuple[str, bytes]:
-    """Return the text of a failed task's error, and its class and traceback as bytes."""
+def encode_error(record: TaskRecord) -> tuple[str, bytes]:
+    """Return the message of a failed task's error, and its class and traceback as bytes."""
     error = record.error
-    trace = printable(traceback_text(error, record.traceback)[-_LONGEST_TRACEBACK:])
+    trace = printable(traceback_text(error, record.traceback)[-_MAX_TRACEBACK:])
     return printable(error_text(error)), _CODEC.encode([printable(class_name(type(error))), trace])
 
 
-def decoded_error(task_id: str, error: str | None, detail: bytes | None) -> ErrorDetail | None:
-    """Return what :func:`encoded_error` wrote."""
+def decode_error(task_id: str, error: str | None, detail: bytes | None) -> ErrorDetail | None:
+    """Decode what :func:`encode_error` returned; None if there was no error."""
     if error is None:
         return None
     kind, trace = ("", "") if detail is None else _CODEC.decode(detail)
@@ -108,24 +116,24 @@ def decoded_error(task_id: str, error: str | None, detail: bytes | None) -> Erro
 
 
 def printable(text: str) -> str:
-    """Return the text with what UTF-8 cannot express written out."""
+    """Return the text with lone surrogates escaped, which UTF-8 cannot encode."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
 def is_text(text: str) -> bool:
-    """Whether all of it can be written: half of a surrogate pair cannot."""
+    """Whether UTF-8 can encode the text: it cannot encode a lone surrogate."""
     return text.isascii() or printable(text) == text
 
 
-def _bytes_of(value: object) -> bytes:
+def _encode(value: object) -> bytes:
     data = _CODEC.encode(value)
-    if len(data) > LARGEST:
+    if len(data) > MAX_VALUE_SIZE:
         raise UnencodableError(type(value), f"too large: {len(data):,} bytes")
     return data
 
 
-def _encoded(value: object, what: str) -> bytes:
+def _encode_or_refuse(value: object, what: str) -> bytes:
     try:
-        return _bytes_of(value)
+        return _encode(value)
     except (UnencodableError, RecursionError) as error:
-        raise NotStorableError(f"{what} cannot be written down ({error})") from None
+        raise NotStorableError(f"{what} cannot be stored ({error})") from None
