@@ -29,7 +29,11 @@ HOUSE: Final = House(
         ("async_task_worker.web.models",),
         ("async_task_worker.web.rendering",),
         ("async_task_worker.web.problems", "async_task_worker.web.server_shutdown"),
-        ("async_task_worker.web.limits", "async_task_worker.web.uvicorn_internals"),
+        (
+            "async_task_worker.web.limits",
+            "async_task_worker.web.uvicorn_internals",
+            "async_task_worker.web.worker_protocol",
+        ),
         # facade
         ("async_task_worker.worker",),
         ("async_task_worker.client", "async_task_worker.lifecycle"),

@@ -3,63 +3,65 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections.abc import Callable
 from contextvars import Context
 from typing import Any, Final
 
-_LOOK_EVERY: Final = 0.05
-"""Seconds between two looks at whether the server is about to exit, while somebody waits."""
+from .uvicorn_internals import shutdown_has_begun
+
+_POLL_INTERVAL: Final = 0.05
+"""Seconds between two checks for a shutdown, while there are callbacks to call."""
 
 
-class ServerExit:
-    """Tells those who wait that the server has been told to exit.
+class ServerShutdown:
+    """Calls callbacks when the server begins to shut down.
 
-    A server lets open requests finish before it ends the application's lifespan, so a
-    request that waits on would hold up the very ``worker.stop()`` that ends what it waits
-    for. Uvicorn tells nobody, but its signal handler is a method of the server, which knows:
-    one timer looks, while anybody waits.
+    A server lets open requests finish before it ends the application's lifespan, so a request
+    that goes on waiting would delay the very ``worker.stop()`` that ends what it waits for.
+    Uvicorn has no notification for applications, so one timer checks while there are callbacks.
     """
 
     def __init__(self) -> None:
-        self._calls: set[Callable[[], None]] = set()
+        self._callbacks: set[Callable[[], None]] = set()
         self._timer: asyncio.TimerHandle | None = None
 
     @property
-    def is_near(self) -> bool:
-        """Whether the server is about to exit."""
-        server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
-        return getattr(server, "should_exit", False) is True
+    def has_begun(self) -> bool:
+        """Whether the server is shutting down."""
+        return shutdown_has_begun()
 
-    def watch(self, call: Callable[[], None]) -> Callable[[], None]:
-        """Call *call*, once, when the server is about to exit; return a function that calls this off."""
-        self._calls.add(call)
+    def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call *callback* once, when the server begins to shut down; return a function that unsubscribes it."""
+        self._callbacks.add(callback)
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(_LOOK_EVERY, self._look, context=Context())
+            self._schedule_check()
 
-        def stop() -> None:
-            self._calls.discard(call)
-            if not self._calls and self._timer is not None:
+        def unsubscribe() -> None:
+            self._callbacks.discard(callback)
+            if not self._callbacks and self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
 
-        return stop
-
-    def _look(self) -> None:
-        self._timer = None
-        if not self.is_near:
-            self._timer = asyncio.get_running_loop().call_later(_LOOK_EVERY, self._look, context=Context())
-            return
-        calls, self._calls = self._calls, set()
-        for call in calls:
-            call()
+        return unsubscribe
 
     async def wait(self, future: asyncio.Future[Any], timeout: float) -> None:
-        """Wait until the future is done, the time is up, or the server is about to exit."""
-        leaving: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        stop = self.watch(lambda: leaving.set_result(None))
+        """Wait until *future* is done, *timeout* seconds have passed, or the server begins to shut down."""
+        begun: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        unsubscribe = self.subscribe(lambda: begun.set_result(None))
         try:
-            await asyncio.wait([future, leaving], timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([future, begun], timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            stop()
-            leaving.cancel()
+            unsubscribe()
+            begun.cancel()
+
+    def _schedule_check(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(_POLL_INTERVAL, self._check, context=Context())
+
+    def _check(self) -> None:
+        self._timer = None
+        if not self.has_begun:
+            self._schedule_check()
+            return
+        callbacks, self._callbacks = self._callbacks, set()
+        for callback in callbacks:
+            callback()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from functools import partial
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
@@ -16,6 +16,7 @@ from ..models.page_cursors import BeyondWorker
 from ..models.requests import TaskAction, TaskBatch, TaskSelection
 from ..models.responses import TaskBody
 from ..problems import Problem
+from ..worker_protocol import WebWorker
 from .listing import shown
 from .submission import Submissions
 from .task_renderer import TaskBodies
@@ -63,22 +64,6 @@ class ActionBody(BaseModel):
     next_cursor: str | None = None
 
 
-class BulkWorker(Protocol):
-    """What bulk requests need of a worker."""
-
-    async def search_tasks(self, **query: Any) -> TaskPage:
-        """Return a page of tasks."""
-        ...
-
-    async def fetch_task_info(self, task_id: str) -> TaskInfo | None:
-        """Return what is known of a task."""
-        ...
-
-    async def cancel_task(self, task_id: str) -> bool:
-        """Cancel a task."""
-        ...
-
-
 class Bulk:
     """Carries out batches and actions.
 
@@ -89,7 +74,7 @@ class Bulk:
         limits: How many there may be.
     """
 
-    def __init__(self, worker: BulkWorker, submissions: Submissions, bodies: TaskBodies, limits: Limits) -> None:
+    def __init__(self, worker: WebWorker, submissions: Submissions, bodies: TaskBodies, limits: Limits) -> None:
         self._worker = worker
         self._submissions = submissions
         self._bodies = bodies

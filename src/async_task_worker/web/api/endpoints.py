@@ -21,8 +21,10 @@ from ..models.requests import TaskAction, TaskBatch, TaskSubmission, submitted
 from ..models.task_types import TaskTypes
 from ..problems import Problem
 from ..rendering.json_text import encoded, text
+from ..server_shutdown import ServerShutdown
+from ..worker_protocol import WebWorker
 from .bulk import Bulk
-from .health import Service
+from .health import WorkerReports
 from .idempotency import IdempotencyKeys
 from .listing import TaskFilters, next_link, page_of
 from .long_polling import LONGEST, preferred_wait
@@ -52,18 +54,20 @@ class Endpoints:
         bodies: Shows a task.
         submissions: Submits one.
         limits: How much is taken.
-        service: Tells how the worker is doing.
+        reports: Builds the bodies of health and statistics.
+        shutdown: Ends waiting requests when the server shuts down.
         scopes: Tells callers apart.
     """
 
     def __init__(
         self,
-        worker: Any,
+        worker: WebWorker,
         types: TaskTypes,
         bodies: TaskBodies,
         submissions: Submissions,
         limits: Limits,
-        service: Service,
+        reports: WorkerReports,
+        shutdown: ServerShutdown,
         scopes: Scopes,
     ) -> None:
         self._worker = worker
@@ -71,13 +75,13 @@ class Endpoints:
         self._bodies = bodies
         self._submissions = submissions
         self._limits = limits
-        self._service = service
+        self._reports = reports
         self._scopes = scopes
-        self._exit = service.server_exit
+        self._shutdown = shutdown
         self._bulk = Bulk(worker, submissions, bodies, limits)
         self._keys = IdempotencyKeys(limits.idempotency_keys, self._knows)
-        self._log = EventLog(worker, bodies.brief, self._service.stats, limits)
-        self._streams = EventStreams(self._log, worker.fetch_task_info, self._exit, limits)
+        self._log = EventLog(worker, bodies.brief, self._reports.stats, limits)
+        self._streams = EventStreams(self._log, worker.fetch_task_info, self._shutdown, limits)
 
     async def submit_task(self, request: Request) -> Response:
         """Have a task run.
@@ -194,20 +198,20 @@ class Endpoints:
     async def get_stats(self) -> Response:
         """Tell how many tasks there are in each status, and how many slots are busy."""
         streams = {"open": self._log.readers, "last_seq": self._log.seq}
-        return as_json({**self._service.stats(), "streams": streams})
+        return as_json({**self._reports.stats(), "streams": streams})
 
     async def get_cache(self) -> Response:
         """Tell how the result cache is doing."""
-        return as_json(self._service.cache())
+        return as_json(self._reports.cache())
 
     async def clear_cache(self) -> Response:
         """Forget every cached result."""
-        await self._service.clear_cache()
+        await self._reports.clear_cache()
         return Response(status_code=204)
 
     async def check_health(self) -> Response:
         """Tell whether the worker takes tasks: 503 if it does not."""
-        status, body = self._service.health()
+        status, body = self._reports.health()
         return as_json(body, status)
 
     async def check_liveness(self) -> Response:
@@ -216,7 +220,7 @@ class Endpoints:
 
     async def check_readiness(self) -> Response:
         """Tell whether to send requests here: 503 while the worker does not run, and once the server exits."""
-        status, body = self._service.readiness()
+        status, body = self._reports.readiness()
         return as_json(body, status)
 
     async def refuse_path(self, request: Request) -> Response:
@@ -230,7 +234,7 @@ class Endpoints:
         return await submitted(request, model, self._limits)
 
     async def _info(self, task_id: str) -> TaskInfo:
-        info: TaskInfo | None = await self._worker.fetch_task_info(task_id)
+        info = await self._worker.fetch_task_info(task_id)
         if info is None:
             raise Problem("task_not_found", f"no task {task_id!r} is known here", task_id=task_id)
         return info
@@ -240,12 +244,12 @@ class Endpoints:
 
     async def _wait_for_end(self, task_id: str, seconds: float) -> None:
         try:
-            future: asyncio.Future[Any] = self._worker.get_task_future(task_id)
+            future = self._worker.get_task_future(task_id)
         except TaskNotFoundError:
             return
         try:
             if not future.done():
-                await self._exit.wait(future, seconds)
+                await self._shutdown.wait(future, seconds)
         finally:
             future.cancel()
 
@@ -257,7 +261,7 @@ class Endpoints:
             while _matches(known, await self._info(info.id)):
                 news = spawn(reader.wait())
                 try:
-                    await self._exit.wait(news, max(0.0, until - loop.time()))
+                    await self._shutdown.wait(news, max(0.0, until - loop.time()))
                     if not news.done():
                         return
                 finally:

@@ -1,68 +1,44 @@
-"""How the worker is doing, as numbers: for people, for load balancers, and for the event stream."""
+"""Health, statistics and cache statistics of the worker, as response bodies."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from ...exceptions import TaskWorkerError
 from ...model.failure import exc_info_of
 from ...model.status import PENDING, RUNNING, TaskStatus
 from ..problems import Problem
 from ..rendering.json_text import rendered, text
-from ..server_shutdown import ServerExit
+from ..server_shutdown import ServerShutdown
+from ..worker_protocol import WebWorker, WorkerFeatures
 from .error_mapping import problem_of
 
-_MOST_STATISTICS: Final = 16 << 10
-_WELL: Final = "ok"
+_MAX_STATISTICS: Final = 16 << 10
+"""Characters of the cache's statistics."""
+
+_OK: Final = "ok"
 
 logger = logging.getLogger("async_task_worker.web.health")
 
 
-def _no_check() -> None:
-    """Stand for a check that the worker does not have."""
-
-
-class Counted(Protocol):
-    """What there is to be known of a worker as a whole."""
-
-    @property
-    def is_running(self) -> bool:
-        """Whether it takes tasks."""
-        ...
-
-    @property
-    def max_workers(self) -> int:
-        """How many tasks may run at once."""
-        ...
-
-    @property
-    def abandoned_tasks(self) -> int:
-        """How many tasks were left behind and still go on."""
-        ...
-
-    def counts(self) -> Mapping[TaskStatus, int]:
-        """Return how many of the known tasks are in each status."""
-        ...
-
-
-class Service:
-    """What is told of one worker.
+class WorkerReports:
+    """Builds the bodies of ``/health``, ``/stats`` and ``/cache``.
 
     Args:
-        worker: Whose numbers they are.
-        server_exit: Tells whether the server is about to exit.
-        shows_details: Whether health tells more than the status and counts: who asks is allowed to know.
+        worker: The worker to report on.
+        shutdown: Whether the server is shutting down.
+        show_details: Whether ``/health`` has ``details``. Only for a router that protects its health endpoints.
     """
 
-    def __init__(self, worker: Counted, server_exit: ServerExit, *, shows_details: bool = False) -> None:
+    def __init__(self, worker: WebWorker, shutdown: ServerShutdown, *, show_details: bool = False) -> None:
         self._worker = worker
-        self.server_exit = server_exit
-        self._shows_details = shows_details
+        self._features = WorkerFeatures(worker)
+        self._shutdown = shutdown
+        self._show_details = show_details
 
     def health(self) -> tuple[int, dict[str, Any]]:
-        """Return the status and body of ``/health``: 503 unless tasks are taken and can be stored."""
+        """Return the status and body of ``/health``: 503 unless tasks are accepted and can be stored."""
         worker, counts = self._worker, self._worker.counts()
         status = self._status()
         body = {
@@ -72,45 +48,17 @@ class Service:
             "running": counts[RUNNING],
             "abandoned_tasks": worker.abandoned_tasks,
         }
-        if self._shows_details:
+        if self._show_details:
             body["details"] = self._details()
-        return (200 if status == _WELL else 503), body
+        return (200 if status == _OK else 503), body
 
     def readiness(self) -> tuple[int, dict[str, Any]]:
-        """Return the status and body of ``/health/ready``: 503 also while the server exits."""
-        ready = self._status() == _WELL and not self.server_exit.is_near
+        """Return the status and body of ``/health/ready``: 503 also while the server shuts down."""
+        ready = self._status() == _OK and not self._shutdown.has_begun
         return (200 if ready else 503), {"status": "ready" if ready else "not ready"}
 
-    def _status(self) -> str:
-        """Return "ok" if tasks are taken, or why not; "failing" if the file of the tasks is not where it was."""
-        try:
-            getattr(self._worker, "check_loop", _no_check)()
-        except TaskWorkerError as error:
-            return problem_of(error).code
-        if not self._worker.is_running:
-            return "stopped"
-        return _WELL if self._storage_error() is None else "failing"
-
-    def _storage_error(self) -> Exception | None:
-        """Return why tasks cannot be stored, if the worker stores them."""
-        look: Callable[[], Exception | None] = getattr(self._worker, "storage_error", _no_check)
-        return look()
-
-    def _details(self) -> dict[str, Any]:
-        """Return what is told of the worker only to those who are allowed to ask."""
-        return {
-            "is_running": self._worker.is_running,
-            "max_queue_size": getattr(self._worker, "max_queue_size", None),
-            "storage_error": None if (error := self._storage_error()) is None else text(str(error)),
-            "unregistered_tasks": {
-                text(name): count for name, count in getattr(self._worker, "unregistered_tasks", {}).items()
-            },
-            "has_cache": bool(getattr(self._worker, "has_cache", False)),
-            "server_exits": self.server_exit.is_near,
-        }
-
     def stats(self) -> dict[str, Any]:
-        """Return the numbers of this moment."""
+        """Return how many tasks there are in each status, and how many slots are busy."""
         counts = self._worker.counts()
         return {
             "tasks": {str(status): counts[status] for status in TaskStatus},
@@ -123,22 +71,47 @@ class Service:
         }
 
     def cache(self) -> dict[str, Any]:
-        """Return what the cache tells of itself; a worker without one has it switched off."""
-        cache = getattr(self._worker, "cache", None) if getattr(self._worker, "has_cache", True) else None
-        try:
-            statistics = getattr(cache, "statistics", None)
-            told = statistics() if callable(statistics) else statistics
-        except Exception as error:
-            logger.exception("The statistics of the cache cannot be read", exc_info=exc_info_of(error))
-            raise Problem("cache_unavailable", "its statistics cannot be read") from None
+        """Return the settings and statistics of the cache. A worker without a cache has it disabled."""
+        cache = self._features.cache
         return {
             "enabled": bool(getattr(cache, "enabled", False)),
-            "default_ttl": rendered(getattr(cache, "default_ttl", None), _MOST_STATISTICS),
-            "statistics": rendered({} if told is None else told, _MOST_STATISTICS),
+            "default_ttl": rendered(getattr(cache, "default_ttl", None), _MAX_STATISTICS),
+            "statistics": rendered(_statistics_of(cache), _MAX_STATISTICS),
         }
 
     async def clear_cache(self) -> None:
-        """Forget every cached result."""
-        clear = getattr(self._worker, "clear_cache", None)
-        if clear is not None:
-            await clear()
+        """Remove every cached result."""
+        await self._features.clear_cache()
+
+    def _status(self) -> str:
+        """Return "ok" if tasks are accepted, or why not; "failing" if the tasks' file cannot be used."""
+        try:
+            self._features.check_loop()
+        except TaskWorkerError as error:
+            return problem_of(error).code
+        if not self._worker.is_running:
+            return "stopped"
+        return _OK if self._features.storage_error() is None else "failing"
+
+    def _details(self) -> dict[str, Any]:
+        """Return the part of ``/health`` that only authorized callers see."""
+        features, error = self._features, self._features.storage_error()
+        return {
+            "is_running": self._worker.is_running,
+            "max_queue_size": features.max_queue_size,
+            "storage_error": None if error is None else text(str(error)),
+            "unregistered_tasks": {text(name): count for name, count in features.unregistered_tasks.items()},
+            "has_cache": features.has_cache,
+            "server_exits": self._shutdown.has_begun,
+        }
+
+
+def _statistics_of(cache: Any) -> Any:
+    """Return the statistics of a cache, which are an attribute or a method of it; an empty dict if it has none."""
+    try:
+        statistics = getattr(cache, "statistics", None)
+        found = statistics() if callable(statistics) else statistics
+    except Exception as error:
+        logger.exception("The statistics of the cache cannot be read", exc_info=exc_info_of(error))
+        raise Problem("cache_unavailable", "its statistics cannot be read") from None
+    return {} if found is None else found

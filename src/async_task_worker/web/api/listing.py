@@ -8,7 +8,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import partial
-from typing import Annotated, Any, Final, Protocol
+from typing import Annotated, Final
 from urllib.parse import urlencode
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
@@ -18,6 +18,7 @@ from ...model.query import TaskPage
 from ...model.status import TaskInfo, TaskStatus
 from ..models.page_cursors import BeyondWorker
 from ..problems import Problem
+from ..worker_protocol import WebWorker
 from .paths import path_of
 
 Shows = Callable[[TaskInfo], bool]
@@ -61,15 +62,7 @@ class TaskFilters(BaseModel):
     )
 
 
-class Searchable(Protocol):
-    """What listing needs of a worker."""
-
-    async def search_tasks(self, **query: Any) -> TaskPage:
-        """Return a page of tasks."""
-        ...
-
-
-async def page_of(worker: Searchable, filters: TaskFilters, shows: Shows | None, most_looks: int) -> TaskPage:
+async def page_of(worker: WebWorker, filters: TaskFilters, shows: Shows | None, most_looks: int) -> TaskPage:
     """Return the page the filters ask for.
 
     Args:

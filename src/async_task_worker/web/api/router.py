@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
-from typing import Any, Final
+from typing import Any
 
 from fastapi import APIRouter
 from fastapi.params import Depends
@@ -20,22 +20,17 @@ from ..models.responses import TaskBody
 from ..models.submitted_params import GivenParams
 from ..models.task_types import TaskTypes
 from ..rendering.redaction import Redact
-from ..server_shutdown import ServerExit
+from ..server_shutdown import ServerShutdown
+from ..worker_protocol import REQUIRED_ATTRIBUTES, WebWorker, WorkerFeatures
 from .bulk import ActionBody, BatchBody
 from .endpoints import Endpoints
-from .health import Service
+from .health import WorkerReports
 from .openapi import EVENT_STREAM, IF_NONE_MATCH, LiveExtra, body_of, operation_id_of, submission_of
 from .route_class import TaskRoute
 from .scopes import Scope, Scopes
 from .submission import Submissions
 from .submission_schemas import carrier_of, form_of
 from .task_renderer import TaskBodies
-
-NEEDED: Final = (
-    *("submit", "fetch_task_info", "search_tasks", "get_task_info", "get_task_future", "cancel_task", "counts"),
-    *("events", "is_running", "max_workers", "abandoned_tasks"),
-)
-"""What a worker must have to be served."""
 
 
 class EventStreamResponse(Response):
@@ -77,8 +72,9 @@ def create_router(  # noqa: PLR0913 - the documented options, by keyword
         given.added.follow(worker.events)
     bodies = TaskBodies(limits, given, types, redact, show_tracebacks)
     submissions = Submissions(worker, types, given, bodies, limits)
-    service = Service(worker, ServerExit(), shows_details=protect_health)
-    endpoints = Endpoints(worker, types, bodies, submissions, limits, service, Scopes(scope))
+    shutdown = ServerShutdown()
+    reports = WorkerReports(worker, shutdown, show_details=protect_health)
+    endpoints = Endpoints(worker, types, bodies, submissions, limits, reports, shutdown, Scopes(scope))
     router = APIRouter(
         prefix=prefix,
         tags=["tasks"] if tags is None else list(tags),
@@ -90,14 +86,14 @@ def create_router(  # noqa: PLR0913 - the documented options, by keyword
     routes = _Routes(router, [*asked, Depends(_loop_check(worker))], UNAVAILABLE)
     _add_tasks(routes, endpoints, types)
     _add_task(routes, endpoints)
-    _add_service(routes, endpoints)
+    _add_worker(routes, endpoints)
     _add_health(_Routes(router, asked if protect_health else [], ()), endpoints)
     routes.add("/tasks/{rest:path}", endpoints.refuse_path, ("GET", "POST", "PUT", "PATCH", "DELETE"), hidden=True)
     return router
 
 
 def _check_options(worker: Any, redact: object, scope: object, limits: object) -> None:
-    if missing := [name for name in NEEDED if not hasattr(worker, name)]:
+    if missing := [name for name in REQUIRED_ATTRIBUTES if not hasattr(worker, name)]:
         raise TypeError(f"worker must be an AsyncTaskWorker or have its methods; {worker!r} lacks {', '.join(missing)}")
     if redact is not None and not callable(redact):
         raise TypeError(f"redact must be a function of a task's body, such as redact_names(...), not {redact!r}")
@@ -115,13 +111,12 @@ def _check_paths(prefix: str, dependencies: Sequence[Any] | None) -> None:
             raise TypeError(f"dependencies must be a list such as [Depends(check_user)], not one of {dependency!r}")
 
 
-def _loop_check(worker: Any) -> Callable[[], Any]:
+def _loop_check(worker: WebWorker) -> Callable[[], Any]:
     """Return a dependency that refuses requests where the worker cannot be used."""
-    check_loop = getattr(worker, "check_loop", None)
+    features = WorkerFeatures(worker)
 
     async def check() -> None:
-        if check_loop is not None:
-            check_loop()
+        features.check_loop()
 
     return check
 
@@ -263,7 +258,7 @@ def _add_task(routes: _Routes, endpoints: Endpoints) -> None:
     )
 
 
-def _add_service(routes: _Routes, endpoints: Endpoints) -> None:
+def _add_worker(routes: _Routes, endpoints: Endpoints) -> None:
     """Add what is about the worker as a whole."""
     routes.add(
         "/events",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 from uuid_utils import uuid4
 
@@ -12,17 +12,10 @@ from ..models.requests import TaskSubmission, size_of
 from ..models.submitted_params import GivenParams
 from ..models.task_types import TaskType, TaskTypes
 from ..problems import Problem
+from ..worker_protocol import WebWorker, WorkerFeatures
 from .error_mapping import TOLD, problem_of
 from .paths import RESERVED_IDS
 from .task_renderer import TaskBodies
-
-
-class Submitter(Protocol):
-    """What a submission needs of a worker."""
-
-    async def submit(self, func: str, args: Any = (), kwargs: Any = None, **options: Any) -> str:
-        """Run the function registered under a name; return the task's id."""
-        ...
 
 
 class Submissions:
@@ -37,14 +30,14 @@ class Submissions:
     """
 
     def __init__(
-        self, worker: Submitter, types: TaskTypes, given: GivenParams, bodies: TaskBodies, limits: Limits
+        self, worker: WebWorker, types: TaskTypes, given: GivenParams, bodies: TaskBodies, limits: Limits
     ) -> None:
         self._worker = worker
         self._types = types
         self._given = given
         self._bodies = bodies
         self._limits = limits
-        self._is_bounded = getattr(worker, "max_queue_size", None) is not None
+        self._is_bounded = WorkerFeatures(worker).max_queue_size is not None
 
     async def submit(self, wanted: TaskSubmission, *, waits: bool = True) -> str:
         """Have the task run; return its id.

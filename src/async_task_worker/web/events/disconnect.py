@@ -5,28 +5,25 @@ from __future__ import annotations
 import asyncio
 from contextvars import Context
 
+from ..uvicorn_internals import transport_of_current_request
 
-class Connection:
-    """The connection a request came in on, as far as the server lets it be known.
 
-    A server closes a connection once all that was written to it has been read. One client
-    that never reads would so keep the whole process from exiting, and ASGI has no word for
-    hanging up. Uvicorn answers each request in a task of the connection's own: there its
-    transport can be found. Under another server nothing is found and nothing dropped.
+class ClientConnection:
+    """The connection that a request came in on, if the server reveals it.
+
+    A server closes a connection once the client has read everything that was written to it. One
+    client that never reads would therefore keep the whole process from exiting, and ASGI has no
+    message that ends a connection. Under a server other than uvicorn nothing is aborted.
     """
 
     def __init__(self) -> None:
-        self._transport: object = None
+        self._transport: asyncio.Transport | None = None
 
     def find(self) -> None:
-        """Look for the transport; to be called in the task that answers the request."""
-        task = asyncio.current_task()
-        frame = getattr(task.get_coro(), "cr_frame", None) if task is not None else None
-        if frame is not None:
-            self._transport = getattr(frame.f_locals.get("self"), "transport", None)
+        """Look up the transport. Call it in the asyncio Task that answers the request."""
+        self._transport = transport_of_current_request()
 
-    def drop_in(self, seconds: float) -> None:
-        """Hang up after so many seconds, whatever has not been sent. If it is closed by then, nothing happens."""
-        abort = getattr(self._transport, "abort", None)
-        if callable(abort):
-            asyncio.get_running_loop().call_later(seconds, abort, context=Context())
+    def abort_after(self, seconds: float) -> None:
+        """Abort the connection after *seconds*, whatever has not been sent. A closed connection is not affected."""
+        if self._transport is not None:
+            asyncio.get_running_loop().call_later(seconds, self._transport.abort, context=Context())

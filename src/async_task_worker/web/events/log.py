@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextvars import Context
 from datetime import UTC, datetime
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple
 
 from sse_starlette import ServerSentEvent
 
@@ -16,6 +16,7 @@ from ...model.status import TRANSITIONS, TaskInfo
 from ...state.events import PROGRESS, TaskEvent
 from ..limits import Limits
 from ..rendering.json_text import encoded, rfc3339
+from ..worker_protocol import WebWorker
 
 VERSION: Final = 1
 ENDINGS: Final = frozenset(f"task.{status}" for status in TRANSITIONS if not TRANSITIONS[status])
@@ -59,15 +60,6 @@ class Reader:
         self._news.clear()
 
 
-class Watched(Protocol):
-    """What following events needs of a worker."""
-
-    @property
-    def events(self) -> Any:
-        """Where its events can be listened to."""
-        ...
-
-
 class EventLog:
     """The events of one worker, numbered, coalesced and kept for a while.
 
@@ -84,7 +76,7 @@ class EventLog:
 
     def __init__(
         self,
-        worker: Watched,
+        worker: WebWorker,
         body: Callable[[TaskInfo], dict[str, Any]],
         stats: Callable[[], dict[str, Any]],
         limits: Limits,

@@ -15,8 +15,8 @@ from starlette.types import Receive, Scope, Send
 from ...model.status import TaskInfo
 from ..limits import Limits
 from ..problems import Problem
-from ..server_shutdown import ServerExit
-from .disconnect import Connection
+from ..server_shutdown import ServerShutdown
+from .disconnect import ClientConnection
 from .log import EventLog, Reader
 
 Fetch = Callable[[str], Awaitable[TaskInfo | None]]
@@ -35,14 +35,14 @@ class EventStreams:
     Args:
         log: What they read.
         fetch: Tells what is known of a task, or None.
-        server_exit: Tells when all of them have to end.
+        shutdown: Tells when all of them have to end.
         limits: How many there may be, and for how long.
     """
 
-    def __init__(self, log: EventLog, fetch: Fetch, server_exit: ServerExit, limits: Limits) -> None:
+    def __init__(self, log: EventLog, fetch: Fetch, shutdown: ServerShutdown, limits: Limits) -> None:
         self._log = log
         self._fetch = fetch
-        self._exit = server_exit
+        self._shutdown = shutdown
         self._limits = limits
 
     async def answer(self, last_id: str | None, task_id: str | None = None) -> Response:
@@ -65,7 +65,7 @@ class EventStreams:
         except BaseException:
             self._log.close(reader)
             raise
-        connection = Connection()
+        connection = ClientConnection()
         told = self._told(reader, info, connection, resumed=last_id is not None)
         return _Stream(told, connection, self._limits.send_timeout, lambda: self._log.close(reader))
 
@@ -79,7 +79,7 @@ class EventStreams:
         return not reader.missed and not list(self._log.read(reader))
 
     async def _told(
-        self, reader: Reader, info: TaskInfo | None, connection: Connection, *, resumed: bool
+        self, reader: Reader, info: TaskInfo | None, connection: ClientConnection, *, resumed: bool
     ) -> AsyncIterator[bytes]:
         leaving = asyncio.Event()
 
@@ -89,9 +89,9 @@ class EventStreams:
 
         def leave_for_good() -> None:
             leave()
-            connection.drop_in(_LAST_WORDS)
+            connection.abort_after(_LAST_WORDS)
 
-        calls = [self._exit.watch(leave_for_good)]
+        calls = [self._shutdown.subscribe(leave_for_good)]
         if (lifetime := self._limits.stream_lifetime) is not None:
             calls.append(asyncio.get_running_loop().call_later(lifetime, leave, context=Context()).cancel)
         try:
@@ -131,7 +131,11 @@ class _Stream(EventSourceResponse):
     """A stream that is given up, without a word to the log of errors, when its reader takes nothing."""
 
     def __init__(
-        self, content: AsyncIterator[bytes], connection: Connection, send_timeout: float, close: Callable[[], None]
+        self,
+        content: AsyncIterator[bytes],
+        connection: ClientConnection,
+        send_timeout: float,
+        close: Callable[[], None],
     ) -> None:
         super().__init__(content, ping=_PING_EVERY, send_timeout=send_timeout, sep="\n")
         self._connection = connection
@@ -142,13 +146,13 @@ class _Stream(EventSourceResponse):
         try:
             await super().__call__(scope, receive, send)
         except SendTimeoutError:
-            self._connection.drop_in(0)
+            self._connection.abort_after(0)
         finally:
             self._close()
 
     @staticmethod
     async def _listen_for_exit_signal() -> None:
-        """Leave it to :class:`ServerExit`, for a stream to end with ``bye`` and nothing to be left on the loop."""
+        """Leave it to :class:`ServerShutdown`, for a stream to end with ``bye`` and nothing to be left on the loop."""
         await asyncio.get_running_loop().create_future()
 
 
