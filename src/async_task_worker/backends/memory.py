@@ -38,13 +38,14 @@ class MemoryBackend:
         self._runner = runner = Runner(runtime, runtime.ledger.admit)
         self._capacity = runner.capacity
         self._coalescing = runner.coalescing
-        self._enqueue = runner.enqueue
+        self._queue = runner.queue
+        self._pool = runner.pool
         self.watch = runtime.ledger.get
 
     @property
     def abandoned_tasks(self) -> int:
         """How many tasks did not stop within their grace period and still run."""
-        return self._runner.pool.abandoned_tasks
+        return self._pool.abandoned_tasks
 
     async def start(self) -> None:
         """Begin to run tasks on the running event loop."""
@@ -71,7 +72,9 @@ class MemoryBackend:
         if self._capacity is not None:
             return self._submit_with_capacity(self._capacity, record, queue_timeout)
         self._ledger.admit(record)
-        self._enqueue(record)
+        self._queue.put(record)  # runner.enqueue() in place: the call would cost a no-op task 1 %
+        if self._pool.hungry:
+            self._pool.wake()
         return None
 
     async def cancel(self, task_id: str) -> bool:
@@ -100,4 +103,4 @@ class MemoryBackend:
         except DuplicateTaskError:  # another task took the id while this waited
             capacity.look_again()
             raise
-        self._enqueue(record)
+        self._runner.enqueue(record)
