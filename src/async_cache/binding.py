@@ -25,7 +25,7 @@ from uuid import UUID
 from weakref import finalize
 
 from .codec.canonical import DEFAULT_VALUE, canonical_form, is_opaque
-from .codec.qualified_names import held_by, name_of
+from .codec.qualified_names import class_attribute, name_of
 from .exceptions import UnencodableError
 
 Arguments = tuple[tuple[Any, ...], Mapping[str, Any]]
@@ -186,7 +186,7 @@ class Binder:
             args, kwargs, func = func.args + args, {**func.keywords, **kwargs}, func.func
         bound = type(func) is not FunctionType
         if bound:
-            func = func.__func__ if type(func) is MethodType else held_by(type(func), "__call__")
+            func = func.__func__ if type(func) is MethodType else class_attribute(type(func), "__call__")
             if type(func) is not FunctionType:
                 return None
         return Call(self.layout_of(func, bound), args, kwargs, defaults_of(func))

@@ -146,9 +146,16 @@ HOUSE: Final = House(
         ("async_cache.codec",),
         ("async_cache.codec.codec",),
         ("async_cache.codec.canonical",),
-        ("async_cache.codec.classes",),
-        ("async_cache.codec.generics", "async_cache.codec.numpy_types", "async_cache.codec.pydantic_types"),
+        ("async_cache.codec.registry",),
+        ("async_cache.codec.classes", "async_cache.codec.pydantic_models"),
+        (
+            "async_cache.codec.generics",
+            "async_cache.codec.numpy_types",
+            "async_cache.codec.pydantic_types",
+            "async_cache.codec.schemas",
+        ),
         ("async_cache.codec.qualified_names", "async_cache.codec.stdlib_types"),
+        ("async_cache.codec.typed_lists",),
         ("async_cache.codec.exceptions",),
     ),
     guests={

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from async_cache.codec import Codec
-from async_cache.codec.stdlib_types import BUILD
+from async_cache.codec.stdlib_types import STDLIB_DECODERS
 from async_cache.exceptions import CorruptError, UnencodableError
 from tests.properties.lengths import long_or_short
 from tests.properties.typed_values import MARK, Box, Color, Pair, anything, reading
@@ -21,7 +21,7 @@ from tests.properties.typed_values import MARK, Box, Color, Pair, anything, read
 codec = Codec()
 VALUES = long_or_short(30_000, 1_000)
 INPUTS = long_or_short(100_000, 5_000)
-TAGS = sorted(BUILD)
+TAGS = sorted(STDLIB_DECODERS)
 SORTS = ["dc", "nt", "pm", "en", "zz"]
 
 

@@ -478,7 +478,7 @@ def as_main(file: str, name: str, monkeypatch: pytest.MonkeyPatch) -> str:
     module = module_with("def job(): ...", name, monkeypatch)
     module.__file__, module.__spec__ = file, None
     monkeypatch.setitem(sys.modules, "__main__", module)
-    monkeypatch.setattr(qualified_names, "_owners", {})  # each stands for a process of its own
+    monkeypatch.setattr(qualified_names, "_first_seen", {})  # each stands for a process of its own
     return function_identity(module.job) + default_key(work, (module.job,), {})
 
 

@@ -1,4 +1,4 @@
-"""The canonical form of a value: the same bytes for equal values of the same types, and for no others."""
+"""The canonical form of a value: bytes that are equal for equal values of the same types, and only for these."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import Any, Final, cast
 
 from msgpack import Packer, Timestamp  # type: ignore[import-untyped]
 
-from .classes import can_be_taken_apart, taken_apart
 from .exceptions import UnencodableError, describe
 from .generics import origin_of
-from .qualified_names import held_by, identity_of, is_class, name_of
-from .stdlib_types import MARK, TAKE, refuse_unless
+from .qualified_names import class_attribute, identity_of, is_class, name_of
+from .registry import is_encodable, to_parts
+from .stdlib_types import STDLIB_ENCODERS
+from .typed_lists import MARK, require
 
 
 class DefaultValue:
@@ -21,62 +22,65 @@ class DefaultValue:
 
 
 DEFAULT_VALUE: Final = DefaultValue()
-"""Stands for the default value of a parameter that has no canonical form of its own."""
+"""Represents the default value of a parameter if that value has no canonical form."""
 
-_AS_THEY_ARE: Final = frozenset({NoneType, bool, int, float, str, bytes, Timestamp})
+_PLAIN: Final = frozenset({NoneType, bool, int, float, str, bytes, Timestamp})
 _ONLY_STR: Final = frozenset({str})
 
 
 def canonical_form(value: object) -> bytes:
-    """Return the canonical form of *value*; UnencodableError if a part has none, or it contains itself."""
+    """Return the canonical form of *value*; raise UnencodableError if a part has none, or *value* contains itself."""
     try:
-        return _packed(_form(value))
-    except Exception as error:  # noqa: BLE001 - classes of all sorts are asked what they are
-        raise _without_form(value, error) from _cause(error)
+        return _pack(_form(value))
+    except Exception as error:  # noqa: BLE001 - methods of the user's classes may raise anything
+        raise _as_unencodable(value, error) from _cause(error)
 
 
 def canonical_call(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
-    """Return the canonical form of a call's arguments, likewise; the order of *kwargs* does not show."""
+    """Return the canonical form of a call's arguments; raise UnencodableError if one has none.
+
+    The order of *kwargs* does not matter.
+    """
     try:
         form: list[Any] = [[*_forms(args)]]
         if kwargs:
             for name in sorted(kwargs):
                 form += name, _form(kwargs[name])
-        return _packed(form)
-    except Exception as error:  # noqa: BLE001 - as above
-        raise _without_form((args, kwargs), error) from _cause(error)
+        return _pack(form)
+    except Exception as error:  # noqa: BLE001 - methods of the user's classes may raise anything
+        raise _as_unencodable((args, kwargs), error) from _cause(error)
 
 
 _cause: Final = BaseException.__dict__["__cause__"].__get__
 
 
-def _without_form(value: object, error: Exception) -> UnencodableError:
-    if issubclass(type(error), UnencodableError):  # isinstance() would ask the error itself, which may raise
+def _as_unencodable(value: object, error: Exception) -> UnencodableError:
+    if issubclass(type(error), UnencodableError):  # not isinstance(), which reads __class__ of the error
         return cast("UnencodableError", error)
     if issubclass(type(error), RecursionError):
         return UnencodableError(type(value), "it contains itself, or is nested too deep")
     return UnencodableError(type(value), describe(error))
 
 
-def _packed(form: object) -> bytes:
+def _pack(form: object) -> bytes:
     try:
-        packer = _idle.pop()  # nobody else's meanwhile
+        packer = _packer_pool.pop()  # no other thread uses it until it is returned
     except IndexError:
         packer = Packer(default=_large_int, strict_types=True)
     try:
-        packed: bytes = packer.pack(form)
+        data: bytes = packer.pack(form)
     except UnicodeEncodeError:  # lone surrogates
-        packed = Packer(default=_large_int, strict_types=True, unicode_errors="surrogatepass").pack(form)
-    if len(packed) < LARGE:
-        _idle.append(packer)
-    return packed
+        data = Packer(default=_large_int, strict_types=True, unicode_errors="surrogatepass").pack(form)
+    if len(data) < MAX_POOLED_BYTES:
+        _packer_pool.append(packer)
+    return data
 
 
-LARGE: Final = 2**18
-"""Bytes from which on what packed them is not kept: its buffer grows with what it packs, and never shrinks."""
+MAX_POOLED_BYTES: Final = 2**18
+"""A packer is not reused after encoding this many bytes, because its buffer grows and never shrinks."""
 
-_idle: Final[list[Packer]] = []
-"""Packers at rest. To make one, with its buffer, takes as long as to pack the arguments of a call."""
+_packer_pool: Final[list[Packer]] = []
+"""Packers not in use. Creating one takes as long as packing the arguments of a call."""
 
 
 def _large_int(value: int) -> list[Any]:
@@ -84,16 +88,16 @@ def _large_int(value: int) -> list[Any]:
 
 
 def _form(value: object) -> Any:
-    """Return plain data in one order, and everything else as marker, tag and parts."""
+    """Return plain data as it is, with sorted dicts, and everything else in list form."""
     kind = type(value)
-    if kind in _AS_THEY_ARE:
+    if kind in _PLAIN:
         return value
-    take = _FORMS.get(kind)
-    return take(value) if take else _form_of_other(value, kind)
+    form_of = _FORMS.get(kind)
+    return form_of(value) if form_of else _form_of_other(value, kind)
 
 
 def _forms(values: Collection[Any]) -> Iterable[Any]:
-    return values if _AS_THEY_ARE.issuperset(map(type, values)) else [_form(value) for value in values]
+    return values if _PLAIN.issuperset(map(type, values)) else [_form(value) for value in values]
 
 
 def _form_of_dict(value: dict[Any, Any]) -> list[Any]:
@@ -102,18 +106,18 @@ def _form_of_dict(value: dict[Any, Any]) -> list[Any]:
         for key in sorted(value):
             form += key, _form(value[key])
         return form
-    pairs = [(_packed(_form(key)), _form(item)) for key, item in value.items()]
+    pairs = [(_pack(_form(key)), _form(item)) for key, item in value.items()]
     for pair in sorted(pairs, key=itemgetter(0)):
         form += pair
     return form
 
 
 def _form_of_set(tag: str) -> Callable[[Any], list[Any]]:
-    return lambda value: [MARK, tag, *sorted(_packed(_form(item)) for item in value)]
+    return lambda value: [MARK, tag, *sorted(_pack(_form(item)) for item in value)]
 
 
 def _form_of_object(value: object) -> list[Any]:
-    refuse_unless(name_of(value) is not None, type(value), "its module and name do not lead back to it")
+    require(name_of(value) is not None, type(value), "its module and name do not lead back to it")
     return [MARK, "ob", identity_of(value)]
 
 
@@ -130,23 +134,23 @@ _FORMS: Final[dict[type, Callable[[Any], Any]]] = {
 
 
 def _form_of_other(value: Any, kind: type) -> list[Any]:
-    if kind in TAKE:
-        mark, tag, *parts = TAKE[kind](value)
+    if kind in STDLIB_ENCODERS:
+        mark, tag, *parts = STDLIB_ENCODERS[kind](value)
         return [mark, tag, *_forms(parts)]
-    if held_by(kind, "__cache_key__") is not None:
+    if class_attribute(kind, "__cache_key__") is not None:
         return [MARK, "ck", identity_of(kind), _form(_own_key(value, kind))]
     if is_class(value):
         return _form_of_object(value)
-    mark, tag, *parts = taken_apart(value)
-    named = origin_of(kind) if tag.startswith("pg:") else kind  # a parametrised model has no name of its own
+    mark, tag, *parts = to_parts(value)
+    named = origin_of(kind) if tag.startswith("pg:") else kind  # a parametrised model has no qualified name
     return [mark, tag, identity_of(named), *_forms(parts)]
 
 
 def is_opaque(kind: type) -> bool:
-    """Whether no instance of *kind* can have a canonical form, whatever it holds."""
-    if kind in _AS_THEY_ARE or kind in _FORMS or held_by(kind, "__cache_key__") is not None:
+    """Return whether no instance of *kind* can have a canonical form, whatever it contains."""
+    if kind in _PLAIN or kind in _FORMS or class_attribute(kind, "__cache_key__") is not None:
         return False
-    return not (issubclass(kind, type) or can_be_taken_apart(kind))
+    return not (issubclass(kind, type) or is_encodable(kind))
 
 
 def _own_key(value: Any, kind: type) -> Any:

@@ -1,7 +1,7 @@
-"""Values of pydantic's own types, for programs that have loaded pydantic; it is never imported here.
+"""Encoders and decoders of pydantic's own types, for programs that have imported pydantic themselves.
 
-These are what its models make out of JSON beside the standard library's types: time zones,
-URLs, sizes in bytes, secrets, names with an email address.
+Besides types of the standard library, its models turn JSON into time zones, URLs, sizes in
+bytes, secrets, and names with an email address.
 """
 
 from __future__ import annotations
@@ -11,33 +11,35 @@ from collections.abc import Callable
 from datetime import timedelta, timezone, tzinfo
 from typing import Any, Final
 
-from .stdlib_types import MARK, ZONES, Build, Take, exactly, refuse_unless
+from .exceptions import UnencodableError
+from .stdlib_types import ZONE_TYPES
+from .typed_lists import MARK, Decoder, Encoder, require_type
 
 _List: type[list[Any]] = list
 
 
-def taker_of_pydantic(kind: type) -> Take | None:
-    """Return how values of type *kind* are taken apart; None if it is not one of pydantic's own."""
-    for (module, name), take in _TAKE.items():
+def pydantic_encoder(kind: type) -> Encoder | None:
+    """Return the encoder of a type; None if *kind* is not one of pydantic's own types."""
+    for (module, name), encode in _ENCODERS.items():
         if _loaded(module, name) is kind:
-            return take
+            return encode
     return None
 
 
-def state_name(kind: type) -> tuple[str, str] | None:
-    """Return the tag of URLs or secrets and the one attribute they consist of; None for other classes."""
-    for (module, name), told in _STATES.items():
+def wrapped_attribute(kind: type) -> tuple[str, str] | None:
+    """Return the tag of a URL or secret class and its only attribute; None for other classes."""
+    for (module, name), wrapped in _WRAPPERS.items():
         base = _loaded(module, name)
         if base is not None and base in kind.__mro__:
-            return told
+            return wrapped
     return None
 
 
-def is_content(tag: str, part: object) -> bool:
-    """Whether *part* can be the one attribute of a URL or a secret."""
+def is_valid_content(tag: str, part: object) -> bool:
+    """Return whether *part* can be the only attribute of a URL or secret with this tag."""
     if tag == "se":
         return True
-    return type(part) in {_loaded(*_URL), _loaded(*_HOSTS)}
+    return type(part) in {_loaded(*_URL), _loaded(*_MULTI_HOST_URL)}
 
 
 def _loaded(module: str, name: str) -> Any:
@@ -45,82 +47,81 @@ def _loaded(module: str, name: str) -> Any:
     return None if found is None else vars(found).get(name)
 
 
-_ZONE: Final = "pydantic_core", "TzInfo"
+_TZ_INFO: Final = "pydantic_core", "TzInfo"
 _URL: Final = "pydantic_core", "Url"
-_HOSTS: Final = "pydantic_core", "MultiHostUrl"
-_SIZE: Final = "pydantic.types", "ByteSize"
-_NAMED: Final = "pydantic.networks", "NameEmail"
+_MULTI_HOST_URL: Final = "pydantic_core", "MultiHostUrl"
+_BYTE_SIZE: Final = "pydantic.types", "ByteSize"
+_NAME_EMAIL: Final = "pydantic.networks", "NameEmail"
 
 
-def _take_zone(value: tzinfo) -> list[Any]:
+def _encode_zone(value: tzinfo) -> list[Any]:
     return [MARK, "pz", value.utcoffset(None)]
 
 
-def _build_zone(items: list[Any]) -> tzinfo:
+def _decode_zone(items: list[Any]) -> tzinfo:
     _, _, offset = items
-    made: Callable[[float], tzinfo] | None = _loaded(*_ZONE)
-    seconds = exactly(timedelta, offset)
-    if made is None:
-        return timezone(seconds)  # an equal one: pydantic is not loaded here, so nobody can tell
-    zone = made(seconds.total_seconds())
-    ZONES.add(type(zone))
+    create: Callable[[float], tzinfo] | None = _loaded(*_TZ_INFO)
+    seconds = require_type(timedelta, offset)
+    if create is None:
+        return timezone(seconds)  # equal to pydantic's zone, which is not loaded in this program
+    zone = create(seconds.total_seconds())
+    ZONE_TYPES.add(type(zone))
     return zone
 
 
-def _taker_of_urls(tag: str, place: tuple[str, str]) -> Take:
-    def take(value: Any) -> list[Any]:
+def _url_encoder(tag: str, location: tuple[str, str]) -> Encoder:
+    def encode(value: Any) -> list[Any]:
         text = str(value)
-        for as_it_is in (False, True):
-            if _url(place, text, as_it_is=as_it_is) == value:
-                return [MARK, tag, text, as_it_is]
-        refuse_unless(faithful=False, kind=type(value), detail="its text stands for another one")
-        raise AssertionError
+        for preserve_empty_path in (False, True):
+            if _url(location, text, preserve_empty_path=preserve_empty_path) == value:
+                return [MARK, tag, text, preserve_empty_path]
+        raise UnencodableError(type(value), "its text denotes another URL")
 
-    return take
-
-
-def _builder_of_urls(place: tuple[str, str]) -> Build:
-    def build(items: list[Any]) -> Any:
-        _, _, text, as_it_is = items
-        return _url(place, exactly(str, text), as_it_is=exactly(bool, as_it_is))
-
-    return build
+    return encode
 
 
-def _url(place: tuple[str, str], text: str, *, as_it_is: bool) -> Any:
-    kind = _loaded(*place)
-    return kind(text, preserve_empty_path=True) if as_it_is else kind(text)
+def _url_decoder(location: tuple[str, str]) -> Decoder:
+    def decode(items: list[Any]) -> Any:
+        _, _, text, preserve_empty_path = items
+        return _url(location, require_type(str, text), preserve_empty_path=require_type(bool, preserve_empty_path))
+
+    return decode
 
 
-def _build_size(items: list[Any]) -> Any:
+def _url(location: tuple[str, str], text: str, *, preserve_empty_path: bool) -> Any:
+    kind = _loaded(*location)
+    return kind(text, preserve_empty_path=True) if preserve_empty_path else kind(text)
+
+
+def _decode_size(items: list[Any]) -> Any:
     _, _, size = items
-    return int.__new__(_loaded(*_SIZE), exactly(int, size))
+    return int.__new__(_loaded(*_BYTE_SIZE), require_type(int, size))
 
 
-def _build_named(items: list[Any]) -> Any:
+def _decode_name_email(items: list[Any]) -> Any:
     _, _, name, email = items
-    kind = _loaded(*_NAMED)
-    return kind(exactly(str, name), exactly(str, email))
+    kind = _loaded(*_NAME_EMAIL)
+    return kind(require_type(str, name), require_type(str, email))
 
 
-_TAKE: Final[dict[tuple[str, str], Take]] = {
-    _ZONE: _take_zone,
-    _URL: _taker_of_urls("pu", _URL),
-    _HOSTS: _taker_of_urls("ph", _HOSTS),
-    _SIZE: lambda value: [MARK, "bs", int(value)],
-    _NAMED: lambda value: [MARK, "ne", value.name, value.email],
+_ENCODERS: Final[dict[tuple[str, str], Encoder]] = {
+    _TZ_INFO: _encode_zone,
+    _URL: _url_encoder("pu", _URL),
+    _MULTI_HOST_URL: _url_encoder("ph", _MULTI_HOST_URL),
+    _BYTE_SIZE: lambda value: [MARK, "bs", int(value)],
+    _NAME_EMAIL: lambda value: [MARK, "ne", value.name, value.email],
 }
-_STATES: Final = {
+_WRAPPERS: Final = {
     ("pydantic.networks", "_BaseUrl"): ("ur", "_url"),
     ("pydantic.networks", "_BaseMultiHostUrl"): ("ur", "_url"),
     ("pydantic.types", "_SecretBase"): ("se", "_secret_value"),
 }
 
-BUILD_PYDANTIC: Final[dict[str, Build]] = {
-    "pz": _build_zone,
-    "pu": _builder_of_urls(_URL),
-    "ph": _builder_of_urls(_HOSTS),
-    "bs": _build_size,
-    "ne": _build_named,
+PYDANTIC_DECODERS: Final[dict[str, Decoder]] = {
+    "pz": _decode_zone,
+    "pu": _url_decoder(_URL),
+    "ph": _url_decoder(_MULTI_HOST_URL),
+    "bs": _decode_size,
+    "ne": _decode_name_email,
 }
-"""By tag: how such a value is put together again."""
+"""Decoders by tag."""

@@ -1,8 +1,4 @@
-"""Values of the standard library's types, taken apart into lists and put together again.
-
-The list is headed by a marker no plain data has, then comes the tag of its type, then
-its parts, which may be typed in turn.
-"""
+"""Encoders and decoders of the standard library's types."""
 
 from __future__ import annotations
 
@@ -24,19 +20,10 @@ from zoneinfo import ZoneInfo
 
 from msgpack import ExtType  # type: ignore[import-untyped]
 
-from .exceptions import UnencodableError
-
-MARK_CODE: Final = 42
-MARK: Final = ExtType(MARK_CODE, b"")
-"""Heads the list of a typed value."""
-
-Take = Callable[[Any], list[Any]]
-"""Returns a value as marker, tag and parts; UnencodableError if it would not come back as it was."""
-Build = Callable[[list[Any]], Any]
-"""Returns what such a list stands for. Raises, whatever it likes, for a list we did not write."""
+from .typed_lists import MARK, TYPING_ATTRIBUTES, Decoder, Encoder, require, require_type
 
 T = TypeVar("T")
-Clock = TypeVar("Clock", datetime, time)
+DateOrTime = TypeVar("DateOrTime", datetime, time)
 _List: type[list[Any]] = list
 _Dict: type[dict[Any, Any]] = dict
 _PATHS: Final = {cls.__name__: cls for cls in (PosixPath, WindowsPath, PurePosixPath, PureWindowsPath)}
@@ -52,44 +39,21 @@ _FACTORIES: Final[dict[str, type]] = {
     )
 }
 
-
-ALIAS: Final = frozenset({"__orig_class__"})
-"""What ``typing`` leaves on an instance made through an alias, as ``Page[int](...)``. It is not written:
-the instance equals one that was made without."""
+ZONE_TYPES: Final[set[type]] = {timezone, ZoneInfo}
+"""Time zone classes that a decoded time may have. Pydantic's class is added when it is first decoded."""
 
 
-def exactly(kind: type[T], part: object) -> T:
-    """Return *part* if it is of this very type, else raise TypeError.
-
-    Constructors call ``__index__``, ``__fspath__`` and the like on what they are given;
-    a payload must not choose whose.
-    """
-    if type(part) is not kind:
-        raise TypeError(f"expected {kind.__name__}, got {type(part).__name__}")
-    return part
-
-
-def refuse_unless(faithful: object, kind: type, detail: str) -> None:
-    """Raise UnencodableError for a value of type *kind* unless it will come back as it is."""
-    if not faithful:
-        raise UnencodableError(kind, detail)
-
-
-ZONES: Final[set[type]] = {timezone, ZoneInfo}
-"""Classes of time zones that may be part of a time. Pydantic's is added when it is met first."""
-
-
-def _taker_of_times(tag: str) -> Take:
-    def take(value: Any) -> list[Any]:
-        if not value.fold and _told_by_offset(value.tzinfo):
+def _time_encoder(tag: str) -> Encoder:
+    def encode(value: Any) -> list[Any]:
+        if not value.fold and _is_iso_offset(value.tzinfo):
             return [MARK, tag, value.isoformat()]
         return [MARK, tag, value.replace(tzinfo=None).isoformat(), value.fold, value.tzinfo]
 
-    return take
+    return encode
 
 
-def _told_by_offset(zone: tzinfo | None) -> bool:
-    """Whether ISO 8601's notation says all there is to the zone."""
+def _is_iso_offset(zone: tzinfo | None) -> bool:
+    """Return whether ISO 8601 notation describes the zone completely."""
     if zone is None or zone is UTC:
         return True
     if type(zone) is not timezone or zone.utcoffset(None).microseconds:  # fromisoformat() may drop microseconds
@@ -98,166 +62,167 @@ def _told_by_offset(zone: tzinfo | None) -> bool:
 
 
 def _has_no_name(zone: timezone) -> bool:
+    """Return whether the zone was created without a name of its own."""
     return zone.tzname(None) == timezone(zone.utcoffset(None)).tzname(None)
 
 
-def _builder_of_times(kind: type[Clock]) -> Build:
-    def build(items: list[Any]) -> Clock:
-        naive = kind.fromisoformat(exactly(str, items[2]))
+def _time_decoder(kind: type[DateOrTime]) -> Decoder:
+    def decode(items: list[Any]) -> DateOrTime:
+        naive = kind.fromisoformat(require_type(str, items[2]))
         if len(items) == 3:  # noqa: PLR2004 - marker, tag, text
             return naive
         _, _, _, fold, zone = items
-        if zone is not None and type(zone) not in ZONES:
+        if zone is not None and type(zone) not in ZONE_TYPES:
             raise TypeError(f"expected a time zone, got {type(zone).__name__}")
-        return naive.replace(fold=exactly(int, fold), tzinfo=zone)
+        return naive.replace(fold=require_type(int, fold), tzinfo=zone)
 
-    return build
+    return decode
 
 
-def _take_timezone(value: timezone) -> list[Any]:
+def _encode_timezone(value: timezone) -> list[Any]:
     return [MARK, "tz", value.utcoffset(None), None if _has_no_name(value) else value.tzname(None)]
 
 
-def _build_timezone(items: list[Any]) -> timezone:
+def _decode_timezone(items: list[Any]) -> timezone:
     _, _, offset, name = items
-    offset = exactly(timedelta, offset)
-    return timezone(offset) if name is None else timezone(offset, exactly(str, name))
+    offset = require_type(timedelta, offset)
+    return timezone(offset) if name is None else timezone(offset, require_type(str, name))
 
 
-def _take_zone(value: ZoneInfo) -> list[Any]:
-    # Else it was read from a file, or made past the cache.
-    refuse_unless(value.key and ZoneInfo(value.key) is value, ZoneInfo, "not the one its key stands for")
+def _encode_zone(value: ZoneInfo) -> list[Any]:
+    # A zone that was read from a file, or created with no_cache(), is another object and may have other rules.
+    require(value.key and ZoneInfo(value.key) is value, ZoneInfo, "it is not the zone that its key denotes")
     return [MARK, "zi", value.key]
 
 
-def _build_zone(items: list[Any]) -> ZoneInfo:
+def _decode_zone(items: list[Any]) -> ZoneInfo:
     _, _, key = items
-    package = ".".join(["tzdata", "zoneinfo", *exactly(str, key).split("/")[:-1]])
-    if not _on_disk(key) and package not in sys.modules:
-        raise LookupError(f"no time zone {key!r}, unless it is to be imported")
+    package = ".".join(["tzdata", "zoneinfo", *require_type(str, key).split("/")[:-1]])
+    if not _is_installed(key) and package not in sys.modules:
+        raise LookupError(f"time zone {key!r} is not installed, and no package is imported to find it")
     return ZoneInfo(key)
 
 
 @lru_cache(maxsize=1024)
-def _on_disk(key: str) -> bool:
-    """Whether the system has this zone. If not, ``ZoneInfo`` would import a package to look for it."""
-    return _ZONE_KEY.fullmatch(key) is not None and any(Path(place, key).is_file() for place in zoneinfo.TZPATH)
+def _is_installed(key: str) -> bool:
+    """Return whether the system has this zone. If not, ``ZoneInfo`` would import the package ``tzdata``."""
+    return _ZONE_KEY.fullmatch(key) is not None and any(Path(folder, key).is_file() for folder in zoneinfo.TZPATH)
 
 
 _ZONE_KEY: Final = re.compile(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*")
 
 
-def _take_path(value: PurePath) -> list[Any]:
+def _encode_path(value: PurePath) -> list[Any]:
     text = str(value)
-    refuse_unless(type(value)(text).parts == value.parts, type(value), "its text stands for another path")
+    require(type(value)(text).parts == value.parts, type(value), "its text denotes another path")
     return [MARK, "pa", type(value).__name__, text]
 
 
-def _build_path(items: list[Any]) -> PurePath:
+def _decode_path(items: list[Any]) -> PurePath:
     _, _, kind, text = items
-    return _PATHS[kind](exactly(str, text))
+    return _PATHS[kind](require_type(str, text))
 
 
-def _take_address(value: Any) -> list[Any]:
+def _encode_address(value: Any) -> list[Any]:
     kind, text = type(value), str(value)
-    refuse_unless(kind(text) == value, kind, "its text stands for another address")
+    require(kind(text) == value, kind, "its text denotes another address")
     return [MARK, "ip", kind.__name__, text]
 
 
-def _build_address(items: list[Any]) -> Any:
+def _decode_address(items: list[Any]) -> Any:
     _, _, kind, text = items
-    return _ADDRESSES[kind](exactly(str, text))
+    return _ADDRESSES[kind](require_type(str, text))
 
 
-def _take_pattern(value: re.Pattern[Any]) -> list[Any]:
+def _encode_pattern(value: re.Pattern[Any]) -> list[Any]:
     plain = type(value.pattern) in {str, bytes} and not value.flags & re.DEBUG
-    refuse_unless(plain, re.Pattern, "it was made of no plain text, or is to be debugged")
+    require(plain, re.Pattern, "it was compiled from something other than str or bytes, or with re.DEBUG")
     return [MARK, "re", value.pattern, value.flags]
 
 
-def _build_pattern(items: list[Any]) -> re.Pattern[Any]:
+def _decode_pattern(items: list[Any]) -> re.Pattern[Any]:
     _, _, pattern, flags = items
-    if type(pattern) not in {str, bytes} or exactly(int, flags) & re.DEBUG:
+    if type(pattern) not in {str, bytes} or require_type(int, flags) & re.DEBUG:
         raise TypeError("not a pattern")
     return re.compile(pattern, flags)
 
 
-def _take_uuid(value: UUID) -> list[Any]:
+def _encode_uuid(value: UUID) -> list[Any]:
     return [MARK, "id", value.hex, None if value.is_safe is SafeUUID.unknown else value.is_safe.value]
 
 
-def _build_uuid(items: list[Any]) -> UUID:
+def _decode_uuid(items: list[Any]) -> UUID:
     _, _, digits, safe = items
-    number = int(exactly(str, digits), 16)
-    return UUID(int=number) if safe is None else UUID(int=number, is_safe=SafeUUID(exactly(int, safe)))
+    number = int(require_type(str, digits), 16)
+    return UUID(int=number) if safe is None else UUID(int=number, is_safe=SafeUUID(require_type(int, safe)))
 
 
-def _take_defaultdict(value: defaultdict[Any, Any]) -> list[Any]:
+def _encode_defaultdict(value: defaultdict[Any, Any]) -> list[Any]:
     factory: Any = value.default_factory
     name = getattr(factory, "__name__", None)
-    told = factory is None or _FACTORIES.get(name) is factory  # type: ignore[arg-type]
-    refuse_unless(told, defaultdict, "its factory is none of the builtin types")
+    is_known = factory is None or _FACTORIES.get(name) is factory  # type: ignore[arg-type]
+    require(is_known, defaultdict, "its factory is not a builtin type")
     return [MARK, "dd", name, dict(value)]
 
 
-def _build_defaultdict(items: list[Any]) -> defaultdict[Any, Any]:
+def _decode_defaultdict(items: list[Any]) -> defaultdict[Any, Any]:
     _, _, factory, content = items
-    return defaultdict(None if factory is None else _FACTORIES[factory], exactly(_Dict, content))
+    return defaultdict(None if factory is None else _FACTORIES[factory], require_type(_Dict, content))
 
 
-def _take_counter(value: Counter[Any]) -> list[Any]:
-    refuse_unless(vars(value).keys() <= ALIAS, Counter, "it has attributes beside its items")
+def _encode_counter(value: Counter[Any]) -> list[Any]:
+    require(vars(value).keys() <= TYPING_ATTRIBUTES, Counter, "it has attributes besides its items")
     return [MARK, "co", dict(value)]
 
 
-def _build_counter(items: list[Any]) -> Counter[Any]:
+def _decode_counter(items: list[Any]) -> Counter[Any]:
     _, _, content = items
     counter: Counter[Any] = Counter()
-    _Dict.update(counter, exactly(_Dict, content))  # the counter's own would add up
+    _Dict.update(counter, require_type(_Dict, content))  # Counter.update() would add the counts up
     return counter
 
 
-def _take_ordered(value: OrderedDict[Any, Any]) -> list[Any]:
-    refuse_unless(vars(value).keys() <= ALIAS, OrderedDict, "it has attributes beside its items")
+def _encode_ordered(value: OrderedDict[Any, Any]) -> list[Any]:
+    require(vars(value).keys() <= TYPING_ATTRIBUTES, OrderedDict, "it has attributes besides its items")
     return [MARK, "od", *(part for pair in value.items() for part in pair)]
 
 
-def _build_namespace(items: list[Any]) -> SimpleNamespace:
+def _decode_namespace(items: list[Any]) -> SimpleNamespace:
     _, _, content = items
     namespace = SimpleNamespace()
-    vars(namespace).update(exactly(_Dict, content))
+    vars(namespace).update(require_type(_Dict, content))
     return namespace
 
 
-def _from_one(kind: type[T], make: Callable[[Any], Any]) -> Build:
-    def build(items: list[Any]) -> Any:
+def _one_part(kind: type[T], make: Callable[[Any], Any]) -> Decoder:
+    def decode(items: list[Any]) -> Any:
         _, _, part = items
-        return make(exactly(kind, part))
+        return make(require_type(kind, part))
 
-    return build
+    return decode
 
 
-def _from_two(kind: type[T], make: Callable[[T, T], Any]) -> Build:
-    def build(items: list[Any]) -> Any:
+def _two_parts(kind: type[T], make: Callable[[T, T], Any]) -> Decoder:
+    def decode(items: list[Any]) -> Any:
         _, _, first, second = items
-        return make(exactly(kind, first), exactly(kind, second))
+        return make(require_type(kind, first), require_type(kind, second))
 
-    return build
+    return decode
 
 
-def _from_three_ints(make: Callable[[int, int, int], Any]) -> Build:
-    def build(items: list[Any]) -> Any:
+def _three_ints(make: Callable[[int, int, int], Any]) -> Decoder:
+    def decode(items: list[Any]) -> Any:
         _, _, first, second, third = items
-        return make(exactly(int, first), exactly(int, second), exactly(int, third))
+        return make(require_type(int, first), require_type(int, second), require_type(int, third))
 
-    return build
+    return decode
 
 
-TAKE: Final[dict[type, Take]] = {
+STDLIB_ENCODERS: Final[dict[type, Encoder]] = {
     tuple: lambda value: [MARK, "t", *value],
     set: lambda value: [MARK, "s", *value],
     frozenset: lambda value: [MARK, "fs", *value],
-    int: lambda value: [MARK, "i", f"{value:x}"],  # hexadecimal: linear in time, and no limit of digits
+    int: lambda value: [MARK, "i", f"{value:x}"],  # hexadecimal takes linear time and any number of digits
     bytearray: lambda value: [MARK, "ba", bytes(value)],
     complex: lambda value: [MARK, "c", value.real, value.imag],
     EllipsisType: lambda _: [MARK, "..."],
@@ -265,52 +230,52 @@ TAKE: Final[dict[type, Take]] = {
     slice: lambda value: [MARK, "sl", value.start, value.stop, value.step],
     Decimal: lambda value: [MARK, "de", str(value)],
     Fraction: lambda value: [MARK, "fr", value.numerator, value.denominator],
-    datetime: _taker_of_times("dt"),
+    datetime: _time_encoder("dt"),
     date: lambda value: [MARK, "da", value.isoformat()],
-    time: _taker_of_times("tm"),
+    time: _time_encoder("tm"),
     timedelta: lambda value: [MARK, "td", value.days, value.seconds, value.microseconds],
-    timezone: _take_timezone,
-    ZoneInfo: _take_zone,
-    UUID: _take_uuid,
-    **dict.fromkeys(_PATHS.values(), _take_path),
-    **dict.fromkeys(_ADDRESSES.values(), _take_address),
-    re.Pattern: _take_pattern,
-    OrderedDict: _take_ordered,
-    defaultdict: _take_defaultdict,
-    Counter: _take_counter,
+    timezone: _encode_timezone,
+    ZoneInfo: _encode_zone,
+    UUID: _encode_uuid,
+    **dict.fromkeys(_PATHS.values(), _encode_path),
+    **dict.fromkeys(_ADDRESSES.values(), _encode_address),
+    re.Pattern: _encode_pattern,
+    OrderedDict: _encode_ordered,
+    defaultdict: _encode_defaultdict,
+    Counter: _encode_counter,
     deque: lambda value: [MARK, "dq", value.maxlen, *value],
     SimpleNamespace: lambda value: [MARK, "ns", vars(value)],
     ExtType: lambda value: [MARK, "x", value.code, value.data],
 }
-"""By exact type: how a value is taken apart."""
+"""Encoders by exact type."""
 
-BUILD: Final[dict[str, Build]] = {
+STDLIB_DECODERS: Final[dict[str, Decoder]] = {
     "t": lambda items: tuple(items[2:]),
     "s": lambda items: set(items[2:]),
     "fs": lambda items: frozenset(items[2:]),
-    "i": _from_one(str, lambda digits: int(digits, 16)),
-    "ba": _from_one(bytes, bytearray),
-    "c": _from_two(float, complex),
+    "i": _one_part(str, lambda digits: int(digits, 16)),
+    "ba": _one_part(bytes, bytearray),
+    "c": _two_parts(float, complex),
     "...": lambda _: ...,
-    "ra": _from_three_ints(range),
+    "ra": _three_ints(range),
     "sl": lambda items: slice(*items[2:]),
-    "de": _from_one(str, Decimal),
-    "fr": _from_two(int, Fraction),
-    "dt": _builder_of_times(datetime),
-    "da": _from_one(str, date.fromisoformat),
-    "tm": _builder_of_times(time),
-    "td": _from_three_ints(timedelta),
-    "tz": _build_timezone,
-    "zi": _build_zone,
-    "id": _build_uuid,
-    "pa": _build_path,
-    "ip": _build_address,
-    "re": _build_pattern,
+    "de": _one_part(str, Decimal),
+    "fr": _two_parts(int, Fraction),
+    "dt": _time_decoder(datetime),
+    "da": _one_part(str, date.fromisoformat),
+    "tm": _time_decoder(time),
+    "td": _three_ints(timedelta),
+    "tz": _decode_timezone,
+    "zi": _decode_zone,
+    "id": _decode_uuid,
+    "pa": _decode_path,
+    "ip": _decode_address,
+    "re": _decode_pattern,
     "od": lambda items: OrderedDict(zip(items[2::2], items[3::2], strict=True)),
-    "dd": _build_defaultdict,
-    "co": _build_counter,
-    "dq": lambda items: deque(items[3:], None if items[2] is None else exactly(int, items[2])),
-    "ns": _build_namespace,
+    "dd": _decode_defaultdict,
+    "co": _decode_counter,
+    "dq": lambda items: deque(items[3:], None if items[2] is None else require_type(int, items[2])),
+    "ns": _decode_namespace,
     "x": lambda items: ExtType(items[2], items[3]),
 }
-"""By tag: how it is put together again."""
+"""Decoders by tag."""
