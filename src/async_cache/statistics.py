@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
+import sys
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -116,6 +118,14 @@ class Complaints:
             self._unsaid[topic] += 1
         elif topic in self._next or len(self._next) < MAX_TOPICS:
             self._next[topic] = now + self._interval
-            self._logger.warning(message, *details)
+            self._warn(message, *details)
             if again := self._unsaid.pop(topic, 0):
-                self._logger.warning("cache: that happened %d more times since the last warning about it", again)
+                self._warn("cache: that happened %d more times since the last warning about it", again)
+
+    def _warn(self, message: str, *details: object) -> None:
+        """Log a warning. A handler or filter of the program that raises must not break what is going on."""
+        try:
+            self._logger.warning(message, *details)
+        except Exception:  # noqa: BLE001 - it may raise anything
+            if logging.raiseExceptions and sys.stderr is not None:
+                traceback.print_exc()

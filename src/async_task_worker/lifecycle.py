@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Coroutine
 from contextvars import Context
 from typing import Any, Final, Protocol
@@ -12,11 +11,12 @@ from .loop_binding import LoopBinding
 from .model.event_loop import spawn
 from .model.failure import exc_info_of
 from .model.record import TaskRecord
+from .model.safe_logger import SafeLogger
 from .model.status import RUNNING
 from .runtime.executor import current_record
 from .state.ledger import Ledger
 
-logger = logging.getLogger("async_task_worker.worker")
+logger = SafeLogger("async_task_worker.worker")
 
 _CANCELLED_STOP_GRACE: Final = 1.0
 """Seconds that a cancelled ``stop()`` waits for the tasks it cut off to end."""

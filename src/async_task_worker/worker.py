@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -21,12 +20,13 @@ from .model.clock import SYSTEM_CLOCK, Clock
 from .model.functions import CacheKeyFunction
 from .model.options import WorkerOptions
 from .model.record import TaskRecord
+from .model.safe_logger import SafeLogger
 from .model.status import PENDING, RUNNING
 from .model.validation import checked_optional_seconds
 from .runtime.executor import current_record
 from .state.drain import DrainWaiters
 
-logger = logging.getLogger("async_task_worker.worker")
+logger = SafeLogger("async_task_worker.worker")
 
 _WORKERS_STOP_TIMEOUT: Final = float("5.0")
 """Default of ``stop()``, told apart by identity: the documented 5.0, unless the worker was made with another one."""

@@ -116,7 +116,12 @@ HOUSE: Final = House(
         ("async_task_worker.model.rendering",),
         ("async_task_worker.model.secret_values",),
         ("async_task_worker.model.failure",),
-        ("async_task_worker.exceptions", "async_task_worker.model.clock", "async_task_worker.model.event_loop"),
+        (
+            "async_task_worker.exceptions",
+            "async_task_worker.model.clock",
+            "async_task_worker.model.event_loop",
+            "async_task_worker.model.safe_logger",
+        ),
         # folders: their __init__ holds no more than a docstring
         (
             "async_task_worker.caching",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -136,3 +138,59 @@ def test_without_any_set_up_failures_and_lost_tasks_are_seen_on_stderr() -> None
     assert "before 1 of its tasks had started" in child.stderr
     assert "Worker started" not in child.stderr
     assert child.stdout == ""
+
+
+class LogDownError(Exception):
+    pass
+
+
+class RaisingHandler(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        raise LogDownError(record.msg)
+
+
+@pytest.fixture
+def raising_handler() -> Iterator[None]:
+    """A handler of the program that raises for every record."""
+    handler, package = RaisingHandler(), logging.getLogger("async_task_worker")
+    package.addHandler(handler)
+    yield
+    package.removeHandler(handler)
+
+
+@pytest.mark.usefixtures("raising_handler")
+async def test_a_log_handler_that_raises_costs_no_slot(
+    make_worker: MakeWorker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    worker = await make_worker(max_workers=1)
+    for call in ((fail_with, "wrong"), (stubborn, "gate")):
+        task_id = await worker.add_task(*call)
+        if call[0] is stubborn:
+            await running(worker, task_id)
+            await worker.cancel_task(task_id)
+        await ended(worker, task_id)
+    assert (await ended(worker, await worker.add_task(echo, "next"))).result == "next"
+    await worker.stop()
+    assert "LogDownError" in capsys.readouterr().err
+
+
+async def test_a_record_factory_with_names_of_ours_costs_the_record_its_extra_only(
+    make_worker: MakeWorker, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = logging.getLogRecordFactory()
+
+    def factory(*args: Any, **kwargs: Any) -> logging.LogRecord:
+        record = before(*args, **kwargs)
+        record.task_id = "of the program"
+        return record
+
+    logging.setLogRecordFactory(factory)
+    try:
+        worker = await make_worker(max_workers=1)
+        await ended(worker, await worker.add_task(fail_with, "wrong"))
+        assert (await ended(worker, await worker.add_task(echo, "next"))).result == "next"
+    finally:
+        logging.setLogRecordFactory(before)
+    [record] = records_of(caplog, logging.ERROR)
+    assert extra_of(record) == {"task_id": "of the program", "task_type": None, "attempt": None}
+    assert record.funcName == "_log"

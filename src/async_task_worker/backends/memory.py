@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable
 
 from uuid_utils import uuid4
@@ -10,11 +9,12 @@ from uuid_utils import uuid4
 from ..exceptions import DuplicateTaskError
 from ..model.query import TaskPage, TaskQuery
 from ..model.record import TaskRecord
+from ..model.safe_logger import SafeLogger
 from ..model.status import TaskInfo
 from ..runtime.capacity import Room
 from ..runtime.runner import Runner, Runtime
 
-logger = logging.getLogger(__name__)
+logger = SafeLogger(__name__)
 
 
 class MemoryBackend:

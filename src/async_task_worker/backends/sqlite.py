@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 from collections.abc import Awaitable, Callable
 from contextvars import Context
@@ -26,6 +25,7 @@ from ..model.outcome import Outcome, completed
 from ..model.query import Cursors, TaskPage, TaskQuery
 from ..model.record import TaskRecord
 from ..model.registry import find_registration, registered_function
+from ..model.safe_logger import SafeLogger
 from ..model.status import PENDING, RUNNING, TaskInfo
 from ..runtime.capacity import Room
 from ..runtime.runner import Runner, Runtime
@@ -33,7 +33,7 @@ from ..state.events import CREATED
 from .durable_calls import DurableCalls
 from .unregistered import Unregistered
 
-logger = logging.getLogger(__name__)
+logger = SafeLogger(__name__)
 
 _UNFINISHED: Final = frozenset({PENDING, RUNNING})
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
@@ -11,10 +10,11 @@ from typing import Final
 from ..model.event_loop import call_from_any_thread
 from ..model.record import TaskRecord
 from ..model.registry import registered_function, watch_registrations
+from ..model.safe_logger import SafeLogger
 from ..model.status import PENDING
 from ..state.ledger import Ledger
 
-logger = logging.getLogger(__name__)
+logger = SafeLogger(__name__)
 
 UNREGISTERED: Final = "unregistered"
 """The phase of a task that waits for its function to be registered."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -14,6 +13,7 @@ from ..exceptions import StorageError, WorkerNotRunningError
 from ..model.clock import Clock
 from ..model.query import Cursors, TaskPage, TaskQuery
 from ..model.record import TaskRecord
+from ..model.safe_logger import SafeLogger
 from ..model.status import TaskInfo
 from .argument_prefetch import ArgumentPrefetch
 from .backup import Backups
@@ -31,7 +31,7 @@ from .recovery import OpenResult
 from .rows import insert_row, update_rows
 from .unfinished import UnfinishedRows, read_unfinished
 
-logger = logging.getLogger(__name__)
+logger = SafeLogger(__name__)
 
 _CLOSE_GRACE: Final = 0.25
 """Seconds that closing the file waits for rows of participants that are not written yet."""

@@ -11,7 +11,6 @@ creates a new one would both own the database.
 from __future__ import annotations
 
 import errno
-import logging
 import os
 import threading
 from contextlib import suppress
@@ -21,8 +20,9 @@ from typing import Final
 from filelock import lock_descriptor
 
 from ..exceptions import StorageError, StorageInUseError
+from ..model.safe_logger import SafeLogger
 
-logger = logging.getLogger(__name__)
+logger = SafeLogger(__name__)
 
 SUFFIX: Final = ".lock"
 _FLAGS: Final = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import logging
 import sys
 import weakref
 from collections.abc import Callable, Hashable
@@ -15,9 +14,10 @@ from typing import Any, Final, TypeVar, cast
 
 from ..exceptions import NotRegisteredError
 from .functions import CacheKeyFunction, TaskCallable, TaskFunction, unregistered
+from .safe_logger import SafeLogger
 from .signatures import innermost
 
-logger = logging.getLogger("async_task_worker.registry")
+logger = SafeLogger("async_task_worker.registry")
 
 F = TypeVar("F", bound=TaskCallable)
 

@@ -8,7 +8,6 @@ lead to the first of them.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from ..exceptions import TaskInterruptedError, TaskTimeoutError
 from ..model.failure import exc_info_of
 from ..model.outcome import CANCELLED_OUTCOME, Outcome, completed
 from ..model.record import TaskRecord
+from ..model.safe_logger import SafeLogger
 from ..model.status import COMPLETED, FAILED, PENDING
 from ..state.ledger import Ledger
 from .pool import WorkerPool
@@ -25,7 +25,7 @@ from .queue import TaskQueue
 if TYPE_CHECKING:
     from async_cache import Membership
 
-logger = logging.getLogger("async_task_worker.coalescing")
+logger = SafeLogger("async_task_worker.coalescing")
 
 COALESCED = "coalesced"
 """The phase of a task that follows another."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from asyncio import CancelledError
 from collections.abc import Awaitable, Callable
 from contextvars import Context, ContextVar
@@ -15,13 +14,14 @@ from ..model.event_loop import raise_in_loop
 from ..model.failure import exc_info_of, traceback_of
 from ..model.outcome import CANCELLED_OUTCOME, Ending, StopReason, completed, failed
 from ..model.record import TaskRecord
+from ..model.safe_logger import SafeLogger
 from ..model.signatures import PROGRESS_PARAMETER
 from ..model.status import COMPLETED
 from ..model.tracebacks import leave
 from ..state.ledger import ProgressCallback
 from .eager_start import entered
 
-logger = logging.getLogger("async_task_worker.executor")
+logger = SafeLogger("async_task_worker.executor")
 
 Stopped = Callable[[TaskRecord], Ending]
 """How a task ends that is cut off because the worker stops."""

@@ -8,7 +8,6 @@ will not stop is left behind after a moment, and the slot goes to the next.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from contextvars import Context
 from time import perf_counter as _now
@@ -19,6 +18,7 @@ from ..model.event_loop import is_waiting
 from ..model.failure import exc_info_of
 from ..model.outcome import CANCELLED_OUTCOME, REQUEUE, Ending, StopReason, failed
 from ..model.record import TaskRecord
+from ..model.safe_logger import SafeLogger
 from ..model.status import CANCELLED, PENDING
 from ..state.ledger import Ledger
 from .eager_start import EAGER, Job, start
@@ -27,7 +27,7 @@ from .queue import TaskQueue
 from .task_factory import FactoryTask
 from .waits import ALL, Waits
 
-logger = logging.getLogger("async_task_worker.pool")
+logger = SafeLogger("async_task_worker.pool")
 
 GRACE: Final = 1.0
 """Seconds a task has to end after it was told to; then its slot is passed on without it."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import weakref
 from collections import deque
 from collections.abc import Callable
@@ -17,9 +16,10 @@ from ..model.event_loop import is_waiting, raise_in_loop
 from ..model.failure import exc_info_of
 from ..model.record import TaskRecord
 from ..model.registry import is_coroutine_callable
+from ..model.safe_logger import SafeLogger
 from ..model.status import TaskInfo
 
-logger = logging.getLogger("async_task_worker.events")
+logger = SafeLogger("async_task_worker.events")
 
 CREATED: Final = "task.created"
 STARTED: Final = "task.started"

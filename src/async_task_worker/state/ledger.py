@@ -7,7 +7,6 @@ whoever ends a task first decides how it ended. Each change is published once.
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -24,6 +23,7 @@ from ..model.functions import TaskCallable, TaskFunction
 from ..model.outcome import CANCELLED_OUTCOME, Outcome
 from ..model.query import Cursors, TaskPage, TaskQuery
 from ..model.record import DROPPED, TaskRecord
+from ..model.safe_logger import SafeLogger
 from ..model.status import CANCELLED, COMPLETED, FAILED, PENDING, RUNNING, TRANSITIONS, TaskInfo, TaskStatus
 from ..model.tracebacks import left_traceback
 from ..model.validation import checked_progress, is_out_of_range
@@ -31,7 +31,7 @@ from .events import CREATED, PROGRESS, RELEASED, REPRIORITIZED, STARTED, EventBu
 from .filtering import filter_page
 from .result_memory import UNCOUNTED, ResultMemory
 
-logger = logging.getLogger("async_task_worker.ledger")
+logger = SafeLogger("async_task_worker.ledger")
 
 ProgressCallback = Callable[[float], None]
 """What a task function gets as ``progress_callback``: call it with a number from 0.0 to 1.0."""

@@ -6,7 +6,6 @@ as None or a number is not told of: most tasks return nothing, and those must no
 
 from __future__ import annotations
 
-import logging
 from array import array
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
@@ -17,8 +16,9 @@ from sys import getsizeof
 from typing import Any, Final
 
 from ..model.record import Dropped, TaskRecord
+from ..model.safe_logger import SafeLogger
 
-logger = logging.getLogger("async_task_worker.result_memory")
+logger = SafeLogger("async_task_worker.result_memory")
 
 UNCOUNTED: Final = frozenset({type(None), bool, int, float, complex, Dropped})
 """Types of results that take next to no memory."""

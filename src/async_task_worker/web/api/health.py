@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any, Final
 
 from ...exceptions import TaskWorkerError
 from ...model.failure import exc_info_of
+from ...model.safe_logger import SafeLogger
 from ...model.status import PENDING, RUNNING, TaskStatus
 from ..problems import Problem
 from ..rendering.json_text import rendered, text
@@ -19,7 +19,7 @@ _MAX_STATISTICS: Final = 16 << 10
 
 _OK: Final = "ok"
 
-logger = logging.getLogger("async_task_worker.web.health")
+logger = SafeLogger("async_task_worker.web.health")
 
 
 class WorkerReports:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable
 from hashlib import blake2b
 from inspect import isawaitable
@@ -10,7 +9,9 @@ from typing import Final
 
 from starlette.requests import Request
 
-logger = logging.getLogger("async_task_worker.web.scopes")
+from ...model.safe_logger import SafeLogger
+
+logger = SafeLogger("async_task_worker.web.scopes")
 
 Scope = Callable[[Request], str | Awaitable[str]]
 """Returns what stands for the caller of a request, such as a user id."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import re
 import sys
 from collections.abc import Callable, Iterable
@@ -12,9 +11,10 @@ from functools import partial
 from typing import Any, Final
 
 from ...model.failure import class_name, exc_info_of
+from ...model.safe_logger import SafeLogger
 from .json_text import NO_LONGER_KEPT, TOO_LARGE, placeholder, rendered
 
-logger = logging.getLogger("async_task_worker.web.redaction")
+logger = SafeLogger("async_task_worker.web.redaction")
 
 Redact = Callable[[dict[str, Any]], dict[str, Any]]
 """Gets a task as it is about to be shown, plain JSON data, and returns what to show in its place."""
