@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from .backends import Runtime, open_backend
-from .caching.service import Caching, resolve_adapter
+from .caching.service import CacheService, resolve_adapter
 from .exceptions import TaskNotFoundError
 from .loop_binding import LoopBinding
 from .model.functions import CacheKeyFunction, TaskCallable
@@ -61,7 +61,7 @@ class TaskClient(TaskReader):
                 options.consume,
             )
         )
-        self._caching = Caching(options, resolve_adapter(options, self._capabilities.result_storage))
+        self._caching = CacheService(options, resolve_adapter(options, self._capabilities.result_storage))
         self._cache_active = self._caching.exists  # False while only a task of use_cache=True would make one
         self._lookup_for = self._caching.lookup_for
         self._task_timeout = options.task_timeout

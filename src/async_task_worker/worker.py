@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Final, Literal, Self
 
 from .backends import Backend
-from .caching.service import Caching
+from .caching.service import CacheService
 from .client import TaskClient
 from .exceptions import WorkerNotRunningError
 from .lifecycle import Lifecycle
@@ -301,7 +301,7 @@ class AsyncTaskWorker(TaskClient):
 class _Service:
     """A backend and the result cache, started and stopped together."""
 
-    def __init__(self, backend: Backend, caching: Caching) -> None:
+    def __init__(self, backend: Backend, caching: CacheService) -> None:
         self._backend = backend
         self._caching = caching
 

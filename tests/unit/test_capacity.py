@@ -1,4 +1,4 @@
-"""Room in a bounded queue: the account of who may come in stays right whoever is called off, and when."""
+"""Capacity in a bounded queue: the account of who may come in stays right whoever is called off, and when."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from async_task_worker import QueueFullError, TaskExecutor, TaskQueue, WorkerNotRunningError, WorkerPool
 from async_task_worker.model.outcome import CANCELLED_OUTCOME
 from async_task_worker.model.record import TaskRecord
-from async_task_worker.runtime.capacity import OnFull, Room
+from async_task_worker.runtime.capacity import Capacity, OnFull
 from async_task_worker.state.events import EventBus
 from async_task_worker.state.ledger import Ledger
 from tests.support.waiting import settled
@@ -25,11 +25,11 @@ class House:
         self.events = EventBus(Hands().clock.wall)
         self.ledger = Ledger(self.events)
         self.queue = TaskQueue()
-        self.room = Room(LIMIT, on_full, self.queue, WorkerPool(self.queue, TaskExecutor(), 1), self.events)
+        self.capacity = Capacity(LIMIT, on_full, self.queue, WorkerPool(self.queue, TaskExecutor(), 1), self.events)
         self.let_in: list[str] = []
 
     async def enter(self, name: str) -> None:
-        await self.room.enter()
+        await self.capacity.acquire()
         record = asked_for(task_id=name)
         self.ledger.admit(record)
         self.queue.put(record)
@@ -130,7 +130,7 @@ async def test_all_called_off_at_once_leave_the_account_as_it_was(house: House) 
 
 async def test_closing_turns_everybody_away(house: House) -> None:
     callers = await house.callers("first", "second")
-    house.room.close()
+    house.capacity.close()
     for caller in callers:
         with pytest.raises(WorkerNotRunningError, match="room"):
             await caller
@@ -142,7 +142,7 @@ async def test_one_turned_away_and_called_off_at_once_is_not_counted_twice(
     house: House, loop_errors: list[str]
 ) -> None:
     (caller,) = await house.callers("first")
-    house.room.close()
+    house.capacity.close()
     caller.cancel()
     await asyncio.wait([caller])
     await house.assert_it_still_holds_its_limit()
@@ -152,7 +152,7 @@ async def test_one_turned_away_and_called_off_at_once_is_not_counted_twice(
 async def test_one_called_off_then_turned_away_is_not_counted_twice(house: House) -> None:
     (caller,) = await house.callers("first")
     caller.cancel()
-    house.room.close()
+    house.capacity.close()
     await asyncio.wait([caller])
     await house.assert_it_still_holds_its_limit()
 

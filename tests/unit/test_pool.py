@@ -310,7 +310,7 @@ class TestLeavingBehind:
 
 class TestTurns:
     async def test_starting_many_tasks_lets_the_loop_turn_in_between(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(pool_module, "_TURN", -1.0)  # every look at the clock finds that time is up
+        monkeypatch.setattr(pool_module, "_FILL_BUDGET", -1.0)  # every look at the clock finds that time is up
         trio = Trio(max_workers=100)
         records = [trio.add(take_turns, number % 3) for number in range(300)]
         most: list[int] = []

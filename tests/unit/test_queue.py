@@ -58,9 +58,9 @@ class SortedList:
         """Change the priority of a task, for better or worse; it keeps its place by arrival."""
         for _ in range(count if self.waiting else 0):
             record = self._choices.choice(self.waiting)
-            assert self.queue.take_out(record)
+            assert self.queue.remove(record)
             record.priority = self._choices.choice([record.priority, *range(-2, 3)])
-            self.queue.put_since(record, record.created)
+            self.queue.insert_by_time(record, record.created)
             self.waiting.sort(key=_turn)
 
     def clear(self, _: None) -> None:
@@ -164,9 +164,9 @@ def test_a_task_that_is_moved_takes_the_turn_it_is_given() -> None:
         record.created = float(number)
         queue.put(record)
     late = records[5]
-    assert queue.take_out(late)
-    assert not queue.take_out(late)
+    assert queue.remove(late)
+    assert not queue.remove(late)
     late.priority = 0
-    queue.put_since(late, 2.5)
+    queue.insert_by_time(late, 2.5)
     assert [record.id for record in queue] == ["0", "2", "5", "4", "1", "3"]
     assert [queue.pop() for _ in range(7)] == [*[records[place] for place in (0, 2, 5, 4, 1, 3)], None]

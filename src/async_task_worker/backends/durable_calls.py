@@ -14,7 +14,7 @@ from ..model.outcome import REQUEUE, Ending, failed
 from ..model.record import TaskRecord
 from ..model.registry import function_of, is_idempotent, registered_function
 from ..model.signatures import PROGRESS_PARAMETER
-from ..runtime.executor import CALLS, current_record
+from ..runtime.executor import WRAPPED_FUNCTION, current_record
 from ..state.ledger import Ledger
 
 _T = TypeVar("_T")
@@ -75,7 +75,7 @@ class DurableCalls:
                 self._ledger.rebind(record, _invoked)
             return await function(*args, **kwargs)
 
-        setattr(call_at_most_once, CALLS, function)
+        setattr(call_at_most_once, WRAPPED_FUNCTION, function)
         return call_at_most_once
 
     @staticmethod

@@ -11,7 +11,7 @@ from ..model.query import TaskPage, TaskQuery
 from ..model.record import TaskRecord
 from ..model.safe_logger import SafeLogger
 from ..model.status import TaskInfo
-from ..runtime.capacity import Room
+from ..runtime.capacity import Capacity
 from ..runtime.runner import Runner, Runtime
 
 logger = SafeLogger(__name__)
@@ -64,16 +64,16 @@ class MemoryBackend:
 
     def submit(self, record: TaskRecord, queue_timeout: float | None = None) -> Awaitable[None] | None:
         """Add the task and queue it, at once unless it has to wait for capacity."""
-        if record.ticket is not None:
-            if self._coalescing.served(record, record.ticket):
+        if record.cache_lookup is not None:
+            if self._coalescing.try_serve(record, record.cache_lookup):
                 return None
             if self._capacity is None:
-                self._coalescing.lead(record, record.ticket)
+                self._coalescing.lead(record, record.cache_lookup)
         if self._capacity is not None:
             return self._submit_with_capacity(self._capacity, record, queue_timeout)
         self._ledger.admit(record)
         self._queue.put(record)  # runner.enqueue() in place: the call would cost a no-op task 1 %
-        if self._pool.hungry:
+        if self._pool.needs_tasks:
             self._pool.wake()
         return None
 
@@ -90,17 +90,17 @@ class MemoryBackend:
         """Return the newest of the known tasks that match, from the cursor on."""
         return self._ledger.search(query)
 
-    async def _submit_with_capacity(self, capacity: Room, record: TaskRecord, timeout: float | None) -> None:
+    async def _submit_with_capacity(self, capacity: Capacity, record: TaskRecord, timeout: float | None) -> None:
         self._ledger.check_unique(record.id)
-        await capacity.enter(timeout)
+        await capacity.acquire(timeout)
         try:
-            if record.ticket is not None:
-                if self._coalescing.served(record, record.ticket):  # its result became known while this waited
-                    capacity.look_again()
+            if record.cache_lookup is not None:
+                if self._coalescing.try_serve(record, record.cache_lookup):  # its result became known while this waited
+                    capacity.grant_waiting()
                     return
-                self._coalescing.lead(record, record.ticket)
+                self._coalescing.lead(record, record.cache_lookup)
             self._ledger.admit(record)
         except DuplicateTaskError:  # another task took the id while this waited
-            capacity.look_again()
+            capacity.grant_waiting()
             raise
         self._runner.enqueue(record)

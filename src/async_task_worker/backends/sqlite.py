@@ -13,7 +13,7 @@ from typing import Final
 
 from uuid_utils import uuid7
 
-from ..caching.lookup import Ticket
+from ..caching.lookup import CacheLookup
 from ..exceptions import DuplicateTaskError, ForkedWorkerError, NotRegisteredError, StorageError, WorkerNotRunningError
 from ..journal.connection import Connector, connect
 from ..journal.journal import Journal
@@ -27,7 +27,7 @@ from ..model.record import TaskRecord
 from ..model.registry import find_registration, registered_function
 from ..model.safe_logger import SafeLogger
 from ..model.status import PENDING, RUNNING, TaskInfo
-from ..runtime.capacity import Room
+from ..runtime.capacity import Capacity
 from ..runtime.runner import Runner, Runtime
 from ..state.events import CREATED
 from .durable_calls import DurableCalls
@@ -117,18 +117,18 @@ class SqliteBackend:
             await self._runner.drain(timeout, exclude)
         finally:
             self._stopping -= 1
-        self._coalescing.let_go()
+        self._coalescing.dissolve()
         await self._close_if_idle()
 
     def submit(self, record: TaskRecord, queue_timeout: float | None = None) -> Awaitable[None] | None:
         """Store the task and queue it; what is left to await is that it is durable."""
         self._require_registered(record)
         self._check_unique(record)
-        if (ticket := record.ticket) is not None:
-            hit, result = ticket.lookup_nowait()
+        if (lookup := record.cache_lookup) is not None:
+            hit, result = lookup.lookup_nowait()
             if hit:
                 return self._add(record, completed(result))
-            if self._coalescing.is_under_way(ticket):  # a follower takes no capacity
+            if self._coalescing.has_leader(lookup):  # a follower takes no capacity
                 return self._add(record)
         if self._capacity is None:
             return self._add(record)
@@ -225,13 +225,13 @@ class SqliteBackend:
         tasks = [_with_result_of(dropped.get(info.id, info), info) for info in page.tasks]
         return TaskPage(tasks, page.next_cursor)
 
-    async def _add_with_capacity(self, capacity: Room, record: TaskRecord, timeout: float | None) -> None:
-        await capacity.enter(timeout)
+    async def _add_with_capacity(self, capacity: Capacity, record: TaskRecord, timeout: float | None) -> None:
+        await capacity.acquire(timeout)
         try:
             self._check_unique(record)  # another task may have taken the id while this waited
             await self._add(record)
         except BaseException:
-            capacity.look_again()
+            capacity.grant_waiting()
             raise
 
     async def _add(self, record: TaskRecord, known: Outcome | None = None) -> None:
@@ -254,7 +254,7 @@ class SqliteBackend:
             self._uncommitted_ids.discard(record.id)
         if known is not None:
             self._end_as_known(record, known)
-        elif record.ticket is None or not self._try_follow(record, record.ticket):
+        elif record.cache_lookup is None or not self._try_follow(record, record.cache_lookup):
             self._ledger.admit_prepared(record)
             self._runner.enqueue(record)
 
@@ -263,13 +263,13 @@ class SqliteBackend:
         if self._runner.is_open:  # else its end would not be written any more
             self._ledger.settle(record, outcome)
 
-    def _try_follow(self, record: TaskRecord, ticket: Ticket) -> bool:
+    def _try_follow(self, record: TaskRecord, lookup: CacheLookup) -> bool:
         """Let a new task follow another of the same cache key; if there is none, others may follow it."""
-        if self._coalescing.is_under_way(ticket) and self._coalescing.follow(record, ticket):
+        if self._coalescing.has_leader(lookup) and self._coalescing.follow(record, lookup):
             if self._capacity is not None:
-                self._capacity.look_again()
+                self._capacity.grant_waiting()
             return True
-        self._coalescing.lead(record, ticket)
+        self._coalescing.lead(record, lookup)
         return False
 
     def _check_unique(self, record: TaskRecord) -> None:
@@ -288,7 +288,7 @@ class SqliteBackend:
     async def _open_and_restore(self) -> None:
         """Open the file and make records of the unfinished tasks in it."""
         self._runner.queue.clear()  # before priorities are changed back: there is no file to write that into
-        self._coalescing.let_go()  # of what a closed loop left behind
+        self._coalescing.dissolve()  # of what a closed loop left behind
         for leftover in (self._runner.queue, self._uncommitted_ids, self._cancelling, self._closing):
             leftover.clear()
         self._unregistered.forget()

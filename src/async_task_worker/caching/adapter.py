@@ -270,12 +270,12 @@ class AsyncCacheAdapter:
         """End that, and wait until it has ended."""
         await self._cache.stop_cleanup_task()
 
-    async def begin_upkeep(self, worker: object) -> None:
+    async def acquire_cleanup(self, worker: object) -> None:
         """Sweep as long as one of several workers runs. For this package only."""
         self._users.add(worker)
         await self.start_cleanup_task()
 
-    async def end_upkeep(self, worker: object) -> None:
+    async def release_cleanup(self, worker: object) -> None:
         """Take one of them off the list. For this package only."""
         self._users.discard(worker)
         if not self._users:

@@ -18,7 +18,7 @@ from ..model.outcome import Outcome
 from ..model.record import TaskRecord
 from ..model.registry import key_function_of
 from ..model.validation import CacheOptions, checked_metadata
-from .lookup import Access, Ticket
+from .lookup import CacheContext, CacheLookup
 
 if TYPE_CHECKING:
     from .adapter import AsyncCacheAdapter
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 CLEANUP_INTERVAL: Final = 900.0
 """Seconds between two sweeps of stale mappings unless told otherwise."""
 
-PATIENCE: Final = 0.25
+SHUTDOWN_GRACE: Final = 0.25
 """Seconds that what is under way with the cache may still take when the worker stops."""
 
 
@@ -49,7 +49,7 @@ def resolve_adapter(options: WorkerOptions, result_storage: Callable[[int | None
     )
 
 
-class Caching:
+class CacheService:
     """The result cache of one worker.
 
     Args:
@@ -64,9 +64,9 @@ class Caching:
         enabled = options.cache_enabled
         self._options = options
         self._cache: AsyncCacheAdapter | None = None
-        self._access: Access
-        self._for_all = adapter is None or enabled  # whether a task that says nothing of it follows the cache's switch
-        self._given = False  # an AsyncCacheAdapter, which others may use too
+        self._context: CacheContext
+        self._default_on = adapter is None or enabled  # whether the cache's switch counts for a task without use_cache
+        self._shared = False  # an AsyncCacheAdapter, which others may use too
         self._loop: asyncio.AbstractEventLoop | None = None  # set exactly while the worker takes tasks
         if enabled or adapter is not None:
             self._make(adapter)
@@ -81,7 +81,7 @@ class Caching:
         """The cache, made if there was none."""
         return self._make(None) if self._cache is None else self._cache
 
-    def lookup_for(self, record: TaskRecord, options: CacheOptions | None) -> Ticket | None:
+    def lookup_for(self, record: TaskRecord, options: CacheOptions | None) -> CacheLookup | None:
         """Return the cache lookup of a new task; None if it goes without the cache.
 
         Args:
@@ -95,9 +95,9 @@ class Caching:
         if record.func is unregistered:
             return None  # it has no function to make a key of
         adapter = self._make(None) if self._cache is None else self._cache
-        access = self._access
-        cache = access.cache
-        if not (self._for_all and cache.is_active if use is None else use and not cache.is_paused):
+        context = self._context
+        cache = context.cache
+        if not (self._default_on and cache.is_active if use is None else use and not cache.is_paused):
             return None
         key_fn = key_fn or record.function.cache_key_fn or self._options.cache_key_fn
         func = record.func
@@ -107,9 +107,9 @@ class Caching:
         )
         if key is None:
             return None
-        if ttl is None and self._given and cache.default_ttl is None:
+        if ttl is None and self._shared and cache.default_ttl is None:
             ttl = self._options.cache_ttl
-        return Ticket(access, key, ttl, entry_id, record.id, key_fn is not None)
+        return CacheLookup(context, key, ttl, entry_id, record.id, key_fn is not None)
 
     async def invalidate(
         self,
@@ -123,7 +123,7 @@ class Caching:
         metadata = None if metadata is None else checked_metadata(metadata)
         if self._cache is None:
             return False
-        cache = self._access.cache
+        cache = self._context.cache
         key_fn = key_fn or key_function_of(func) or self._options.cache_key_fn
         key = cache.key_for(func, args, kwargs, key_fn=key_fn, metadata=metadata)
         return key is not None and await cache.delete(key, timeout=self._options.cache_timeout)
@@ -137,20 +137,20 @@ class Caching:
         """Begin the sweeps, on the running loop."""
         self._loop = asyncio.get_running_loop()
         if self._cache is not None and self._options.sweep_interval != 0:
-            await self._cache.begin_upkeep(self)
+            await self._cache.acquire_cleanup(self)
 
     async def stop(self) -> None:
         """End the sweeps, and wait a moment for what is under way. A cache of somebody else's stays open."""
         self._loop = None
         if self._cache is None:
             return
-        await self._cache.end_upkeep(self)
+        await self._cache.release_cleanup(self)
         loop = asyncio.get_running_loop()
-        work = {task for task in self._access.work if task.get_loop() is loop}
-        if not self._given:
+        work = {task for task in self._context.background_tasks if task.get_loop() is loop}
+        if not self._shared:
             work.add(spawn(self._cache.aclose()))
         if work:
-            _, late = await asyncio.wait(work, timeout=PATIENCE)
+            _, late = await asyncio.wait(work, timeout=SHUTDOWN_GRACE)
             for task in late:
                 task.cancel()
 
@@ -161,7 +161,7 @@ class Caching:
 
         options = self._options
         if isinstance(adapter, AsyncCacheAdapter):
-            cache, self._given = adapter, True
+            cache, self._shared = adapter, True
         else:
             memory = MemoryCacheAdapter(options.cache_max_size, clock=options.clock.monotonic)
             cache = AsyncCacheAdapter(
@@ -174,9 +174,9 @@ class Caching:
         store = cache._cache  # noqa: SLF001 - the documents show it to everybody
         flights: Flights[Outcome] | None = Flights(store.count_coalesced) if self._options.coalesce else None
         self._cache = cache
-        self._access = Access(store, self._options.cache_timeout, flights)
+        self._context = CacheContext(store, self._options.cache_timeout, flights)
         if self._loop is not None and not self._loop.is_closed():
-            work = self._access.work
+            work = self._context.background_tasks
             upkeep = spawn(self.start())
             work.add(upkeep)
             upkeep.add_done_callback(work.discard, context=Context())

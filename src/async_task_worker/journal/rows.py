@@ -95,7 +95,7 @@ def _finished_row(record: TaskRecord) -> Row:
     if record.status is COMPLETED:
         if record.result is not None:
             result, detail = encode_result(record.result)
-        if detail is None and record.attempt and (record.ticket is None or not record.ticket.from_cache):
+        if detail is None and record.attempt and (record.cache_lookup is None or not record.cache_lookup.from_cache):
             wall_offset = record.wall_offset
             started, ended = record.started + wall_offset, record.ended + wall_offset
             if record.attempt == 1 and not record.updates:
@@ -104,7 +104,7 @@ def _finished_row(record: TaskRecord) -> Row:
             return (record.id, started, ended, result, *changed)
     elif record.status is FAILED:
         error, detail = encode_error(record)
-    from_cache = record.ticket is not None and record.ticket.from_cache
+    from_cache = record.cache_lookup is not None and record.cache_lookup.from_cache
     return (*_updated_row(record), record.ended + record.wall_offset, result, error, detail, from_cache)
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Final
 
-from ..caching.lookup import Ticket
+from ..caching.lookup import CacheLookup
 from .failure import error_text
 from .functions import TaskCallable, TaskFunction
 from .status import COMPLETED, FAILED, PENDING, RUNNING, ErrorDetail, TaskInfo, TaskInfoDraft, TaskStatus
@@ -40,6 +40,7 @@ class TaskRecord:
     __slots__ = (
         "args",
         "attempt",
+        "cache_lookup",
         "context",
         "created",
         "ended",
@@ -57,7 +58,6 @@ class TaskRecord:
         "slot",
         "started",
         "status",
-        "ticket",
         "timeout",
         "traceback",
         "updates",
@@ -98,7 +98,7 @@ class TaskRecord:
         self.status: TaskStatus = PENDING
         self.phase: str | None = None
         self.progress = 0.0
-        self.ticket: Ticket | None = None  # for the cache, if it is to be asked
+        self.cache_lookup: CacheLookup | None = None  # for the cache, if it is to be asked
         self.slot: Any = None  # the queue it waits in, then what it runs in
         self.attempt = 0
         self.updates = 0  # beside its starts and its end
@@ -135,7 +135,7 @@ class TaskRecord:
         info.metadata = copied(self.metadata) if self.metadata else {}
         info.priority = self.priority
         info.attempt = self.attempt
-        info.from_cache = self.ticket is not None and self.ticket.from_cache
+        info.from_cache = self.cache_lookup is not None and self.cache_lookup.from_cache
         info.revision = self.updates + self.attempt + finished
         info.__class__ = TaskInfo
         done: TaskInfo = info

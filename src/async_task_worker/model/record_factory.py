@@ -17,9 +17,9 @@ from .validation import (
 )
 
 if TYPE_CHECKING:
-    from ..caching.lookup import Ticket
+    from ..caching.lookup import CacheLookup
 
-LookupFor = Callable[[TaskRecord, CacheOptions | None], "Ticket | None"]
+LookupFor = Callable[[TaskRecord, CacheOptions | None], "CacheLookup | None"]
 """Returns what a task goes through the result cache with; None if it goes without."""
 
 
@@ -70,5 +70,5 @@ def create_record(  # noqa: PLR0913 - one keyword for each part of a call: no se
     task_id = str(new_id()) if task_id is None else checked_task_id(task_id)
     record = TaskRecord(task_id, function, func, args, kwargs, priority, timeout, metadata)
     if lookup_for is not None:
-        record.ticket = lookup_for(record, cache)
+        record.cache_lookup = lookup_for(record, cache)
     return record

@@ -16,7 +16,7 @@ from .executor import current_record
 from .pool import WorkerPool
 
 
-class Room:
+class Capacity:
     """Lets callers into a queue of limited size, first come first served.
 
     Args:
@@ -38,11 +38,11 @@ class Room:
         self._open = True
         self._granted = 0  # let in, but not back from waiting yet
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._untap: Callable[[], None] | None = None
-        pool.is_pressed = self._holds_up_a_task
-        pool.lost_a_slot = self._refuse_one_of_all
+        self._unsubscribe: Callable[[], None] | None = None
+        pool.task_awaits_capacity = self._delays_running_task
+        pool.on_slot_removed = self._refuse_last_waiting
 
-    async def enter(self, timeout: float | None = None) -> None:
+    async def acquire(self, timeout: float | None = None) -> None:
         """Return as soon as there is room for one task; the caller puts it there before it awaits again.
 
         Args:
@@ -64,7 +64,7 @@ class Room:
         except TimeoutError:
             raise QueueFullError(f"There was no room within {timeout:g} seconds") from None
 
-    def look_again(self) -> None:
+    def grant_waiting(self) -> None:
         """Let in whoever there is room for now."""
         while self._waiting and not self._full():
             future, _ = self._waiting.popleft()
@@ -72,7 +72,7 @@ class Room:
                 self._granted += 1
                 future.set_result(None)
         if not self._waiting:
-            self._stop_watching()
+            self._stop_listening()
 
     def open(self) -> None:
         """Let callers in, from now on: the worker starts. Those of a loop that is gone do not count."""
@@ -88,74 +88,74 @@ class Room:
         while self._waiting:
             future, _ = self._waiting.popleft()
             if is_waiting(future):
-                future.set_exception(_turned_away())
-        self._stop_watching()
+                future.set_exception(_stopped_error())
+        self._stop_listening()
 
-    def _note(self, kind: str, _record: TaskRecord) -> None:
+    def _on_event(self, kind: str, _record: TaskRecord) -> None:
         if kind is not CREATED:  # whoever was let in is about to queue that task
-            self.look_again()
+            self.grant_waiting()
 
     def _full(self) -> bool:
-        return len(self._queue) + self._granted - self._pool.taking >= self._limit
+        return len(self._queue) + self._granted - self._pool.free_capacity >= self._limit
 
     async def _wait(self, own: TaskRecord | None) -> None:
         loop = asyncio.get_running_loop()
         future = loop.create_future()
         self._waiting.append((future, own))
-        if self._untap is None:
-            self._untap = self._events.subscribe_records(self._note)
+        if self._unsubscribe is None:
+            self._unsubscribe = self._events.subscribe_records(self._on_event)
         # there may be room, behind those who are let in but not back yet
-        loop.call_soon(self.look_again, context=Context())
+        loop.call_soon(self.grant_waiting, context=Context())
         try:
             await future
         except asyncio.CancelledError:
             if not future.cancelled() and future.exception() is None:
                 self._granted -= 1  # let in and called off in the same turn: the next one may come
-            self.look_again()
+            self.grant_waiting()
             raise
         self._granted -= 1
         if not self._open:
-            raise _turned_away()
+            raise _stopped_error()
 
     def _refuse_deadlock(self, own: TaskRecord | None) -> None:
         running = self._pool.running
         if own not in running:
             return
-        if self._pool.spare > 0:  # a slot, or an extra one as long as a running task waits for another
-            self._pool.relieve_soon()
+        if self._pool.free_or_waiting > 0:  # a slot, or an extra one as long as a running task waits for another
+            self._pool.schedule_extra_slots()
             return
-        if self._is_deadlock(running, self._held_up() | {own}):
+        if self._is_deadlock(running, self._waiting_tasks() | {own}):
             raise _deadlock()
 
-    def _refuse_one_of_all(self) -> None:
+    def _refuse_last_waiting(self) -> None:
         """Refuse the last of the running tasks that wait for room, if no other can make any."""
         running = self._pool.running
-        if running and self._pool.spare <= 0 and self._is_deadlock(running, self._held_up()):
+        if running and self._pool.free_or_waiting <= 0 and self._is_deadlock(running, self._waiting_tasks()):
             for entry in reversed(self._waiting):
                 if entry[1] in running and is_waiting(entry[0]):
                     self._waiting.remove(entry)
                     entry[0].set_exception(_deadlock())
                     return
 
-    def _is_deadlock(self, running: set[TaskRecord], held_up: set[TaskRecord | None]) -> bool:
-        return running <= held_up | set(self._pool.waits.by_task)
+    def _is_deadlock(self, running: set[TaskRecord], waiting: set[TaskRecord | None]) -> bool:
+        return running <= waiting | set(self._pool.waits.by_task)
 
-    def _held_up(self) -> set[TaskRecord | None]:
-        return {waiting for future, waiting in self._waiting if not future.done()}
+    def _waiting_tasks(self) -> set[TaskRecord | None]:
+        return {record for future, record in self._waiting if not future.done()}
 
-    def _holds_up_a_task(self) -> bool:
+    def _delays_running_task(self) -> bool:
         """Whether a running task waits for room."""
-        return not self._held_up().isdisjoint(self._pool.running)
+        return not self._waiting_tasks().isdisjoint(self._pool.running)
 
-    def _stop_watching(self) -> None:
-        if self._untap is not None:
-            self._untap()
-            self._untap = None
+    def _stop_listening(self) -> None:
+        if self._unsubscribe is not None:
+            self._unsubscribe()
+            self._unsubscribe = None
 
 
 def _deadlock() -> QueueFullError:
     return QueueFullError("Every running task waits for room in the queue, so none would ever leave it")
 
 
-def _turned_away() -> WorkerNotRunningError:
+def _stopped_error() -> WorkerNotRunningError:
     return WorkerNotRunningError("It stopped before there was room in its queue")

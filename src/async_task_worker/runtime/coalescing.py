@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ..caching.lookup import Ticket
+from ..caching.lookup import CacheLookup
 from ..exceptions import TaskInterruptedError, TaskTimeoutError
 from ..model.failure import exc_info_of
 from ..model.outcome import CANCELLED_OUTCOME, Outcome, completed
@@ -48,29 +48,29 @@ class Coalescing:
         self._admit = admit
         pool.leader_of = self._leader_of
 
-    def served(self, record: TaskRecord, ticket: Ticket) -> bool:
+    def try_serve(self, record: TaskRecord, lookup: CacheLookup) -> bool:
         """Admit a new task whose result is known, or about to be; say False, and do nothing, for any other.
 
         Raises:
             DuplicateTaskError: A task of its id is known.
         """
         self._ledger.check_unique(record.id)
-        hit, result = ticket.lookup_nowait()
+        hit, result = lookup.lookup_nowait()
         if hit:
             self._admit(record)
             self._ledger.settle(record, (COMPLETED, result, None))
             return True
-        return self.is_under_way(ticket) and self.follow(record, ticket)
+        return self.has_leader(lookup) and self.follow(record, lookup)
 
-    def is_under_way(self, ticket: Ticket) -> bool:
+    def has_leader(self, lookup: CacheLookup) -> bool:
         """Whether there is a task of the same key."""
-        flights = ticket.access.flights
-        return flights is not None and ticket.key in flights
+        flights = lookup.context.flights
+        return flights is not None and lookup.key in flights
 
-    def follow(self, record: TaskRecord, ticket: Ticket) -> bool:
+    def follow(self, record: TaskRecord, lookup: CacheLookup) -> bool:
         """Admit a new task to wait for the one of the same key; say False, if it cannot, and let it lead its own."""
-        self.lead(record, ticket)
-        task = ticket.member
+        self.lead(record, lookup)
+        task = lookup.member
         if not isinstance(task, CoalescedTask) or not task.membership.is_follower:
             return False
         self._ledger.set_phase(record, COALESCED)
@@ -80,29 +80,29 @@ class Coalescing:
             self._move(leader.record, record.priority, record.created)
         return True
 
-    def lead(self, record: TaskRecord, ticket: Ticket) -> None:
+    def lead(self, record: TaskRecord, lookup: CacheLookup) -> None:
         """Let others follow a new task, unless it is part of what they would follow."""
-        flights = ticket.access.flights
-        if flights is not None and ticket.member is None:
+        flights = lookup.context.flights
+        if flights is not None and lookup.member is None:
             task = CoalescedTask(self, record)
-            task.membership = flights.join(ticket.key, task)
-            ticket.member = task
+            task.membership = flights.join(lookup.key, task)
+            lookup.member = task
 
-    def call_off(self) -> int:
+    def cancel_followers(self) -> int:
         """Cancel every task that follows another; return how many there were."""
         cancelled = 0
         for record in self._ledger.select({PENDING}):
-            member = None if record.ticket is None else record.ticket.member
+            member = None if record.cache_lookup is None else record.cache_lookup.member
             if isinstance(member, CoalescedTask) and member.membership.is_follower:
                 cancelled += self._ledger.settle(record, CANCELLED_OUTCOME)
         return cancelled
 
-    def let_go(self) -> None:
+    def dissolve(self) -> None:
         """Have nobody follow anybody any more: what waits is to run by itself, and without the cache."""
         for record in self._ledger.select({PENDING}):
-            if record.ticket is not None:
-                record.ticket.ended(CANCELLED_OUTCOME)
-                record.ticket = None
+            if record.cache_lookup is not None:
+                record.cache_lookup.finish(CANCELLED_OUTCOME)
+                record.cache_lookup = None
 
     def run(self, record: TaskRecord) -> None:
         """Queue a task that followed, or was about to."""
@@ -110,24 +110,24 @@ class Coalescing:
         self._queue.put(record)
         self._pool.wake()
 
-    def succeed(self, leader: CoalescedTask) -> None:
+    def on_promoted(self, leader: CoalescedTask) -> None:
         """Give a task that has taken the lead, and was queued, its turn."""
-        self._move(leader.record, *leader.turn())
+        self._move(leader.record, *leader.effective_turn())
 
-    def left(self, leader: CoalescedTask, priority: int) -> None:
+    def on_follower_left(self, leader: CoalescedTask, priority: int) -> None:
         """Give a pending leader the turn of the best of those that are left, if one of this priority has left."""
-        if priority == leader.record.priority < leader.own:
-            self._move(leader.record, *leader.turn())
+        if priority == leader.record.priority < leader.own_priority:
+            self._move(leader.record, *leader.effective_turn())
 
     def _move(self, record: TaskRecord, priority: int, since: float) -> None:
         """Give a queued task the turn of one of this priority that was added at that moment."""
-        if self._queue.take_out(record):
+        if self._queue.remove(record):
             self._ledger.reprioritize(record, priority)
-            self._queue.put_since(record, since)
+            self._queue.insert_by_time(record, since)
 
     def _leader_of(self, record: TaskRecord) -> TaskRecord:
         """Return the task that a follower waits for; any other task itself."""
-        member = None if record.ticket is None else record.ticket.member
+        member = None if record.cache_lookup is None else record.cache_lookup.member
         leader = member.membership.leader if isinstance(member, CoalescedTask) else None
         return leader.record if isinstance(leader, CoalescedTask) else record
 
@@ -142,27 +142,27 @@ class CoalescedTask:
     Attributes:
         record: The task.
         membership: Its membership in the flight: leader, follower, or neither.
-        own: Its own priority. While it leads it goes by the best of those who wait for it, too.
+        own_priority: Its own priority. While it leads it goes by the best of those who wait for it, too.
     """
 
-    __slots__ = ("_line", "membership", "own", "record")
+    __slots__ = ("_coalescing", "membership", "own_priority", "record")
 
     membership: Membership[Outcome]
 
-    def __init__(self, line: Coalescing, record: TaskRecord) -> None:
-        self._line = line
+    def __init__(self, coalescing: Coalescing, record: TaskRecord) -> None:
+        self._coalescing = coalescing
         self.record = record
-        self.own = record.priority
+        self.own_priority = record.priority
 
-    def turn(self) -> tuple[int, float]:
+    def effective_turn(self) -> tuple[int, float]:
         """Return the best priority of the task and those who follow it, and when the one of that priority was added."""
         best: CoalescedTask = self
         for other in () if self.membership.flight is None else self.membership.flight.followers:
-            if isinstance(other.member, CoalescedTask) and other.member.own < best.own:
+            if isinstance(other.member, CoalescedTask) and other.member.own_priority < best.own_priority:
                 best = other.member
-                if best.own == self.record.priority:  # nobody who is left is better than that
+                if best.own_priority == self.record.priority:  # nobody who is left is better than that
                     break
-        return best.own, best.record.created
+        return best.own_priority, best.record.created
 
     def enter(self) -> None:
         """Mark the current context as part of the task."""
@@ -170,7 +170,7 @@ class CoalescedTask:
 
     def become_leader(self) -> None:
         """Run the task after all."""
-        self._line.run(self.record)
+        self._coalescing.run(self.record)
 
     def receive(self, outcome: Outcome) -> None:
         """End the task as its leader ended, with a copy of the result."""
@@ -187,30 +187,30 @@ class CoalescedTask:
                 )
                 self.become_leader()
                 return
-            if self.record.ticket is not None:
-                self.record.ticket.shared()
-        self._line.settle(self.record, outcome)
+            if self.record.cache_lookup is not None:
+                self.record.cache_lookup.mark_shared()
+        self._coalescing.settle(self.record, outcome)
 
-    def ended(self, outcome: Outcome, ticket: Ticket) -> None:
+    def finish(self, outcome: Outcome, lookup: CacheLookup) -> None:
         """Tell the others what became of the task."""
         if not self.membership.is_leader:
             leader = self.membership.leader
             self.membership.leave()
             if isinstance(leader, CoalescedTask):
-                self._line.left(leader, self.own)
-        elif ticket.private or not _is_shareable(outcome, self.record):
+                self._coalescing.on_follower_left(leader, self.own_priority)
+        elif lookup.unshareable or not _is_shareable(outcome, self.record):
             self._hand_over()
         elif outcome[0] is COMPLETED:
-            self._share(outcome[1], ticket)
+            self._share(outcome[1], lookup)
         else:
             self.membership.resolve(outcome)
 
-    def _share(self, result: object, ticket: Ticket) -> None:
+    def _share(self, result: object, lookup: CacheLookup) -> None:
         flight = self.membership.flight
         if flight is None or not flight.followers:
             self.membership.leave()
             return
-        snapshot = ticket.access.cache.snapshot(result) if ticket.from_cache else ticket.snapshot
+        snapshot = lookup.context.cache.snapshot(result) if lookup.from_cache else lookup.snapshot
         if snapshot is None:
             self.membership.dissolve()
         else:
@@ -220,7 +220,7 @@ class CoalescedTask:
         self.membership.leave()
         next_leader = self.membership.leader
         if isinstance(next_leader, CoalescedTask):
-            self._line.succeed(next_leader)
+            self._coalescing.on_promoted(next_leader)
 
 
 def _is_shareable(outcome: Outcome, record: TaskRecord) -> bool:

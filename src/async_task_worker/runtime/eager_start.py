@@ -19,19 +19,19 @@ Job = Coroutine[Any, Any, None]
 
 
 @coroutine
-def entered() -> Generator[None, None, None]:
+def suspend_once() -> Generator[None, None, None]:
     """Suspend once, inside the ``try`` of the coroutine that awaits this."""
     yield
 
 
 if sys.version_info >= (3, 12):
-    EAGER = True
+    EAGER_START = True
 
     def start(job: Job, loop: asyncio.AbstractEventLoop, name: str, context: Context) -> asyncio.Task[None]:
         """Make the Task and take its first step."""
         return asyncio.Task(job, loop=loop, name=name, context=context, eager_start=True)
 else:
-    EAGER = False
+    EAGER_START = False
 
     def start(job: Job, loop: asyncio.AbstractEventLoop, name: str, context: Context) -> asyncio.Task[None]:
         """Make the Task; the loop takes its first step in the next turn."""

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextvars import Context, ContextVar
 from typing import Any, Final, Protocol, cast
 
-from ..caching.lookup import Ticket
+from ..caching.lookup import CacheLookup
 from ..exceptions import TaskTimeoutError
 from ..model.event_loop import raise_in_loop
 from ..model.failure import exc_info_of, traceback_of
@@ -19,15 +19,15 @@ from ..model.signatures import PROGRESS_PARAMETER
 from ..model.status import COMPLETED
 from ..model.tracebacks import leave
 from ..state.ledger import ProgressCallback
-from .eager_start import entered
+from .eager_start import suspend_once
 
 logger = SafeLogger("async_task_worker.executor")
 
-Stopped = Callable[[TaskRecord], Ending]
+OnStop = Callable[[TaskRecord], Ending]
 """How a task ends that is cut off because the worker stops."""
 
-Reporter = Callable[[TaskRecord], ProgressCallback]
-End = Callable[["Slot", TaskRecord, Ending], None]
+ProgressFactory = Callable[[TaskRecord], ProgressCallback]
+OnFinished = Callable[["Slot", TaskRecord, Ending], None]
 
 _current: Final[ContextVar[TaskRecord | None]] = ContextVar("async_task_worker.current", default=None)
 
@@ -36,8 +36,8 @@ in_task: Final = _current.get
 """Returns something if the calling code runs in a task, also one that has ended. It costs less than a call."""
 
 
-def cut_off(record: TaskRecord) -> Ending:  # noqa: ARG001 - it is the same for every task
-    """End cancelled."""
+def cancelled_on_stop(record: TaskRecord) -> Ending:  # noqa: ARG001 - it is the same for every task
+    """Return the ending of a task that the stop of the worker cancels."""
     return CANCELLED_OUTCOME
 
 
@@ -64,33 +64,44 @@ class Slot:
         record: The task that runs here, or None.
         task: Its asyncio Task, or what a task factory made in its place; None while that takes an eager first step.
         interruption: Why it was told to stop, or None.
-        lost: Whether its task was left behind: the slot is never used again.
-        watched: Whether there is anything to do when the task ends: a timer to call off, a
+        abandoned: Whether its task was left behind: the slot is never used again.
+        has_hooks: Whether there is anything to do when the task ends: a timer to call off, a
             waiter to tell, or the slot is lost.
         deadline: When the pool gives up waiting for it to stop.
         timer: When its timeout is over.
     """
 
-    __slots__ = ("_gone", "_stopped", "_told", "deadline", "lost", "record", "stop_reason", "task", "timer", "watched")
+    __slots__ = (
+        "_finished",
+        "_on_interrupt",
+        "_on_stop",
+        "abandoned",
+        "deadline",
+        "has_hooks",
+        "record",
+        "stop_reason",
+        "task",
+        "timer",
+    )
 
-    def __init__(self, told: Callable[[Slot, TaskRecord], None], stopped: Stopped = cut_off) -> None:
-        self._told = told
-        self._stopped = stopped
+    def __init__(self, on_interrupt: Callable[[Slot, TaskRecord], None], on_stop: OnStop = cancelled_on_stop) -> None:
+        self._on_interrupt = on_interrupt
+        self._on_stop = on_stop
         self.record: TaskRecord | None = None
         self.task: Cancellable | None = None
         self.stop_reason: StopReason | None = None
-        self.lost = False
-        self.watched = False
+        self.abandoned = False
+        self.has_hooks = False
         self.deadline: asyncio.TimerHandle | None = None
         self.timer: asyncio.TimerHandle | None = None
-        self._gone: asyncio.Future[None] | None = None
+        self._finished: asyncio.Future[None] | None = None
 
     def interrupt(self, reason: StopReason) -> None:
         """Ask the task to stop, once; a later reason neither repeats nor replaces the first."""
         if self.stop_reason is None and self.record is not None:
             self.stop_reason = reason
-            self.watched = True
-            self._told(self, self.record)
+            self.has_hooks = True
+            self._on_interrupt(self, self.record)
             self.cancel()
 
     def cancel(self) -> None:
@@ -102,36 +113,36 @@ class Slot:
             extra = None if self.record is None else self.record.log_fields()
             logger.exception("What a task waits for could not be cancelled", exc_info=exc_info_of(error), extra=extra)
 
-    def limit(self, seconds: float) -> None:
+    def start_timeout(self, seconds: float) -> None:
         """Interrupt the task in so many seconds from now, whatever it was limited to before."""
-        self.watched = True
+        self.has_hooks = True
         if self.timer is not None:
             self.timer.cancel()
         self.timer = asyncio.get_running_loop().call_later(
             seconds, self.interrupt, StopReason.TIMEOUT, context=Context()
         )
 
-    async def gone(self) -> None:
+    async def wait_finished(self) -> None:
         """Wait until the task has ended. Being cancelled here disturbs neither it nor other waiters."""
-        if self._gone is None:
-            self._gone = asyncio.get_running_loop().create_future()
-            self.watched = True
-        await asyncio.wait([self._gone])
+        if self._finished is None:
+            self._finished = asyncio.get_running_loop().create_future()
+            self.has_hooks = True
+        await asyncio.wait([self._finished])
 
-    def tell(self) -> None:
+    def reset(self) -> None:
         """Forget why the task was to stop, call off what was to happen then, tell those who wait for it."""
         for timer in (self.deadline, self.timer):
             if timer is not None:
                 timer.cancel()
-        if self._gone is not None and not self._gone.get_loop().is_closed():
-            self._gone.set_result(None)
-        self.watched = False
-        self.stop_reason = self.deadline = self.timer = self._gone = None
+        if self._finished is not None and not self._finished.get_loop().is_closed():
+            self._finished.set_result(None)
+        self.has_hooks = False
+        self.stop_reason = self.deadline = self.timer = self._finished = None
 
-    def cut_short(self, record: TaskRecord, error: BaseException | None = None) -> Ending:
+    def interrupted_ending(self, record: TaskRecord, error: BaseException | None = None) -> Ending:
         """Return how the task ends for the reason it was told to stop, *error* being what it did then."""
         if self.stop_reason is StopReason.STOP:
-            return self._stopped(record)
+            return self._on_stop(record)
         if self.stop_reason is not StopReason.TIMEOUT:
             return CANCELLED_OUTCOME
         late = TaskTimeoutError(f"Task timed out after {record.timeout:g} seconds", task_id=record.id)
@@ -139,103 +150,113 @@ class Slot:
         return failed(late)
 
 
-CALLS: Final = "_async_task_worker_calls"
+WRAPPED_FUNCTION: Final = "_async_task_worker_wrapped"
 """Attribute of what a backend puts around a task function: that function, which cache keys are made of."""
 
 
 class TaskExecutor:
     """Runs task functions. What they return or raise comes back as a value."""
 
-    async def run(self, slot: Slot, record: TaskRecord, reporter: Reporter, end: End, by_hand: bool) -> None:
-        """Run the task to its end and hand *end* its outcome, whatever user code does.
+    async def run(
+        self,
+        slot: Slot,
+        record: TaskRecord,
+        progress_factory: ProgressFactory,
+        on_finished: OnFinished,
+        manual_first_step: bool,
+    ) -> None:
+        """Run the task to its end and hand *on_finished* its outcome, whatever user code does.
 
         This is the whole of the task's own asyncio Task.
 
         Args:
             slot: Where it runs.
             record: The task.
-            reporter: Makes its ``progress_callback``.
-            end: Called once, synchronously, as the last thing.
-            by_hand: Whether the coroutine was taken to its first suspension before it became a Task.
+            progress_factory: Makes its ``progress_callback``.
+            on_finished: Called once, synchronously, as the last thing.
+            manual_first_step: Whether the coroutine was taken to its first suspension before it became a Task.
         """
         outcome: Ending
         try:
-            if by_hand:
-                await entered()
+            if manual_first_step:
+                await suspend_once()
             _current.set(record)
-            if record.ticket is not None:
-                outcome = await _through_cache(slot, record, record.ticket, reporter)
+            if record.cache_lookup is not None:
+                outcome = await _run_cached(slot, record, record.cache_lookup, progress_factory)
             else:
                 if record.timeout is not None:
-                    slot.limit(record.timeout)
+                    slot.start_timeout(record.timeout)
                 kwargs = record.kwargs
                 if record.function.progress_index >= 0:
-                    kwargs = _with_progress(record, reporter)
+                    kwargs = _with_progress(record, progress_factory)
                 result = await (record.func(*record.args) if kwargs is None else record.func(*record.args, **kwargs))
-                outcome = (COMPLETED, result, None) if slot.stop_reason is None else _returned(slot, record, result)
+                if slot.stop_reason is None:
+                    outcome = COMPLETED, result, None
+                else:
+                    outcome = _ending_of_result(slot, record, result)
         except BaseException as error:  # noqa: BLE001 - user code may raise anything at all
-            outcome = _raised(slot, record, error)
-        end(slot, record, outcome)
+            outcome = _ending_of_error(slot, record, error)
+        on_finished(slot, record, outcome)
 
 
-async def _through_cache(slot: Slot, record: TaskRecord, ticket: Ticket, reporter: Reporter) -> Ending:
+async def _run_cached(slot: Slot, record: TaskRecord, lookup: CacheLookup, progress_factory: ProgressFactory) -> Ending:
     """Return the result the cache knows; without one, run the task and have its result stored.
 
     Neither counts as running: the timeout is for the function alone, and once that has
     returned, its result stands.
     """
-    hit, result = await ticket.look()
+    hit, result = await lookup.lookup()
     if hit:
         return completed(result)
     try:
-        ticket.board(getattr(record.func, CALLS, record.func), record.args, record.kwargs)
-        result = await _called(slot, record, reporter)
+        lookup.start(getattr(record.func, WRAPPED_FUNCTION, record.func), record.args, record.kwargs)
+        result = await _call(slot, record, progress_factory)
     except BaseException as error:  # noqa: BLE001 - user code again
-        ticket.private |= slot.stop_reason is not None
-        return _raised(slot, record, error)
-    if slot.stop_reason is not None or slot.lost:
-        ticket.private = True
-        return _returned(slot, record, result)
+        lookup.unshareable |= slot.stop_reason is not None
+        return _ending_of_error(slot, record, error)
+    if slot.stop_reason is not None or slot.abandoned:
+        lookup.unshareable = True
+        return _ending_of_result(slot, record, result)
     if slot.timer is not None:
         slot.timer.cancel()
-    if not ticket.private:
-        await ticket.keep(result)
+    if not lookup.unshareable:
+        await lookup.store(result)
     return completed(result)
 
 
-def _called(slot: Slot, record: TaskRecord, reporter: Reporter) -> Awaitable[Any]:
+def _call(slot: Slot, record: TaskRecord, progress_factory: ProgressFactory) -> Awaitable[Any]:
     """Call the function, as :meth:`TaskExecutor.run` does in place: a call more would cost every task."""
     if record.timeout is not None:
-        slot.limit(record.timeout)
+        slot.start_timeout(record.timeout)
     kwargs = record.kwargs
     if record.function.progress_index >= 0:
-        kwargs = _with_progress(record, reporter)
+        kwargs = _with_progress(record, progress_factory)
     result: Awaitable[Any] = record.func(*record.args, **(kwargs or {}))
     return result
 
 
-def _returned(slot: Slot, record: TaskRecord, result: Any) -> Ending:
+def _ending_of_result(slot: Slot, record: TaskRecord, result: Any) -> Ending:
     if slot.stop_reason is StopReason.TIMEOUT:
-        return slot.cut_short(record)  # it swallowed the cancellation and is late all the same
+        return slot.interrupted_ending(record)  # it swallowed the cancellation and is late all the same
     return completed(result)
 
 
-def _raised(slot: Slot, record: TaskRecord, error: BaseException) -> Ending:
+def _ending_of_error(slot: Slot, record: TaskRecord, error: BaseException) -> Ending:
     kind = type(error)  # isinstance() would ask the error itself, which may raise
     if issubclass(kind, CancelledError) or asyncio._get_running_loop() is None:
-        return slot.cut_short(record)  # without a loop it was closed with it, by nobody's wish
+        return slot.interrupted_ending(record)  # without a loop it was closed with it, by nobody's wish
     traceback = traceback_of(error)
     if traceback is not None:
         leave(error, traceback.tb_next)  # our own frame tells the user nothing
     if issubclass(kind, KeyboardInterrupt):
         raise_in_loop(cast("KeyboardInterrupt", error))
     if slot.stop_reason is StopReason.TIMEOUT:
-        return slot.cut_short(record, error)
+        return slot.interrupted_ending(record, error)
     return failed(error)
 
 
-def _with_progress(record: TaskRecord, reporter: Reporter) -> dict[str, Any] | None:
+def _with_progress(record: TaskRecord, progress_factory: ProgressFactory) -> dict[str, Any] | None:
     kwargs = record.kwargs
     if not record.function.wants_progress(record.args, kwargs):
         return kwargs
-    return {**(kwargs or {}), PROGRESS_PARAMETER: reporter(record)}
+    return {**(kwargs or {}), PROGRESS_PARAMETER: progress_factory(record)}

@@ -14,7 +14,7 @@ from ..model.record import TaskRecord
 from ..model.status import PENDING
 from ..model.validation import HIGHEST_PRIORITY
 
-_WORTH_CLEARING = 64
+_MIN_STALE = 64
 """Dead entries below this number are never worth a sweep."""
 
 
@@ -26,66 +26,66 @@ class TaskQueue:
     cancelled or moved stays, dead, until it comes up or until half of the queue is dead.
     """
 
-    __slots__ = ("_aside", "_best", "_dead", "_heap", "_lane", "_lanes")
+    __slots__ = ("_fifo", "_heap", "_other_count", "_other_fifos", "_priority", "_stale")
 
     def __init__(self) -> None:
-        self._best = HIGHEST_PRIORITY  # the priority whose turn it is; no other is lower
-        self._lane: deque[TaskRecord] = deque()  # its FIFO
+        self._priority = HIGHEST_PRIORITY  # the priority whose turn it is; no other is lower
+        self._fifo: deque[TaskRecord] = deque()  # its FIFO
         # The other priorities. A FIFO of one is the record itself: a deque costs more than the task.
-        self._lanes: dict[int, TaskRecord | deque[TaskRecord]] = {}
+        self._other_fifos: dict[int, TaskRecord | deque[TaskRecord]] = {}
         self._heap: list[int] = []
-        self._aside = 0  # how many entries wait in them
-        self._dead = 0
+        self._other_count = 0  # how many entries wait in them
+        self._stale = 0
 
     def __len__(self) -> int:
         """Return how many live tasks wait."""
-        return len(self._lane) + self._aside - self._dead
+        return len(self._fifo) + self._other_count - self._stale
 
     def put(self, record: TaskRecord) -> None:
         """Add a pending task."""
         if record.status is not PENDING:
             return  # a listener ended it before it came here
         record.slot = self
-        if record.priority == self._best:
-            self._lane.append(record)
-        elif record.priority < self._best or not (self._lane or self._aside):  # it is the only one
-            self._overtake(record)
+        if record.priority == self._priority:
+            self._fifo.append(record)
+        elif record.priority < self._priority or not (self._fifo or self._other_count):  # it is the only one
+            self._preempt(record)
         else:
-            self._put_aside(record)
+            self._put_in_other(record)
 
-    def fill(self, records: Sequence[TaskRecord]) -> None:
+    def extend(self, records: Sequence[TaskRecord]) -> None:
         """Add pending tasks that come in the order of their turns: a million of one priority take no time."""
         if not records:
             return
         self.put(records[0])
-        if not records[0].priority == records[-1].priority == self._best:
+        if not records[0].priority == records[-1].priority == self._priority:
             for record in islice(records, 1, None):
                 self.put(record)
             return
         for record in records:
             record.slot = self
-        self._lane.extend(islice(records, 1, None))
+        self._fifo.extend(islice(records, 1, None))
 
     def pop(self) -> TaskRecord | None:
         """Take out the task whose turn it is, or return None."""
-        while self._lane or self._aside:
-            if not self._lane:
+        while self._fifo or self._other_count:
+            if not self._fifo:
                 self._advance()
-            record = self._lane.popleft()
-            if record.status is PENDING and record.priority == self._best:
+            record = self._fifo.popleft()
+            if record.status is PENDING and record.priority == self._priority:
                 return record
-            self._dead -= 1
+            self._stale -= 1
         return None
 
     def discard(self, record: TaskRecord) -> None:
         """Count a task as dead if it is queued: its caller is about to end or start it, and it will be passed over."""
         if record.slot is not self:
             return
-        self._dead += 1
-        if self._dead > _WORTH_CLEARING and self._dead * 2 > len(self._lane) + self._aside:
-            self._refill([live for live in self if live is not record])
+        self._stale += 1
+        if self._stale > _MIN_STALE and self._stale * 2 > len(self._fifo) + self._other_count:
+            self._rebuild([live for live in self if live is not record])
 
-    def take_out(self, record: TaskRecord) -> bool:
+    def remove(self, record: TaskRecord) -> bool:
         """Take out a task before its turn; return False if it is not queued. Its place stays, dead."""
         if record.slot is not self or record.status is not PENDING:
             return False
@@ -93,34 +93,34 @@ class TaskQueue:
         record.slot = None
         return True
 
-    def put_since(self, record: TaskRecord, moment: float) -> None:
+    def insert_by_time(self, record: TaskRecord, moment: float) -> None:
         """Add a pending task behind those of its priority that were added up to *moment*, before the later ones."""
-        lane = self._lane if record.priority == self._best else self._lanes.get(record.priority)
-        if isinstance(lane, TaskRecord):
-            lane = self._lanes[record.priority] = deque((lane,))
-        place = 0 if lane is None else bisect_right(lane, moment, key=_created)
-        if lane is None or place == len(lane) or record.status is not PENDING:
+        fifo = self._fifo if record.priority == self._priority else self._other_fifos.get(record.priority)
+        if isinstance(fifo, TaskRecord):
+            fifo = self._other_fifos[record.priority] = deque((fifo,))
+        place = 0 if fifo is None else bisect_right(fifo, moment, key=_created)
+        if fifo is None or place == len(fifo) or record.status is not PENDING:
             self.put(record)
             return
         record.slot = self
-        lane.insert(place, record)
-        self._aside += lane is not self._lane
+        fifo.insert(place, record)
+        self._other_count += fifo is not self._fifo
 
     def clear(self) -> list[TaskRecord]:
         """Take out all live tasks, in the order of their turns."""
         live = list(self)
         for record in live:
             record.slot = None
-        self._refill([])
+        self._rebuild([])
         return live
 
     def __iter__(self) -> Iterator[TaskRecord]:
         """Iterate over the live tasks in the order of their turns."""
-        lanes = {**self._lanes, self._best: self._lane}
-        seen: set[TaskRecord] | None = set() if self._dead else None  # one that was moved there and back stands twice
-        for priority in sorted(lanes):
-            lane = lanes[priority]
-            for record in (lane,) if isinstance(lane, TaskRecord) else lane:
+        fifos = {**self._other_fifos, self._priority: self._fifo}
+        seen: set[TaskRecord] | None = set() if self._stale else None  # one that was moved there and back stands twice
+        for priority in sorted(fifos):
+            fifo = fifos[priority]
+            for record in (fifo,) if isinstance(fifo, TaskRecord) else fifo:
                 if record.status is PENDING and record.priority == priority and record.slot is self:
                     if seen is None:
                         yield record
@@ -128,41 +128,41 @@ class TaskQueue:
                         seen.add(record)
                         yield record
 
-    def _put_aside(self, record: TaskRecord) -> None:
+    def _put_in_other(self, record: TaskRecord) -> None:
         priority = record.priority
-        self._aside += 1
-        lane = self._lanes.get(priority)
-        if lane is None:
-            self._lanes[priority] = record
+        self._other_count += 1
+        fifo = self._other_fifos.get(priority)
+        if fifo is None:
+            self._other_fifos[priority] = record
             heapq.heappush(self._heap, priority)
-        elif isinstance(lane, deque):
-            lane.append(record)
+        elif isinstance(fifo, deque):
+            fifo.append(record)
         else:
-            self._lanes[priority] = deque((lane, record))
+            self._other_fifos[priority] = deque((fifo, record))
 
-    def _overtake(self, record: TaskRecord) -> None:
+    def _preempt(self, record: TaskRecord) -> None:
         """Start the FIFO of a priority whose turn comes before all others."""
-        if self._lane:
-            self._aside += len(self._lane)
-            self._lanes[self._best] = self._lane
-            heapq.heappush(self._heap, self._best)
-            self._lane = deque()
-        self._best = record.priority
-        self._lane.append(record)
+        if self._fifo:
+            self._other_count += len(self._fifo)
+            self._other_fifos[self._priority] = self._fifo
+            heapq.heappush(self._heap, self._priority)
+            self._fifo = deque()
+        self._priority = record.priority
+        self._fifo.append(record)
 
     def _advance(self) -> None:
         """Go on to the FIFO of the next priority."""
-        self._best = heapq.heappop(self._heap)
-        lane = self._lanes.pop(self._best)
-        if isinstance(lane, TaskRecord):
-            self._lane.append(lane)
+        self._priority = heapq.heappop(self._heap)
+        fifo = self._other_fifos.pop(self._priority)
+        if isinstance(fifo, TaskRecord):
+            self._fifo.append(fifo)
         else:
-            self._lane = lane
-        self._aside -= len(self._lane)
+            self._fifo = fifo
+        self._other_count -= len(self._fifo)
 
-    def _refill(self, records: list[TaskRecord]) -> None:
-        self._lane, self._lanes, self._heap = deque(), {}, []
-        self._aside = self._dead = 0
+    def _rebuild(self, records: list[TaskRecord]) -> None:
+        self._fifo, self._other_fifos, self._heap = deque(), {}, []
+        self._other_count = self._stale = 0
         for record in records:
             self.put(record)
 

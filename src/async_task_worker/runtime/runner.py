@@ -11,9 +11,9 @@ from ..model.record import TaskRecord
 from ..model.status import PENDING
 from ..state.events import EventBus
 from ..state.ledger import Ledger
-from .capacity import Room
+from .capacity import Capacity
 from .coalescing import Coalescing
-from .executor import Stopped, TaskExecutor, cut_off
+from .executor import OnStop, TaskExecutor, cancelled_on_stop
 from .pool import WorkerPool
 from .queue import TaskQueue
 from .waits import Waits
@@ -61,7 +61,7 @@ class Runner:
     Args:
         runtime: What the worker provides.
         admit: Adds a new task to the ledger, for tasks that :class:`Coalescing` admits.
-        stopped: Returns how a task ends that the stop of the worker cuts off.
+        on_stop: Returns how a task ends that the stop of the worker cuts off.
         uncommitted: Tasks about to be queued, which count against ``max_queue_size`` already.
 
     Attributes:
@@ -76,7 +76,7 @@ class Runner:
         self,
         runtime: Runtime,
         admit: Callable[[TaskRecord], None],
-        stopped: Stopped = cut_off,
+        on_stop: OnStop = cancelled_on_stop,
         uncommitted: Collection[object] = (),
     ) -> None:
         self._ledger = runtime.ledger
@@ -88,13 +88,13 @@ class Runner:
             runtime.executor,
             runtime.max_workers,
             ledger=runtime.ledger,
-            stopped=stopped,
+            on_stop=on_stop,
             waits=runtime.waits,
         )
         self.coalescing = Coalescing(runtime.ledger, self.queue, self.pool, admit)
-        self.capacity: Room | None = None
+        self.capacity: Capacity | None = None
         if runtime.max_queue_size is not None:
-            self.capacity = Room(
+            self.capacity = Capacity(
                 runtime.max_queue_size,
                 runtime.on_full,
                 _QueueLength(self.queue, uncommitted),
@@ -113,29 +113,29 @@ class Runner:
     def pause(self) -> None:
         """Start nothing more, and refuse callers that wait for capacity."""
         self.is_open = False
-        self.pool.close()
+        self.pool.pause()
         if self.capacity is not None:
             self.capacity.close()
 
     async def drain(self, timeout: float | None, exclude: set[TaskRecord]) -> None:
         """Wait until no task runs but those in *exclude*; cut the others off after *timeout* seconds (None: never)."""
-        await self.pool.finish(timeout, exclude)
+        await self.pool.drain(timeout, exclude)
 
     def enqueue(self, record: TaskRecord) -> None:
         """Queue an admitted task; it starts at once if a slot is free."""
         self.queue.put(record)
-        if self.pool.hungry:
+        if self.pool.needs_tasks:
             self.pool.wake()
 
     def settle_orphans(self) -> None:
         """End the tasks that ran on an event loop which was closed under them."""
-        self.pool.bury()
-        self.pool.close()
+        self.pool.settle_orphans()
+        self.pool.pause()
 
     def requeue_all(self, records: Sequence[TaskRecord]) -> None:
         """Replace what is queued by these pending tasks, which come in the order of their turns."""
         self.queue.clear()
-        self.queue.fill(records)
+        self.queue.extend(records)
 
     async def cancel(self, record: TaskRecord) -> bool:
         """Cancel a task of this runner: a pending one at once, a running one within a second.
@@ -150,7 +150,7 @@ class Runner:
 
     def cancel_pending(self) -> int:
         """Cancel every task that has not started; return how many there were."""
-        cancelled = self.coalescing.call_off()
+        cancelled = self.coalescing.cancel_followers()
         for record in self.queue.clear():
             cancelled += self._ledger.settle(record, CANCELLED_OUTCOME)
         return cancelled

@@ -21,7 +21,7 @@ from ..model.record import TaskRecord
 from .eager_start import Job
 from .executor import Slot
 
-Stranded = Callable[["FactoryTask", Ending, bool], None]
+OnStranded = Callable[["FactoryTask", Ending, bool], None]
 """Told that a job cannot end by itself: how it ends, and whether some part of it may still run."""
 
 
@@ -32,18 +32,18 @@ class FactoryTask:
         job: The coroutine that runs the task.
         slot: Where it runs; ``slot.task`` is this object from before the start until the task ends.
         record: The task.
-        stranded: Called once at most, if the job is dropped, cancelled before its first step, or
+        on_stranded: Called once at most, if the job is dropped, cancelled before its first step, or
             left unfinished by an asyncio Task that is done.
     """
 
-    __slots__ = ("__weakref__", "_job", "_kept", "_loop", "_made", "_stranded", "_tells_end", "record", "slot")
+    __slots__ = ("__weakref__", "_job", "_kept", "_loop", "_made", "_on_stranded", "_tells_end", "record", "slot")
 
-    def __init__(self, job: Job, slot: Slot, record: TaskRecord, stranded: Stranded) -> None:
+    def __init__(self, job: Job, slot: Slot, record: TaskRecord, on_stranded: OnStranded) -> None:
         self._kept: Job | None = job  # until it is certain that the factory has kept it, too
         self._job: weakref.ref[Job]
         self._loop: asyncio.AbstractEventLoop
         self._made: Any = None
-        self._stranded = stranded
+        self._on_stranded = on_stranded
         self._tells_end = False
         self.slot = slot
         self.record = record
@@ -106,7 +106,7 @@ class FactoryTask:
         if job is not None and getcoroutinestate(job) == CORO_CREATED:
             job.close()
         goes_on = job is not None and getcoroutinestate(job) != CORO_CLOSED
-        self._stranded(self, self._outcome(), goes_on)
+        self._on_stranded(self, self._outcome(), goes_on)
 
     def _is_over(self) -> bool:
         done = getattr(self._made, "done", None)
@@ -123,7 +123,7 @@ class FactoryTask:
             except Exception:  # noqa: BLE001 - an object of another kind may have no such method
                 error = None
         if self.slot.stop_reason is not None:
-            return self.slot.cut_short(self.record, error)
+            return self.slot.interrupted_ending(self.record, error)
         if cancelled:
             return CANCELLED_OUTCOME
         return failed(error or _unfinished(self._loop))

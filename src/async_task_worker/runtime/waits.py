@@ -29,7 +29,7 @@ ALL: Final = ""
 _Turn = tuple[int, int, str]
 """What is waited for: its priority, a number that grows, its id."""
 
-_WORTH_CLEARING: Final = 64
+_MIN_FINISHED: Final = 64
 """Waits that are over are not worth a sweep below this number."""
 
 _ASYNCIO: Final = frozenset({"asyncio", "_asyncio"})
@@ -42,13 +42,13 @@ class Waits:
         ledger: Where the tasks of this worker are kept; a task of another worker is not counted.
 
     Attributes:
-        begun: Called at the beginning of each wait.
+        on_begin: Called at the beginning of each wait.
         by_task: The running tasks that wait, each with the ids it waits for, and how often.
     """
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self.begun: Callable[[], None] = lambda: None
+        self.on_begin: Callable[[], None] = lambda: None
         self.by_task: dict[TaskRecord, Counter[str]] = {}
         self._awaited: Counter[str] = Counter()  # ids, and how many tasks wait for each
         self._turns: list[_Turn] = []  # a heap; may hold ids that nobody waits for any more
@@ -78,14 +78,14 @@ class Waits:
         slot, task_id = waiter.slot, turn[2]
         if not isinstance(slot, Slot) or slot.record is not waiter or not self._ledger.owns(waiter):
             return False
-        slot.watched = True  # so its end calls drop()
+        slot.has_hooks = True  # so its end calls drop()
         ids = self.by_task.setdefault(waiter, Counter())
         ids[task_id] += 1
         if ids[task_id] == 1:
             self._awaited[task_id] += 1
             if self._awaited[task_id] == 1:
                 heappush(self._turns, turn)
-        self.begun()
+        self.on_begin()
         return True
 
     def end(self, waiter: TaskRecord, task_id: str) -> None:
@@ -125,7 +125,7 @@ class Waits:
         self._awaited[task_id] -= 1
         if not self._awaited[task_id]:
             del self._awaited[task_id]
-            if len(self._turns) > 2 * len(self._awaited) + _WORTH_CLEARING:
+            if len(self._turns) > 2 * len(self._awaited) + _MIN_FINISHED:
                 self._turns = [turn for turn in self._turns if turn[2] in self._awaited]
                 heapify(self._turns)
 

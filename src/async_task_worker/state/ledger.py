@@ -260,8 +260,8 @@ class Ledger:
             self._completion_callbacks.pop(record.id)(record)
         if self._events.has_subscribers:
             self._events.publish(TERMINAL_EVENTS[status], record)
-        if record.ticket is not None:
-            record.ticket = record.ticket.ended(outcome)
+        if record.cache_lookup is not None:
+            record.cache_lookup = record.cache_lookup.finish(outcome)
         if self._on_few_unfinished is not None and len(self._records) - len(finished) <= self._few_unfinished:
             self._on_few_unfinished()
         if len(finished) > self._sweep_above:
@@ -281,9 +281,9 @@ class Ledger:
             return False
         self._running -= 1
         record.status = PENDING
-        if record.ticket is not None:
-            record.ticket.ended(CANCELLED_OUTCOME)  # for those that follow it, the same as a cancel
-            record.ticket = None
+        if record.cache_lookup is not None:
+            record.cache_lookup.finish(CANCELLED_OUTCOME)  # for those that follow it, the same as a cancel
+            record.cache_lookup = None
         record.phase, record.slot = phase, None
         record.updates += 1
         if self._events.has_subscribers:
@@ -415,8 +415,8 @@ class Ledger:
             self._unsuccessful[record.status] -= 1
         elif record.result is not None and type(record.result) not in UNCOUNTED:
             self.results.remove(record)
-        if record.ticket is not None:
-            record.ticket.forget(record.id)
+        if record.cache_lookup is not None:
+            record.cache_lookup.forget(record.id)
 
 
 _created: Final = attrgetter("created")
