@@ -105,7 +105,10 @@ class StorageError(TaskWorkerError, OSError):
 
 
 class StorageInUseError(StorageError):
-    __doc__ = "Another worker has this file of tasks open. Stop that one first, or give this one a file of its own."
+    __doc__ = (
+        "Another worker has this file of tasks open. Stop that one first, or give this one a file of its own. "
+        "To use the same tasks from another process, go through the HTTP API of the worker that has the file."
+    )
 
 
 class StorageDamagedError(StorageError):
