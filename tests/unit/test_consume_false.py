@@ -61,9 +61,7 @@ async def test_a_name_without_code_runs_where_it_is_registered(make: Make) -> No
         assert info.priority == 3
 
 
-async def test_tasks_of_earlier_processes_are_seen_and_left_alone(
-    make: Make, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_tasks_of_earlier_processes_are_seen_and_left_alone(make: Make, caplog: pytest.LogCaptureFixture) -> None:
     async with make() as client:
         task_id = await client.submit("nobody registers this")
     async with make() as client:
@@ -146,7 +144,7 @@ async def test_a_restarted_client_takes_tasks_again(make: Make) -> None:
 
 
 def test_in_memory_nothing_would_ever_run_them() -> None:
-    with pytest.raises(ValueError, match="sqlite:///tasks.db"):
+    with pytest.raises(ValueError, match=r"sqlite:///tasks\.db"):
         AsyncTaskWorker(consume=False)
     with pytest.raises(TypeError, match="consume"):
         AsyncTaskWorker(consume="no")  # type: ignore[arg-type]

@@ -100,9 +100,7 @@ class Coalescing:
     def dissolve(self) -> None:
         """Have nobody follow anybody any more: what waits is to run by itself, and without the cache."""
         for record in self._ledger.select({PENDING}):
-            if record.cache_lookup is not None:
-                record.cache_lookup.finish(CANCELLED_OUTCOME)
-                record.cache_lookup = None
+            self._ledger.detach_from_cache(record)
 
     def run(self, record: TaskRecord) -> None:
         """Queue a task that followed, or was about to."""

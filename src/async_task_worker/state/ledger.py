@@ -281,14 +281,18 @@ class Ledger:
             return False
         self._running -= 1
         record.status = PENDING
-        if record.cache_lookup is not None:
-            record.cache_lookup.finish(CANCELLED_OUTCOME)  # for those that follow it, the same as a cancel
-            record.cache_lookup = None
+        self.detach_from_cache(record)
         record.phase, record.slot = phase, None
         record.updates += 1
         if self._events.has_subscribers:
             self._events.publish(RELEASED, record)
         return True
+
+    def detach_from_cache(self, record: TaskRecord) -> None:
+        """Let a task that has not ended run without the result cache: it follows no other task and leads none."""
+        if record.cache_lookup is not None:
+            record.cache_lookup.finish(CANCELLED_OUTCOME)  # for those that follow it, the same as a cancel
+            record.cache_lookup = None
 
     def rebind(self, record: TaskRecord, func: TaskCallable, function: TaskFunction | None = None) -> None:
         """Change what a task that has not ended calls, and what is known of it (None: as before)."""
