@@ -30,7 +30,7 @@ from .runtime.executor import TaskExecutor
 from .runtime.pool import WorkerPool
 from .runtime.queue import TaskQueue
 from .state.events import EventStream, TaskEvent
-from .state.ledger import ProgressCallback
+from .state.progress import ProgressCallback
 from .task_worker_api import create_task_worker_router
 from .worker import AsyncTaskWorker
 

@@ -28,6 +28,7 @@ from .runtime.waits import Waits
 from .state.events import EventBus
 from .state.futures import TaskFuture, TaskFutures
 from .state.ledger import Ledger
+from .state.progress import ProgressCallbacks
 
 if TYPE_CHECKING:
     from .caching.adapter import AsyncCacheAdapter
@@ -52,6 +53,7 @@ class TaskClient(TaskReader):
         self._backend.attach(
             Runtime(
                 ledger,
+                ProgressCallbacks(ledger),
                 TaskExecutor(),
                 events,
                 options.max_workers,

@@ -53,7 +53,7 @@ HOUSE: Final = House(
         ("async_task_worker.runtime.executor",),
         ("async_task_worker.runtime.eager_start", "async_task_worker.runtime.queue"),
         # state
-        ("async_task_worker.state.drain",),
+        ("async_task_worker.state.drain", "async_task_worker.state.progress"),
         ("async_task_worker.state.futures", "async_task_worker.state.ledger"),
         # the result cache takes part in the journal's commits, but the journal must not import it
         ("async_task_worker.journal.result_cache.adapter",),
@@ -101,6 +101,7 @@ HOUSE: Final = House(
             "async_task_worker.model.record_factory",
             "async_task_worker.state.result_memory",
             "async_task_worker.state.filtering",
+            "async_task_worker.state.merge",
         ),
         ("async_task_worker.model.record",),
         ("async_task_worker.caching.lookup",),

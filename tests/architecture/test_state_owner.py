@@ -11,8 +11,8 @@ from async_task_worker.model.record import TaskRecord
 
 SRC: Final = Path(__file__).parents[2] / "src" / "async_task_worker"
 
-OWNERS: Final = {"state/ledger.py", "state/result_memory.py"}
-"""The ledger, and its account of what results take."""
+OWNERS: Final = {"state/ledger.py", "state/progress.py", "state/result_memory.py"}
+"""The ledger, and the parts of it that have modules of their own."""
 
 MAKERS: Final = {"model/record.py", "model/record_factory.py", "journal/restore.py"}
 """They write into records that no ledger knows yet."""

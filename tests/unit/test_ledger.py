@@ -19,6 +19,7 @@ from async_task_worker.model.record import TaskRecord
 from async_task_worker.model.status import TRANSITIONS, TaskInfo
 from async_task_worker.state.events import EventBus
 from async_task_worker.state.ledger import Ledger
+from async_task_worker.state.progress import ProgressCallbacks
 from tests.unit.records import ENDINGS, Hands, admitted, asked_for, nothing, records_alive
 
 PENDING, RUNNING, COMPLETED = TaskStatus.PENDING, TaskStatus.RUNNING, TaskStatus.COMPLETED
@@ -129,7 +130,7 @@ class TestTransitions:
 class TestProgressFromElsewhere:
     async def test_from_a_thread_it_arrives_on_the_loop(self, ledger: Ledger, events: list[TaskEvent]) -> None:
         record = admitted(ledger, status=RUNNING)
-        await asyncio.to_thread(ledger.progress_callback_for(record), 0.5)
+        await asyncio.to_thread(ProgressCallbacks(ledger).callback_for(record), 0.5)
         await asyncio.sleep(0)
         assert events[-1].task.progress == 0.5
 
@@ -140,7 +141,7 @@ class TestProgressFromElsewhere:
         record = admitted(ledger, status=RUNNING)
 
         async def make() -> Callable[[float], None]:
-            return ledger.progress_callback_for(record)
+            return ProgressCallbacks(ledger).callback_for(record)
 
         told = len(events)
         asyncio.run(make())(progress)
@@ -155,7 +156,7 @@ class TestProgressFromElsewhere:
         loop = ClosesWhenCalled()
 
         async def make() -> Callable[[float], None]:
-            return ledger.progress_callback_for(record)
+            return ProgressCallbacks(ledger).callback_for(record)
 
         progress_callback, told = loop.run_until_complete(make()), len(events)
         progress_callback(progress)

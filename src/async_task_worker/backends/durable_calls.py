@@ -16,6 +16,7 @@ from ..model.registry import function_of, is_idempotent, registered_function
 from ..model.signatures import PROGRESS_PARAMETER
 from ..runtime.executor import WRAPPED_FUNCTION, current_record
 from ..state.ledger import Ledger
+from ..state.progress import ProgressCallbacks
 
 _T = TypeVar("_T")
 
@@ -33,15 +34,17 @@ class DurableCalls:
     Args:
         journal: The file.
         ledger: The state of tasks.
+        progress: Makes the ``progress_callback`` of a task.
 
     Attributes:
         after_crash: Whether the process before this one died: then each start is stored before the
             function is called, so that a task which kills its process is found out.
     """
 
-    def __init__(self, journal: Journal, ledger: Ledger) -> None:
+    def __init__(self, journal: Journal, ledger: Ledger, progress: ProgressCallbacks) -> None:
         self._journal = journal
         self._ledger = ledger
+        self._progress = progress
         self.after_crash = False
 
     async def call_restored(self, **progress: Any) -> Any:
@@ -61,7 +64,7 @@ class DurableCalls:
         if not function_of(function).wants_progress(tuple(args), kwargs):
             progress.pop(PROGRESS_PARAMETER, None)
         elif not progress:
-            progress = {PROGRESS_PARAMETER: self._ledger.progress_callback_for(record)}
+            progress = {PROGRESS_PARAMETER: self._progress.callback_for(record)}
         if at_most_once:
             self._ledger.rebind(record, _invoked)
         return await function(*args, **kwargs, **progress)

@@ -67,7 +67,7 @@ class SqliteBackend:
         ledger.cursors = Cursors(os.fsencode(os.path.realpath(self._place.path)), lasting=True)
         self._journal = Journal(self._place, *ledger.retention_settings, self._connector)
         ledger.results.may_drop = self._journal.has_written
-        self._calls = DurableCalls(self._journal, ledger)
+        self._calls = DurableCalls(self._journal, ledger, runtime.progress)
         self._runner = runner = Runner(
             runtime, ledger.admit_prepared, self._calls.requeue_or_fail, self._uncommitted_ids
         )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from enum import Enum
 from typing import Any, Final, Literal
 
-from .status import CANCELLED, COMPLETED, FAILED, TaskStatus
+from ..exceptions import TaskFailedError
+from .status import CANCELLED, COMPLETED, FAILED, TaskInfo, TaskStatus
 
 FinalStatus = Literal[TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED]
 
@@ -37,6 +38,16 @@ def completed(result: Any) -> Outcome:
 def failed(error: BaseException) -> Outcome:
     """Return the outcome of a function that raised *error*, or was stopped because of it."""
     return FAILED, None, error
+
+
+def outcome_of(info: TaskInfo) -> Outcome:
+    """Return the outcome of a finished task, from a snapshot of it."""
+    if info.status is COMPLETED:
+        return completed(info.result)
+    if info.status is CANCELLED:
+        return CANCELLED_OUTCOME
+    error = None if info.error_detail is None else info.error_detail.exception
+    return failed(TaskFailedError(info.error, task_id=info.id) if error is None else error)
 
 
 class StopReason(Enum):

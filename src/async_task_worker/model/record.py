@@ -5,11 +5,11 @@ from __future__ import annotations
 from contextvars import Context, copy_context
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from ..caching.lookup import CacheLookup
 from .failure import error_text
-from .functions import TaskCallable, TaskFunction
+from .functions import TaskCallable, TaskFunction, unregistered
 from .status import COMPLETED, FAILED, PENDING, RUNNING, ErrorDetail, TaskInfo, TaskInfoDraft, TaskStatus
 from .validation import copied
 
@@ -102,6 +102,25 @@ class TaskRecord:
         self.slot: Any = None  # the queue it waits in, then what it runs in
         self.attempt = 0
         self.updates = 0  # beside its starts and its end
+
+    @classmethod
+    def mirror(cls, seen: TaskInfo, wall_offset: float) -> Self:
+        """Return a record for a task that another process owns: pending, and without a function to call.
+
+        Args:
+            seen: The task.
+            wall_offset: Seconds from the monotonic clock to the wall clock.
+        """
+        function = TaskFunction(unregistered, seen.name)
+        record = cls(seen.id, function, unregistered, (), None, seen.priority, None, copied(seen.metadata))
+        record.created = seen.created_at.timestamp() - wall_offset
+        record.wall_offset = wall_offset
+        return record
+
+    @property
+    def revision(self) -> int:
+        """How often the task has changed."""
+        return self.updates + self.attempt + self.finished
 
     @property
     def finished(self) -> bool:

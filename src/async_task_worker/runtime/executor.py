@@ -18,7 +18,7 @@ from ..model.safe_logger import SafeLogger
 from ..model.signatures import PROGRESS_PARAMETER
 from ..model.status import COMPLETED
 from ..model.tracebacks import leave
-from ..state.ledger import ProgressCallback
+from ..state.progress import ProgressCallback
 from .eager_start import suspend_once
 
 logger = SafeLogger("async_task_worker.executor")

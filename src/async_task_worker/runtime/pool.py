@@ -21,6 +21,7 @@ from ..model.record import TaskRecord
 from ..model.safe_logger import SafeLogger
 from ..model.status import CANCELLED, PENDING
 from ..state.ledger import Ledger
+from ..state.progress import ProgressCallbacks
 from .eager_start import EAGER_START, Job, start
 from .executor import OnStop, Slot, TaskExecutor, cancelled_on_stop, current_record
 from .queue import TaskQueue
@@ -56,6 +57,7 @@ class WorkerPool:
         task_executor: What runs each of them.
         max_workers: How many may run at once.
         ledger: Where their state is kept; a pool on its own gets one of its own.
+        progress: Makes the ``progress_callback`` of a task; None for one of this ledger.
         on_stop: Says how a task ends that is cut off because the pool stops.
         waits: Which running tasks wait for others; a pool on its own counts none.
 
@@ -72,6 +74,7 @@ class WorkerPool:
         max_workers: int = 10,
         *,
         ledger: Ledger | None = None,
+        progress: ProgressCallbacks | None = None,
         on_stop: OnStop = cancelled_on_stop,
         waits: Waits | None = None,
     ) -> None:
@@ -80,7 +83,7 @@ class WorkerPool:
         self._run = task_executor.run
         self._max_workers = max_workers
         self._ledger = Ledger() if ledger is None else ledger
-        self._progress_factory = self._ledger.progress_callback_for
+        self._progress_factory = (progress or ProgressCallbacks(self._ledger)).callback_for
         self._on_finished_bound = self._on_finished  # bound once, not for every task
         self._loop: asyncio.AbstractEventLoop
         self._task_factory: Callable[[], object]

@@ -11,6 +11,7 @@ from ..model.record import TaskRecord
 from ..model.status import PENDING
 from ..state.events import EventBus
 from ..state.ledger import Ledger
+from ..state.progress import ProgressCallbacks
 from .capacity import Capacity
 from .coalescing import Coalescing
 from .executor import OnStop, TaskExecutor, cancelled_on_stop
@@ -25,6 +26,7 @@ class Runtime:
 
     Attributes:
         ledger: The state of tasks.
+        progress: Makes the ``progress_callback`` of a task.
         executor: Runs a task.
         events: Where changes are published.
         max_workers: How many tasks may run at once.
@@ -35,6 +37,7 @@ class Runtime:
     """
 
     ledger: Ledger
+    progress: ProgressCallbacks
     executor: TaskExecutor
     events: EventBus
     max_workers: int
@@ -88,6 +91,7 @@ class Runner:
             runtime.executor,
             runtime.max_workers,
             ledger=runtime.ledger,
+            progress=runtime.progress,
             on_stop=on_stop,
             waits=runtime.waits,
         )

@@ -6,35 +6,26 @@ whoever ends a task first decides how it ended. Each change is published once.
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 from itertools import islice
 from math import inf
-from operator import attrgetter
 from typing import Final
 
 from ..exceptions import DuplicateTaskError
 from ..model.clock import SYSTEM_CLOCK, Clock, strictly_increasing
-from ..model.event_loop import call_from_any_thread
 from ..model.functions import TaskCallable, TaskFunction
-from ..model.outcome import CANCELLED_OUTCOME, Outcome
+from ..model.outcome import CANCELLED_OUTCOME, Outcome, outcome_of
 from ..model.query import Cursors, TaskPage, TaskQuery
 from ..model.record import DROPPED, TaskRecord
-from ..model.safe_logger import SafeLogger
 from ..model.status import CANCELLED, COMPLETED, FAILED, PENDING, RUNNING, TRANSITIONS, TaskInfo, TaskStatus
 from ..model.tracebacks import left_traceback
-from ..model.validation import checked_progress, is_out_of_range
 from .events import CREATED, PROGRESS, RELEASED, REPRIORITIZED, STARTED, EventBus
 from .filtering import filter_page
+from .merge import merge_restored
 from .result_memory import UNCOUNTED, ResultMemory
-
-logger = SafeLogger("async_task_worker.ledger")
-
-ProgressCallback = Callable[[float], None]
-"""What a task function gets as ``progress_callback``: call it with a number from 0.0 to 1.0."""
 
 TERMINAL_STATUSES: Final = [status for status in TaskStatus if not TRANSITIONS[status]]
 
@@ -70,8 +61,8 @@ class Ledger:
         max_history: int | None = None,
         max_result_bytes: int | None = None,
     ) -> None:
-        self._events = EventBus(clock.wall) if events is None else events
-        self._completion_callbacks = self._events.completion_callbacks
+        self.events = EventBus(clock.wall) if events is None else events
+        self._completion_callbacks = self.events.completion_callbacks
         self.retention_settings = clock, retention, max_history
         """What it was told of time, and of how long to keep what: a journal keeps its file in the same way."""
         self.cursors = Cursors(os.urandom(16), lasting=False)
@@ -86,7 +77,6 @@ class Ledger:
         # Of the known tasks: how many run, and how many ended otherwise than completed. The rest follows.
         self._unsuccessful = {FAILED: 0, CANCELLED: 0}
         self._running = 0
-        self._warned_of_progress: set[str] = set()  # task types
         self.results = ResultMemory(max_result_bytes)
         """What the results take. A backend that writes them down says which may be dropped."""
         self._few_unfinished = -1
@@ -107,8 +97,8 @@ class Ledger:
         if self._records.setdefault(record.id, record) is not record:
             self.check_unique(record.id)
             self._records[record.id] = record  # the other had expired
-        if self._events.has_subscribers:
-            self._events.publish(CREATED, record)
+        if self.events.has_subscribers:
+            self.events.publish(CREATED, record)
 
     def set_created(self, record: TaskRecord) -> None:
         """Say when the task is added, which :meth:`admit_prepared` is to do a moment later."""
@@ -121,31 +111,12 @@ class Ledger:
     def admit_prepared(self, record: TaskRecord) -> None:
         """Record a new pending task that is stamped, and whose id nobody can have taken."""
         self._records[record.id] = record
-        if self._events.has_subscribers:
-            self._events.publish(CREATED, record)
+        if self.events.has_subscribers:
+            self.events.publish(CREATED, record)
 
     def restore(self, records: dict[str, TaskRecord]) -> list[TaskRecord]:
-        """Know these unfinished tasks and no others, each in its place; return those known to have ended.
-
-        Somebody else kept them meanwhile, and may have ended what is not among them.
-        """
-        if not self._records:
-            self._records = records
-            return []
-        found = dict(records)
-        known: dict[str, TaskRecord] = {}
-        ended = []
-        for task_id, record in self._records.items():
-            again = found.pop(task_id, None)
-            if record.finished:
-                known[task_id] = record
-                if again is not None:
-                    ended.append(record)
-            elif again is not None:
-                known[task_id] = again
-        if known and found:
-            found = {record.id: record for record in sorted([*known.values(), *found.values()], key=_created)}
-        self._records = found or known
+        """Replace all unfinished tasks by those of a file that was opened; see :func:`merge_restored`."""
+        self._records, ended = merge_restored(self._records, records)
         self._running = 0
         return ended
 
@@ -169,60 +140,17 @@ class Ledger:
         record.started = self._monotonic()
         record.attempt += 1
         self._running += 1
-        if self._events.has_subscribers:
-            self._events.publish(STARTED, record)
+        if self.events.has_subscribers:
+            self.events.publish(STARTED, record)
         return True
-
-    def progress_callback_for(self, record: TaskRecord) -> ProgressCallback:
-        """Return the function a running task reports its progress through, from any thread.
-
-        It takes a number; one outside of 0.0 to 1.0 is clamped, with a warning once per task
-        type. After the task has ended, or its event loop has closed, it does nothing.
-        """
-        events, loop = self._events, asyncio.get_running_loop()
-
-        def progress_callback(progress: float) -> None:
-            if (
-                type(progress) is float
-                and 0.0 <= progress <= 1.0
-                and record.status is RUNNING
-                and not events.has_subscribers
-            ):
-                record.progress = progress  # nobody to tell: this is all, on whatever thread
-                record.updates += 1
-                return
-            number = checked_progress(progress)
-            if is_out_of_range(progress):
-                self._warn_of_progress(record, progress)
-            if asyncio._get_running_loop() is loop:
-                self.report(record, number)
-            else:
-                call_from_any_thread(loop, self.report, record, number)
-
-        return progress_callback
-
-    def _warn_of_progress(self, record: TaskRecord, progress: object) -> None:
-        """Log, once per task type, that a task reported progress outside of 0.0 to 1.0."""
-        name = record.function.name
-        if name not in self._warned_of_progress:
-            self._warned_of_progress.add(name)
-            logger.warning(
-                "Task %s (%s) reported progress %r, which is outside of 0.0 to 1.0; it was clamped to %g. "
-                "Divide by the total: progress_callback(done / total). "
-                "This is logged once for each task type.",
-                record.id,
-                name,
-                progress,
-                checked_progress(progress),
-            )
 
     def report(self, record: TaskRecord, progress: float) -> None:
         """Note the progress of a running task; of any other it is too late to tell."""
         if record.status is RUNNING:
             record.progress = progress
             record.updates += 1
-            if self._events.has_subscribers:
-                self._events.publish(PROGRESS, record)
+            if self.events.has_subscribers:
+                self.events.publish(PROGRESS, record)
 
     def set_phase(self, record: TaskRecord, phase: str | None) -> None:
         """Note what happens within the status; it shows from the next snapshot on."""
@@ -234,10 +162,10 @@ class Ledger:
         if record.status is PENDING and record.priority != priority:
             record.priority = priority
             record.updates += 1
-            if self._events.has_subscribers:
-                self._events.publish(REPRIORITIZED, record)
+            if self.events.has_subscribers:
+                self.events.publish(REPRIORITIZED, record)
 
-    def settle(self, record: TaskRecord, outcome: Outcome) -> bool:  # noqa: C901, PLR0912, PLR0915 - every task pays for a call
+    def settle(self, record: TaskRecord, outcome: Outcome, ended: float | None = None) -> bool:  # noqa: C901, PLR0912, PLR0915 - every task pays for a call
         """End a task; return False, and change nothing, if somebody already did."""
         status, result, error = outcome
         before = record.status
@@ -246,7 +174,7 @@ class Ledger:
         elif status not in TRANSITIONS[before]:
             return False
         record.status = status
-        record.ended = self._monotonic()
+        record.ended = self._monotonic() if ended is None else ended
         if status is COMPLETED:
             record.result = result
             if result is not None and type(result) not in UNCOUNTED and self.results.add(record):
@@ -258,8 +186,8 @@ class Ledger:
         finished.append(record)
         if self._completion_callbacks and record.id in self._completion_callbacks:
             self._completion_callbacks.pop(record.id)(record)
-        if self._events.has_subscribers:
-            self._events.publish(TERMINAL_EVENTS[status], record)
+        if self.events.has_subscribers:
+            self.events.publish(TERMINAL_EVENTS[status], record)
         if record.cache_lookup is not None:
             record.cache_lookup = record.cache_lookup.finish(outcome)
         if self._on_few_unfinished is not None and len(self._records) - len(finished) <= self._few_unfinished:
@@ -284,9 +212,50 @@ class Ledger:
         self.detach_from_cache(record)
         record.phase, record.slot = phase, None
         record.updates += 1
-        if self._events.has_subscribers:
-            self._events.publish(RELEASED, record)
+        if self.events.has_subscribers:
+            self.events.publish(RELEASED, record)
         return True
+
+    def observe(self, seen: TaskInfo) -> bool:
+        """Mirror a task of another process as it was seen there: publish its change and resolve its waiters.
+
+        Args:
+            seen: The task. One that is not known yet becomes known.
+
+        Returns:
+            False, and nothing is changed, unless it is news: the greater revision wins, and an end stays.
+        """
+        record = self._records.get(seen.id)
+        if record is None:
+            record = self._records[seen.id] = TaskRecord.mirror(seen, self._wall_offset)
+            self._publish(CREATED, record)
+        elif record.finished or seen.revision <= record.revision:
+            return False
+        kind = self._mirror_state(record, seen)
+        if seen.finished:
+            ended = None if seen.completed_at is None else seen.completed_at.timestamp() - record.wall_offset
+            return self.settle(record, outcome_of(seen), ended)
+        self._publish(kind, record)
+        return True
+
+    def _mirror_state(self, record: TaskRecord, seen: TaskInfo) -> str:
+        """Copy what is not final; return which event tells of it."""
+        before = record.status
+        kind = REPRIORITIZED if record.priority != seen.priority else PROGRESS
+        if not seen.finished and seen.status is not before:
+            kind = STARTED if seen.status is RUNNING else RELEASED
+            self._running += 1 if seen.status is RUNNING else -1
+            record.status = seen.status
+        if seen.started_at is not None:
+            record.started = seen.started_at.timestamp() - record.wall_offset
+        record.phase, record.priority, record.progress = seen.phase, seen.priority, seen.progress
+        record.attempt = seen.attempt
+        record.updates = seen.revision - seen.attempt - seen.finished
+        return kind
+
+    def _publish(self, kind: str, record: TaskRecord) -> None:
+        if self.events.has_subscribers:
+            self.events.publish(kind, record)
 
     def detach_from_cache(self, record: TaskRecord) -> None:
         """Let a task that has not ended run without the result cache: it follows no other task and leads none."""
@@ -421,6 +390,3 @@ class Ledger:
             self.results.remove(record)
         if record.cache_lookup is not None:
             record.cache_lookup.forget(record.id)
-
-
-_created: Final = attrgetter("created")
