@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Iterator
+from datetime import date, time
+from enum import Enum
 from typing import Any, Final
 
 HIDDEN: Final = "**********"
@@ -94,14 +96,18 @@ _PLAIN: Final = frozenset({str, int, float, bool, bytes, type(None)})
 
 
 def _texts(held: Any) -> Iterator[str]:
-    """Return the text forms of what a secret holds."""
+    """Return the text forms of what a secret holds: those of its parts, too, if it has parts."""
     if isinstance(held, bytes):
         yield held.decode("utf-8", "backslashreplace")
-    elif isinstance(held, dict | list | tuple | set | frozenset):
-        for part in _parts(held):
-            yield from _texts(part)
-    elif held is not None and not isinstance(held, bool):
+        return
+    if isinstance(held, Enum):
+        held = held.value
+    for part in _parts(held):
+        yield from _texts(part)
+    if held is not None and not isinstance(held, (bool, *_CONTAINERS)):
         yield str(held)
+    if isinstance(held, date | time):
+        yield held.isoformat()
 
 
 def _parts(value: Any) -> list[Any]:

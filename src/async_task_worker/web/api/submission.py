@@ -61,7 +61,7 @@ class Submissions:
             raise Problem("invalid_request", f"{wanted.task_id!r} cannot be a task's id: it names a path")
         if wanted.metadata and size_of(wanted.metadata) > self._limits.metadata:
             raise Problem("metadata_too_large", f"the metadata is over {self._limits.metadata} bytes")
-        params = wanted.params
+        params = task_type.shown(wanted.params, arguments)
         task_id = wanted.task_id or str(uuid4())
         try:
             secrets = task_type.secrets(arguments)

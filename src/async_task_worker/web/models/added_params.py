@@ -12,6 +12,7 @@ from ...model.record import TaskRecord
 from ...model.secret_values import bounded_secret_texts
 from ...state.events import CREATED
 from ..rendering.json_text import TOO_LARGE, placeholder, rendered, text
+from ..rendering.secret_params import bound_secrets
 from .requests import size_of
 
 _LARGEST: Final = 16 << 10
@@ -85,7 +86,7 @@ class AddedParams:
             self._drop(record.id)
         if self._is_coming(record.id):
             return
-        self._entries[record.id] = entry = _unread(record) or self._read(record)
+        self._entries[record.id] = entry = self._read(record, bound_secrets(record.func))
         self._left -= entry.size
         while self._left < 0:
             self._drop(next(iter(self._entries)))
@@ -97,8 +98,12 @@ class AddedParams:
             entry = self._entries[task_id] = _read(entry.function, entry.args, entry.kwargs)._replace(size=entry.size)
         return entry
 
-    def _read(self, record: TaskRecord) -> _Entry:
+    def _read(self, record: TaskRecord, bound: frozenset[str]) -> _Entry | _Unread:
+        if not bound and (unread := _unread(record)) is not None:
+            return unread
         entry = _read(record.function, record.args, record.kwargs)
+        if entry.secrets is not None:
+            entry = entry._replace(secrets=entry.secrets | bound)
         if entry.secrets is None or entry.secrets:
             self.with_secrets.add(record.function.name)
         return entry

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import inspect
+import sys
 import typing
 from collections.abc import Iterable, Mapping
 from math import isfinite
+from types import GenericAlias
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 
 from ...model.functions import TaskCallable
 from ...model.registry import exposed_function, function_of, get_all_task_types, get_task_function
-from ...model.secret_values import secret_texts
+from ...model.secret_values import HIDDEN, secret_texts
 from ...model.signatures import BY_NAME, PROGRESS_PARAMETER, innermost, parameters_by_name
 from ..problems import Problem
-from ..rendering.json_text import encoded, text
+from ..rendering.json_text import encoded, rendered, text
 from ..rendering.redaction import texts_in
-from ..rendering.secret_params import secret_params
+from ..rendering.secret_params import bound_secrets, secret_params
 
 _MOST_SAID: Final = 20
 _JSON_SCALARS: Final = (str, int, float, bool, type(None))
@@ -43,8 +45,10 @@ class TaskType:
         parameters = [found for found in parameters_by_name(function) if found.name != PROGRESS_PARAMETER]
         types = _resolved(function, parameters)
         self._called = function_of(function).named(name, idempotent=True)
-        self.model = _model(name, parameters, types)
+        self._rest = next((one.name for one in parameters if one.kind is inspect.Parameter.VAR_KEYWORD), None)
+        self.model = _model(name, parameters, types, self._rest)
         self.secret_params = secret_params(function)
+        self._bound_secrets = bound_secrets(function)
         self._is_typed = any(found is not Any for found in types.values())
         self._names = {f"p{index}": parameter.name for index, parameter in enumerate(parameters)}
         self.form: Any = None
@@ -66,12 +70,39 @@ class TaskType:
         return arguments
 
     def secrets(self, arguments: Mapping[str, Any]) -> frozenset[str]:
-        """Return what the secret ones of these arguments hold."""
-        return secret_texts([arguments.get(name) for name in self.secret_params]) if self.secret_params else frozenset()
+        """Return what the secret ones of these arguments hold, and what is secret in every call of the function."""
+        secrets = self._bound_secrets
+        for name in self._secret_among(arguments):
+            value = arguments[name]
+            plain = type(value) in _JSON_SCALARS  # of a type that allows for a secret or text, for instance
+            secrets |= frozenset(texts_in(value)) if plain else secret_texts(value)
+        return secrets
 
     def possible_secrets(self, params: Mapping[str, Any]) -> frozenset[str]:
         """Return every text in params that may be secret, where they cannot be read as arguments."""
-        return frozenset(found for name in self.secret_params for found in texts_in(params.get(name)))
+        found = (text for name in self._secret_among(params) for text in texts_in(params[name]))
+        return self._bound_secrets.union(found)
+
+    def shown(self, params: dict[str, Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the params as they are shown: the secret ones as what they were read as, without the secrets.
+
+        A secret may be written otherwise than what is read from it, and what is neither text nor a number is
+        not cut out of anything.
+        """
+        if not self.secret_params:
+            return params
+        hidden = {
+            name: HIDDEN if type(arguments[name]) in _JSON_SCALARS else rendered(arguments[name], sys.maxsize)
+            for name in self._secret_among(params)
+        }
+        return {**params, **hidden}
+
+    def _secret_among(self, params: Mapping[str, Any]) -> list[str]:
+        """Return the names of those that are secret by their type: with ``**more: SecretStr``, all further ones."""
+        if not self.secret_params:
+            return []
+        known = self._names.values() if self._rest in self.secret_params else ()
+        return [name for name in params if name in self.secret_params or (known and name not in known)]
 
     def body(self) -> dict[str, Any]:
         """Return what is told of the type."""
@@ -126,9 +157,9 @@ class TaskTypes:
         return _type(name, function)
 
     def hides(self, name: str) -> bool:
-        """Whether tasks of this name have secret params, whether they are offered or not."""
+        """Whether tasks of this name have secret params, or secrets bound to their function, offered or not."""
         function = get_task_function(name)
-        return function is not None and bool(secret_params(function))
+        return function is not None and bool(secret_params(function) or bound_secrets(function))
 
     def all(self) -> list[TaskType]:
         """Return all types on offer, in the order in which their names were registered first."""
@@ -150,8 +181,7 @@ def _type(name: str, function: TaskCallable) -> TaskType:
 def _resolved(function: TaskCallable, parameters: list[inspect.Parameter]) -> dict[str, Any]:
     """Return the type of each parameter, Any where there is none that JSON can be read as."""
     names: dict[str, Any] = getattr(innermost(function), "__globals__", {})  # what annotations as text speak of
-    named = [parameter for parameter in parameters if parameter.kind in BY_NAME]
-    return {parameter.name: _readable(parameter.annotation, names) for parameter in named}
+    return {parameter.name: _readable(parameter.annotation, names) for parameter in parameters}
 
 
 def _readable(annotation: Any, names: dict[str, Any]) -> Any:
@@ -166,16 +196,26 @@ def _readable(annotation: Any, names: dict[str, Any]) -> Any:
     return found
 
 
-def _model(name: str, parameters: list[inspect.Parameter], types: Mapping[str, Any]) -> type[BaseModel]:
-    """Return a model of the params. Its fields have names of their own, for a parameter may have any."""
-    open_ended = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters)
+def _model(
+    name: str, parameters: list[inspect.Parameter], types: Mapping[str, Any], rest: str | None
+) -> type[BaseModel]:
+    """Return a model of the params. Its fields have names of their own, for a parameter may have any.
+
+    Args:
+        name: That of the task type.
+        parameters: Those of its function.
+        types: Their types.
+        rest: The name of ``**kwargs``, if there is that: its type is that of each further param.
+    """
     fields: dict[str, Any] = {
         f"p{index}": (types[parameter.name], _field(parameter))
         for index, parameter in enumerate(parameters)
-        if parameter.name in types
+        if parameter.kind in BY_NAME
     }
-    config = ConfigDict(extra="allow" if open_ended else "forbid", title=name, allow_inf_nan=False)
-    model: type[BaseModel] = create_model("Params", __config__=config, **fields)
+    config = ConfigDict(extra="forbid" if rest is None else "allow", title=name, allow_inf_nan=False)
+    extra: Any = None if rest is None else {"__pydantic_extra__": GenericAlias(dict, (str, types[rest]))}
+    base = type("Base", (BaseModel,), {"__module__": __name__, "__annotations__": extra or {}, "model_config": config})
+    model: type[BaseModel] = create_model("Params", __base__=base, **fields)
     return model
 
 

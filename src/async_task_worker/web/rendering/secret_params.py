@@ -1,17 +1,21 @@
-"""Which params of a task function are secret by their type: ``SecretStr`` and the like, and what has one inside."""
+"""What a task function says is secret: params by their type, such as ``SecretStr``, and values bound to it."""
 
 from __future__ import annotations
 
 import dataclasses
 import typing
 import weakref
+from functools import partial
 from typing import Any, Final
 
 from pydantic import BaseModel, Secret, SecretBytes, SecretStr
 
 from ...model.functions import TaskCallable
+from ...model.secret_values import secret_texts
 from ...model.signatures import innermost, parameters_by_name
 
+_MOST_LAYERS: Final = 100
+_NONE: Final[frozenset[str]] = frozenset()
 _SECRET: Final = (Secret, SecretStr, SecretBytes)
 _known: Final[weakref.WeakKeyDictionary[Any, frozenset[str]]] = weakref.WeakKeyDictionary()
 
@@ -25,6 +29,22 @@ def secret_params(function: TaskCallable) -> frozenset[str]:
     if known is None:
         known = _known[function] = _found(function)
     return known
+
+
+def bound_secrets(function: Any) -> frozenset[str]:
+    """Return the secrets among what a function gets without being given it: default values, arguments of a partial."""
+    values: list[Any] = []
+    for _ in range(_MOST_LAYERS):
+        if isinstance(function, partial):
+            values += (function.args, function.keywords)
+            function = function.func
+            continue
+        values += (getattr(function, "__defaults__", None), getattr(function, "__kwdefaults__", None))
+        inner = getattr(function, "__wrapped__", None) or getattr(function, "__func__", None)
+        if inner is None:
+            break
+        function = inner
+    return secret_texts(list(filter(None, values))) if any(values) else _NONE
 
 
 def _found(function: TaskCallable) -> frozenset[str]:
@@ -50,12 +70,25 @@ def _hides(annotation: Any, seen: set[Any]) -> bool:
     """Whether values of this type are secret, or have a part that is."""
     parts = list(typing.get_args(annotation))
     kind = typing.get_origin(annotation) or annotation
+    if (meant := _meant(kind)) is not None and id(kind) not in seen:
+        seen.add(id(kind))
+        parts.append(meant)
     if isinstance(kind, type) and kind not in seen:
         if issubclass(kind, _SECRET):
             return True
         seen.add(kind)
         parts += _fields(kind)
     return any(_hides(part, seen) for part in parts)
+
+
+def _meant(kind: Any) -> Any:
+    """Return the type that another name was given to by ``NewType`` or ``type``; None for any other."""
+    if isinstance(kind, typing.NewType):
+        return kind.__supertype__
+    try:
+        return kind.__value__ if type(kind).__name__ == "TypeAliasType" else None
+    except Exception:  # noqa: BLE001 - the alias is read now, and may raise anything
+        return None
 
 
 def _fields(kind: type) -> list[Any]:
