@@ -48,10 +48,18 @@ HOUSE: Final = House(
         ("async_task_worker.runtime.coalescing",),
         ("async_task_worker.runtime.capacity",),
         ("async_task_worker.runtime.pool",),
-        ("async_task_worker.runtime.task_waiter",),
-        ("async_task_worker.runtime.task_factory", "async_task_worker.runtime.waits"),
+        ("async_task_worker.runtime.extra_slots", "async_task_worker.runtime.task_waiter"),
+        (
+            "async_task_worker.runtime.abandoned_tasks",
+            "async_task_worker.runtime.task_factory",
+            "async_task_worker.runtime.waits",
+        ),
         ("async_task_worker.runtime.executor",),
-        ("async_task_worker.runtime.eager_start", "async_task_worker.runtime.queue"),
+        (
+            "async_task_worker.runtime.eager_start",
+            "async_task_worker.runtime.queue",
+            "async_task_worker.runtime.slot",
+        ),
         # state
         ("async_task_worker.state.drain", "async_task_worker.state.progress"),
         ("async_task_worker.state.futures", "async_task_worker.state.ledger"),

@@ -39,7 +39,7 @@ class Capacity:
         self._granted = 0  # let in, but not back from waiting yet
         self._loop: asyncio.AbstractEventLoop | None = None
         self._unsubscribe: Callable[[], None] | None = None
-        pool.task_awaits_capacity = self._delays_running_task
+        pool.extra_slots.task_awaits_capacity = self._delays_running_task
         pool.on_slot_removed = self._refuse_last_waiting
 
     async def acquire(self, timeout: float | None = None) -> None:
@@ -122,7 +122,7 @@ class Capacity:
         if own not in running:
             return
         if self._pool.free_or_waiting > 0:  # a slot, or an extra one as long as a running task waits for another
-            self._pool.schedule_extra_slots()
+            self._pool.extra_slots.schedule()
             return
         if self._is_deadlock(running, self._waiting_tasks() | {own}):
             raise _deadlock()

@@ -46,7 +46,7 @@ class Coalescing:
         self._queue = queue
         self._pool = pool
         self._admit = admit
-        pool.leader_of = self._leader_of
+        pool.extra_slots.leader_of = self._leader_of
 
     def try_serve(self, record: TaskRecord, lookup: CacheLookup) -> bool:
         """Admit a new task whose result is known, or about to be; say False, and do nothing, for any other.

@@ -1,18 +1,17 @@
-"""How one task runs: user code under its timeout, and an outcome whatever that code does."""
+"""TaskExecutor: runs one task function under its timeout and returns how the run ended."""
 
 from __future__ import annotations
 
 import asyncio
 from asyncio import CancelledError
 from collections.abc import Awaitable, Callable
-from contextvars import Context, ContextVar
-from typing import Any, Final, Protocol, cast
+from contextvars import ContextVar
+from typing import Any, Final, cast
 
 from ..caching.lookup import CacheLookup
-from ..exceptions import TaskTimeoutError
 from ..model.event_loop import raise_in_loop
-from ..model.failure import exc_info_of, traceback_of
-from ..model.outcome import CANCELLED_OUTCOME, Ending, StopReason, completed, failed
+from ..model.failure import traceback_of
+from ..model.outcome import Ending, StopReason, completed, failed
 from ..model.record import TaskRecord
 from ..model.safe_logger import SafeLogger
 from ..model.signatures import PROGRESS_PARAMETER
@@ -20,142 +19,32 @@ from ..model.status import COMPLETED
 from ..model.tracebacks import leave
 from ..state.progress import ProgressCallback
 from .eager_start import suspend_once
+from .slot import Slot
 
 logger = SafeLogger("async_task_worker.executor")
 
-OnStop = Callable[[TaskRecord], Ending]
-"""How a task ends that is cut off because the worker stops."""
-
 ProgressFactory = Callable[[TaskRecord], ProgressCallback]
-OnFinished = Callable[["Slot", TaskRecord, Ending], None]
+OnFinished = Callable[[Slot, TaskRecord, Ending], None]
 
 _current: Final[ContextVar[TaskRecord | None]] = ContextVar("async_task_worker.current", default=None)
 
 
 in_task: Final = _current.get
-"""Returns something if the calling code runs in a task, also one that has ended. It costs less than a call."""
-
-
-def cancelled_on_stop(record: TaskRecord) -> Ending:  # noqa: ARG001 - it is the same for every task
-    """Return the ending of a task that the stop of the worker cancels."""
-    return CANCELLED_OUTCOME
+"""Returns a record if the calling code runs in a task, also in one that has ended, else None. Cheaper than a call."""
 
 
 def current_record() -> TaskRecord | None:
-    """Return the task this code runs in, in asyncio tasks and threads it started too, until it ends."""
+    """Return the running task that the calling code is part of, also in asyncio Tasks and threads it started."""
     record = _current.get()
     return None if record is None or record.finished else record
 
 
-class Cancellable(Protocol):
-    """What a running task is told to stop through: its asyncio Task, or what a task factory made of it."""
-
-    def cancel(self) -> object:
-        """Throw a cancellation in."""
-
-
-class Slot:
-    """A place to run one task at a time: which it is, and why it was told to stop.
-
-    The reason is a flag, never a count of ``cancelling()``: user code can leave that
-    count at any number, and a coroutine can swallow a cancellation altogether.
-
-    Attributes:
-        record: The task that runs here, or None.
-        task: Its asyncio Task, or what a task factory made in its place; None while that takes an eager first step.
-        interruption: Why it was told to stop, or None.
-        abandoned: Whether its task was left behind: the slot is never used again.
-        has_hooks: Whether there is anything to do when the task ends: a timer to call off, a
-            waiter to tell, or the slot is lost.
-        deadline: When the pool gives up waiting for it to stop.
-        timer: When its timeout is over.
-    """
-
-    __slots__ = (
-        "_finished",
-        "_on_interrupt",
-        "_on_stop",
-        "abandoned",
-        "deadline",
-        "has_hooks",
-        "record",
-        "stop_reason",
-        "task",
-        "timer",
-    )
-
-    def __init__(self, on_interrupt: Callable[[Slot, TaskRecord], None], on_stop: OnStop = cancelled_on_stop) -> None:
-        self._on_interrupt = on_interrupt
-        self._on_stop = on_stop
-        self.record: TaskRecord | None = None
-        self.task: Cancellable | None = None
-        self.stop_reason: StopReason | None = None
-        self.abandoned = False
-        self.has_hooks = False
-        self.deadline: asyncio.TimerHandle | None = None
-        self.timer: asyncio.TimerHandle | None = None
-        self._finished: asyncio.Future[None] | None = None
-
-    def interrupt(self, reason: StopReason) -> None:
-        """Ask the task to stop, once; a later reason neither repeats nor replaces the first."""
-        if self.stop_reason is None and self.record is not None:
-            self.stop_reason = reason
-            self.has_hooks = True
-            self._on_interrupt(self, self.record)
-            self.cancel()
-
-    def cancel(self) -> None:
-        """Throw the cancellation in. A future of the user's may refuse that: then its time runs out."""
-        try:
-            if self.task is not None:
-                self.task.cancel()
-        except BaseException as error:
-            extra = None if self.record is None else self.record.log_fields()
-            logger.exception("What a task waits for could not be cancelled", exc_info=exc_info_of(error), extra=extra)
-
-    def start_timeout(self, seconds: float) -> None:
-        """Interrupt the task in so many seconds from now, whatever it was limited to before."""
-        self.has_hooks = True
-        if self.timer is not None:
-            self.timer.cancel()
-        self.timer = asyncio.get_running_loop().call_later(
-            seconds, self.interrupt, StopReason.TIMEOUT, context=Context()
-        )
-
-    async def wait_finished(self) -> None:
-        """Wait until the task has ended. Being cancelled here disturbs neither it nor other waiters."""
-        if self._finished is None:
-            self._finished = asyncio.get_running_loop().create_future()
-            self.has_hooks = True
-        await asyncio.wait([self._finished])
-
-    def reset(self) -> None:
-        """Forget why the task was to stop, call off what was to happen then, tell those who wait for it."""
-        for timer in (self.deadline, self.timer):
-            if timer is not None:
-                timer.cancel()
-        if self._finished is not None and not self._finished.get_loop().is_closed():
-            self._finished.set_result(None)
-        self.has_hooks = False
-        self.stop_reason = self.deadline = self.timer = self._finished = None
-
-    def interrupted_ending(self, record: TaskRecord, error: BaseException | None = None) -> Ending:
-        """Return how the task ends for the reason it was told to stop, *error* being what it did then."""
-        if self.stop_reason is StopReason.STOP:
-            return self._on_stop(record)
-        if self.stop_reason is not StopReason.TIMEOUT:
-            return CANCELLED_OUTCOME
-        late = TaskTimeoutError(f"Task timed out after {record.timeout:g} seconds", task_id=record.id)
-        late.__cause__ = error
-        return failed(late)
-
-
 WRAPPED_FUNCTION: Final = "_async_task_worker_wrapped"
-"""Attribute of what a backend puts around a task function: that function, which cache keys are made of."""
+"""Attribute of a function that a backend wraps around a task function: the task function, for its cache key."""
 
 
 class TaskExecutor:
-    """Runs task functions. What they return or raise comes back as a value."""
+    """Runs task functions and reports what they return or raise as a value."""
 
     async def run(
         self,
@@ -165,15 +54,15 @@ class TaskExecutor:
         on_finished: OnFinished,
         manual_first_step: bool,
     ) -> None:
-        """Run the task to its end and hand *on_finished* its outcome, whatever user code does.
+        """Run the task to its end and pass its ending to *on_finished*. Never raises, whatever user code does.
 
-        This is the whole of the task's own asyncio Task.
+        This coroutine is the whole of the task's own asyncio Task.
 
         Args:
             slot: Where it runs.
             record: The task.
-            progress_factory: Makes its ``progress_callback``.
-            on_finished: Called once, synchronously, as the last thing.
+            progress_factory: Returns its ``progress_callback``.
+            on_finished: Called once, synchronously, as the last step.
             manual_first_step: Whether the coroutine was taken to its first suspension before it became a Task.
         """
         outcome: Ending
@@ -200,10 +89,10 @@ class TaskExecutor:
 
 
 async def _run_cached(slot: Slot, record: TaskRecord, lookup: CacheLookup, progress_factory: ProgressFactory) -> Ending:
-    """Return the result the cache knows; without one, run the task and have its result stored.
+    """Return the cached result; on a miss, run the task and store its result.
 
-    Neither counts as running: the timeout is for the function alone, and once that has
-    returned, its result stands.
+    The timeout is for the function alone, not for the cache, and once the function has returned,
+    its result stands.
     """
     hit, result = await lookup.lookup()
     if hit:
@@ -217,15 +106,15 @@ async def _run_cached(slot: Slot, record: TaskRecord, lookup: CacheLookup, progr
     if slot.stop_reason is not None or slot.abandoned:
         lookup.unshareable = True
         return _ending_of_result(slot, record, result)
-    if slot.timer is not None:
-        slot.timer.cancel()
+    if slot.timeout_timer is not None:
+        slot.timeout_timer.cancel()
     if not lookup.unshareable:
         await lookup.store(result)
     return completed(result)
 
 
 def _call(slot: Slot, record: TaskRecord, progress_factory: ProgressFactory) -> Awaitable[Any]:
-    """Call the function, as :meth:`TaskExecutor.run` does in place: a call more would cost every task."""
+    """Call the function. :meth:`TaskExecutor.run` does the same inline, since each call costs every task."""
     if record.timeout is not None:
         slot.start_timeout(record.timeout)
     kwargs = record.kwargs
@@ -237,17 +126,17 @@ def _call(slot: Slot, record: TaskRecord, progress_factory: ProgressFactory) -> 
 
 def _ending_of_result(slot: Slot, record: TaskRecord, result: Any) -> Ending:
     if slot.stop_reason is StopReason.TIMEOUT:
-        return slot.interrupted_ending(record)  # it swallowed the cancellation and is late all the same
+        return slot.interrupted_ending(record)  # it swallowed the cancellation, and is late nevertheless
     return completed(result)
 
 
 def _ending_of_error(slot: Slot, record: TaskRecord, error: BaseException) -> Ending:
     kind = type(error)  # isinstance() would ask the error itself, which may raise
     if issubclass(kind, CancelledError) or asyncio._get_running_loop() is None:
-        return slot.interrupted_ending(record)  # without a loop it was closed with it, by nobody's wish
+        return slot.interrupted_ending(record)  # without a loop: it was closed together with its loop
     traceback = traceback_of(error)
     if traceback is not None:
-        leave(error, traceback.tb_next)  # our own frame tells the user nothing
+        leave(error, traceback.tb_next)  # without our own frame, which does not help the user
     if issubclass(kind, KeyboardInterrupt):
         raise_in_loop(cast("KeyboardInterrupt", error))
     if slot.stop_reason is StopReason.TIMEOUT:

@@ -1,8 +1,9 @@
-"""Slots, not pollers: a free slot starts the next task at once, and nothing runs while nothing waits.
+"""WorkerPool: runs queued tasks in a limited number of slots.
 
-Each task runs in an asyncio Task and a context of its own, so neither context variables
-nor cancellation counts leak from one into the next. A task ends its slot itself; one that
-will not stop is left behind after a moment, and the slot goes to the next.
+Nothing polls: a free slot starts the next task at once, and the end of a task starts another one.
+Each task runs in an asyncio Task and a context of its own, so that neither context variables nor
+cancellation counts leak into the next task. A task that does not stop when asked to is abandoned
+after its grace period (see ``abandoned_tasks``), and its slot goes to the next task.
 """
 
 from __future__ import annotations
@@ -19,52 +20,45 @@ from ..model.failure import exc_info_of
 from ..model.outcome import CANCELLED_OUTCOME, REQUEUE, Ending, StopReason, failed
 from ..model.record import TaskRecord
 from ..model.safe_logger import SafeLogger
-from ..model.status import CANCELLED, PENDING
+from ..model.status import CANCELLED
 from ..state.ledger import Ledger
 from ..state.progress import ProgressCallbacks
+from .abandoned_tasks import CANCEL_GRACE, STOP_GRACE, AbandonedTasks
 from .eager_start import EAGER_START, Job, start
-from .executor import OnStop, Slot, TaskExecutor, cancelled_on_stop, current_record
+from .executor import TaskExecutor, current_record
+from .extra_slots import ExtraSlots
 from .queue import TaskQueue
+from .slot import OnStop, Slot, cancelled_on_stop
 from .task_factory import FactoryTask
-from .waits import ALL, Waits
+from .waits import Waits
 
 logger = SafeLogger("async_task_worker.pool")
 
-CANCEL_GRACE: Final = 1.0
-"""Seconds a task has to end after it was told to; then its slot is passed on without it."""
-
-STOP_GRACE: Final = 0.5
-"""The same when the worker stops: ``stop(timeout)`` promises to return within timeout + 1 s."""
-
 _FILL_BUDGET: Final = 0.001
-"""Seconds of starting tasks after which the loop gets to do something else."""
+"""Seconds of starting tasks after which other callbacks of the loop get their turn."""
 
 _CLOCK_MASK: Final = 7
-"""The clock is read at every eighth task started: it costs as much as a small task's share."""
-
-_ITERATIONS_TO_RESUME: Final = 3
-"""Turns of the loop within which a task goes on that waited for one that has just ended, also through ``wait_for``."""
-
-_MAX_EXTRA_STARTS: Final = 8
-"""Tasks started in extra slots before the loop gets to do something else."""
+"""The clock is read after every eighth start: each time would cost a fifth of what a small task does."""
 
 
 class WorkerPool:
     """Runs queued tasks, at most *max_workers* at a time.
 
     Args:
-        task_queue: Where tasks wait.
-        task_executor: What runs each of them.
+        task_queue: Pending tasks.
+        task_executor: Runs each of them.
         max_workers: How many may run at once.
-        ledger: Where their state is kept; a pool on its own gets one of its own.
+        ledger: The state of tasks; None for a new one.
         progress: Makes the ``progress_callback`` of a task; None for one of this ledger.
-        on_stop: Says how a task ends that is cut off because the pool stops.
-        waits: Which running tasks wait for others; a pool on its own counts none.
+        on_stop: Returns how a run ends that the stop of the pool interrupts.
+        waits: Which running tasks wait for others; None for a new one.
 
     Attributes:
-        leader_of: Returns the task to run in place of a pending one, if that shares the result of another.
-        task_awaits_capacity: Whether a running task waits for room in the queue.
-        on_slot_removed: Called when a task has ended and no other may follow it.
+        needs_tasks: Whether to call :meth:`wake` after queueing a task: the pool is open, has a free
+            slot, and is not filling its slots already.
+        waits: Which running tasks wait for others.
+        extra_slots: Starts tasks that running tasks wait for.
+        on_slot_removed: Called when a task has ended and no other one takes its slot.
     """
 
     def __init__(
@@ -89,19 +83,16 @@ class WorkerPool:
         self._task_factory: Callable[[], object]
         self._open = False
         self.needs_tasks = False
-        """Whether to :meth:`wake` it: open, with a free slot, and nothing under way to fill that."""
-        self._slots: list[Slot] = []  # made when first needed
+        self._slots: list[Slot] = []  # created when first needed
         self._free: list[Slot] = []
-        self._abandoned: set[Slot] = set()  # left behind, still going; the loop alone holds Tasks weakly
-        self._filling = False  # a fill is under way or has been scheduled
+        self._abandoned = AbandonedTasks(self._abandon)
+        self._filling = False  # whether _fill() runs or is scheduled
         self._idle_waiters: list[tuple[asyncio.Future[None], set[TaskRecord]]] = []
         self.waits = Waits(self._ledger) if waits is None else waits
-        self.waits.on_begin = self.schedule_extra_slots
         self._waiting = self.waits.by_task
-        self.leader_of: Callable[[TaskRecord], TaskRecord] = lambda record: record
-        self.task_awaits_capacity: Callable[[], bool] = lambda: False
+        self.extra_slots = ExtraSlots(self, task_queue, self._ledger, self.waits)
+        self.waits.on_begin = self.extra_slots.schedule
         self.on_slot_removed: Callable[[], None] = lambda: None
-        self._extra_slots_scheduled = False  # a look at what is waited for has been scheduled
 
     @property
     def running(self) -> set[TaskRecord]:
@@ -115,12 +106,12 @@ class WorkerPool:
 
     @property
     def free_or_waiting(self) -> int:
-        """How many more tasks may run, those that wait for others not counted."""
+        """How many slots are free, or run a task that waits for another."""
         return self._max_workers - len(self._slots) + len(self._free) + len(self.waits)
 
     @property
     def free_capacity(self) -> int:
-        """How many queued tasks the free slots are about to take."""
+        """How many queued tasks are about to start: the number of free slots, 0 while the pool is paused."""
         return self.free if self._open else 0
 
     @property
@@ -130,35 +121,40 @@ class WorkerPool:
 
     @property
     def abandoned_tasks(self) -> int:
-        """How many tasks were left behind because they did not stop, and still go on."""
+        """How many tasks did not stop within their grace period and still run."""
         return len(self._abandoned)
 
     async def start(self) -> None:
-        """Start running what is queued. Calling it again does nothing."""
+        """Start queued tasks, on the running event loop. Calling it again does nothing."""
         self.settle_orphans()
         self._loop = asyncio.get_running_loop()
-        self._task_factory = self._loop.get_task_factory  # asked for each task: it may be set at any time
+        self._task_factory = self._loop.get_task_factory  # called for each task: a factory may be set at any time
         self._open = self.needs_tasks = True
-        self._filling = self._extra_slots_scheduled = False
+        self._filling = False
+        self.extra_slots.start(self._loop)
         self.wake()
 
     async def stop(self, timeout: float = 5.0) -> None:
-        """Start nothing more, let running tasks finish for *timeout* seconds, then cut them off.
+        """Start no more tasks, wait *timeout* seconds for running ones, then interrupt them.
 
-        It returns within *timeout* + 1 seconds whatever the tasks do, short of blocking
-        the loop. Called inside a task it does not wait for that task. What is queued stays
-        queued for the next start.
+        Returns within *timeout* + 1 seconds whatever the tasks do, unless one blocks the event loop.
+        Called inside a task, it does not wait for that task. Queued tasks stay queued for the next start.
         """
         self.pause()
         own = current_record()
         await self.drain(timeout, set() if own is None else {own})
 
     def pause(self) -> None:
-        """Start nothing more."""
+        """Start no more tasks."""
         self._open = self.needs_tasks = False
 
     async def drain(self, timeout: float | None, exclude: set[TaskRecord]) -> None:
-        """Wait until no task runs but those in *exclude*, cutting the rest off after *timeout* seconds."""
+        """Wait until no task runs; interrupt those that do after *timeout* seconds.
+
+        Args:
+            timeout: Seconds; None waits as long as the tasks take.
+            exclude: Tasks that are neither waited for nor interrupted.
+        """
         idle = asyncio.get_running_loop().create_future()
         self._idle_waiters.append((idle, exclude))
         self._notify_idle()
@@ -167,11 +163,11 @@ class WorkerPool:
             for slot in self._slots:
                 if slot.record is not None and slot.record not in exclude:
                     slot.interrupt(StopReason.STOP)
-                    self._set_deadline(slot, slot.record, STOP_GRACE)
+                    self._abandoned.start_grace_period(self._loop, slot, slot.record, STOP_GRACE)
             await asyncio.wait([idle])
 
     async def cancel_running_task(self, task_id: str) -> bool:
-        """Cancel a running task and wait, for a second at most, until it has ended.
+        """Cancel a running task and wait until it has ended, at most for its grace period of a second.
 
         Returns:
             True if it ended cancelled, False if it does not run or ended in another way.
@@ -185,9 +181,9 @@ class WorkerPool:
         return record.status is CANCELLED
 
     def wake(self) -> None:
-        """Have the free slots filled, if there is anything to run. No user code runs in here."""
+        """Schedule the start of queued tasks if there are free slots. User code never runs inside this call."""
         if self._waiting:
-            self.schedule_extra_slots()
+            self.extra_slots.schedule()
         if not self.needs_tasks or not self._queue:
             return
         self.needs_tasks = False
@@ -198,7 +194,7 @@ class WorkerPool:
             self._fill()
 
     def _fill(self) -> None:
-        """Start tasks while there are slots; after a millisecond of it, let the loop turn first."""
+        """Start tasks while there are free slots, for a millisecond at a time."""
         self._filling = True
         self.needs_tasks = False
         free, slots, pop = self._free, self._slots, self._queue.pop
@@ -237,17 +233,17 @@ class WorkerPool:
                 self._fail_to_start(slot, record, job, error)
             return
         if slot.record is not record:
-            return  # it took its first step eagerly, and that was all
+            return  # it has ended in its first step, which was eager
         slot.task = task
-        if slot.stop_reason is not None:  # in its first step, by its own doing
+        if slot.stop_reason is not None:  # it had itself interrupted in its first step
             slot.cancel()
 
     def _start_by_factory(self, slot: Slot, record: TaskRecord) -> None:
         job = self._run(slot, record, self._progress_factory, self._on_finished_bound, False)
         slot.task = task = FactoryTask(job, slot, record, self._on_stranded)
-        del job  # one that the factory drops is noticed by its being gone
+        del job  # else a coroutine that the factory drops would not be collected, which is how that is noticed
         if record.timeout is not None and record.cache_lookup is None:
-            slot.start_timeout(record.timeout)  # what the factory puts around the function may wait, too
+            slot.start_timeout(record.timeout)  # the wrapper that the factory adds may wait, too
         try:
             task.start(self._loop, record.context.copy())
         except BaseException as error:  # noqa: BLE001 - the user's task factory may raise anything at all
@@ -260,19 +256,19 @@ class WorkerPool:
             slot.cancel()
 
     def _fail_to_start(self, slot: Slot, record: TaskRecord, job: Job | FactoryTask, error: BaseException) -> None:
-        """Fail a task that could not be started; others follow from the loop of :meth:`_fill`."""
+        """Fail a task that could not be started, then go on with others in :meth:`_fill`."""
         filling, self._filling = self._filling, True
         self._replace_slot(slot, record, failed(error))
         try:
             job.close()
-        except BaseException as refusal:  # noqa: BLE001 - of the user's code, which may not want to end
+        except BaseException as refusal:  # noqa: BLE001 - user code may raise when it is closed
             _log(record, refusal, "The coroutine of task %s (%s) could not be closed")
         self._filling = filling
         self.needs_tasks = self._open and not filling and self.free > 0
         self.wake()
 
     def _on_stranded(self, task: FactoryTask, outcome: Ending, goes_on: bool) -> None:
-        """End a task whose coroutine was dropped, or left unfinished by the Task that a factory made."""
+        """End a task whose coroutine cannot end by itself: see :class:`.FactoryTask`."""
         slot, record = task.slot, task.record
         if slot.abandoned:
             if not goes_on:
@@ -292,7 +288,7 @@ class WorkerPool:
             slot.reset()
             self.waits.drop(record)
             if len(self._slots) > self._max_workers:
-                self._on_finished_extra(slot, record, outcome)
+                self._remove_slot(slot, record, outcome)
                 return
         slot.record = slot.task = None
         self._free.append(slot)
@@ -307,8 +303,8 @@ class WorkerPool:
         if outcome is not REQUEUE and outcome[2] is not None:
             _log_failure(record, outcome[2])
 
-    def _on_finished_extra(self, slot: Slot, record: TaskRecord, outcome: Ending) -> None:
-        """End a task while one runs in an extra slot: its slot goes, and no task of the queue takes its place."""
+    def _remove_slot(self, slot: Slot, record: TaskRecord, outcome: Ending) -> None:
+        """Remove the slot of a task that has ended, since there is one too many, and record how it ended."""
         slot.record = slot.task = None
         self._slots.remove(slot)
         if outcome is REQUEUE:
@@ -318,53 +314,13 @@ class WorkerPool:
         if self._idle_waiters:
             self._notify_idle()
         if self._waiting:
-            self.schedule_extra_slots()
+            self.extra_slots.schedule()
         self.on_slot_removed()
         if outcome is not REQUEUE and outcome[2] is not None:
             _log_failure(record, outcome[2])
 
-    def schedule_extra_slots(self) -> None:
-        """Have a look at what running tasks wait for, once those that need not wait any longer have gone on."""
-        if self._open and not self._extra_slots_scheduled:
-            self._extra_slots_scheduled = True
-            self._loop.call_soon(self._fill_extra_slots, _ITERATIONS_TO_RESUME, context=Context())
-
-    def _fill_extra_slots(self, turns: int) -> None:
-        """Run what running tasks wait for in extra slots: as many as there are tasks that wait."""
-        if turns:
-            self._loop.call_soon(self._fill_extra_slots, turns - 1, context=Context())
-            return
-        self._extra_slots_scheduled = False
-        for _ in range(_MAX_EXTRA_STARTS):
-            if not (self._open and self._waiting and self.free_or_waiting > 0 and self._queue):
-                return
-            if self.free:  # it is about to be filled, in the order of the queue
-                break
-            record = self._next_awaited()
-            if record is None:
-                return
-            self._start_in_extra_slot(record)
-        self.schedule_extra_slots()
-
-    def _next_awaited(self) -> TaskRecord | None:
-        """Take a task out of the queue that a running one waits for; None if there is none.
-
-        What is not in the queue has to wait for something else than a slot, and is left alone.
-        """
-        record = self.waits.first(self._take_awaited)
-        return self._queue.pop() if record is None and self.task_awaits_capacity() else record
-
-    def _take_awaited(self, task_id: str) -> TaskRecord | None:
-        if task_id == ALL:
-            return self._queue.pop()
-        record = self._ledger.get(task_id)
-        if record is None or record.status is not PENDING:
-            return None
-        record = self.leader_of(record)
-        return record if self._queue.remove(record) else None
-
-    def _start_in_extra_slot(self, record: TaskRecord) -> None:
-        """Start a task in a slot of its own, which goes with the next task that ends."""
+    def start_in_extra_slot(self, record: TaskRecord) -> None:
+        """Start a task in one slot more; the next task that ends removes a slot again."""
         self._free.append(self._new_slot())
         for slot in self._slots:
             slot.has_hooks = True
@@ -372,8 +328,8 @@ class WorkerPool:
 
     def _start_next(self, outcome: Ending) -> None:
         if outcome is CANCELLED_OUTCOME and asyncio._get_running_loop() is None:
-            return  # it was closed together with its loop: nothing can follow
-        if EAGER_START:  # not from within this Task: its first steps would nest
+            return  # the coroutine was closed together with its loop: nothing can start
+        if EAGER_START:  # not from this Task: its first step would run inside of it, and so on
             self.needs_tasks = self._open
             self.wake()
         elif self._open:
@@ -385,18 +341,10 @@ class WorkerPool:
 
     def _on_interrupted(self, slot: Slot, record: TaskRecord) -> None:
         self._ledger.set_phase(record, "cancelling")
-        self._set_deadline(slot, record, CANCEL_GRACE)
-
-    def _set_deadline(self, slot: Slot, record: TaskRecord, grace: float) -> None:
-        deadline = self._loop.time() + grace
-        if slot.deadline is not None:
-            if slot.deadline.when() <= deadline:
-                return
-            slot.deadline.cancel()
-        slot.deadline = self._loop.call_at(deadline, self._abandon, slot, record, context=Context())
+        self._abandoned.start_grace_period(self._loop, slot, record, CANCEL_GRACE)
 
     def _abandon(self, slot: Slot, record: TaskRecord) -> None:
-        """Go on without a task that was told to stop and did not."""
+        """Abandon a task that did not stop within its grace period."""
         logger.warning(
             "Task %s (%s) did not stop when told to; its slot goes on without it",
             *(record.id, record.function.name),
@@ -406,7 +354,7 @@ class WorkerPool:
         self._replace_slot(slot, record, slot.interrupted_ending(record))
 
     def _replace_slot(self, slot: Slot, record: TaskRecord, outcome: Ending) -> None:
-        """End the task here and now; a new slot takes the place of the one it still sits in."""
+        """End the task at once and give its place to a new slot, since its code still runs in the old one."""
         replacement = Slot(self._on_interrupted, self._on_stop)
         replacement.has_hooks = len(self._slots) > self._max_workers
         self._slots[self._slots.index(slot)] = replacement
@@ -416,7 +364,7 @@ class WorkerPool:
         self._on_finished(replacement, record, outcome)
 
     def settle_orphans(self) -> None:
-        """End what ran on a loop that was closed under it."""
+        """Settle tasks whose event loop was closed, so that the pool can start on a new loop."""
         if self._slots and self._loop.is_closed():
             self._open = False
             for slot in tuple(self._slots):

@@ -14,9 +14,10 @@ from ..state.ledger import Ledger
 from ..state.progress import ProgressCallbacks
 from .capacity import Capacity
 from .coalescing import Coalescing
-from .executor import OnStop, TaskExecutor, cancelled_on_stop
+from .executor import TaskExecutor
 from .pool import WorkerPool
 from .queue import TaskQueue
+from .slot import OnStop, cancelled_on_stop
 from .waits import Waits
 
 

@@ -19,7 +19,7 @@ from typing import Any
 from ..model.outcome import CANCELLED_OUTCOME, Ending, failed
 from ..model.record import TaskRecord
 from .eager_start import Job
-from .executor import Slot
+from .slot import Slot
 
 OnStranded = Callable[["FactoryTask", Ending, bool], None]
 """Told that a job cannot end by itself: how it ends, and whether some part of it may still run."""

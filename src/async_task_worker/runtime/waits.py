@@ -21,7 +21,8 @@ from typing import Any, Final
 from ..model.record import TaskRecord
 from ..model.validation import LOWEST_PRIORITY
 from ..state.ledger import Ledger
-from .executor import Slot, current_record
+from .executor import current_record
+from .slot import Slot
 
 ALL: Final = ""
 """In place of an id: whatever is in the queue. No task has an empty id."""
