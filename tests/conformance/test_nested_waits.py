@@ -395,6 +395,19 @@ async def test_a_task_may_wait_until_all_others_are_done(single: AsyncTaskWorker
     await assert_slots_are_as_before(single)
 
 
+async def test_a_task_that_waits_for_all_others_lets_one_run_that_is_added_later(make_worker: MakeWorker) -> None:
+    """Or none would ever end if the task in the other slot waits for something that the new one does."""
+    worker = await make_worker(max_workers=2)
+    let_in(worker)
+    waiting, draining = await worker.add_task(wait_at, "gate"), await worker.add_task(drain_worker)
+    await running(worker, draining, waiting)
+    await settled()
+    for _ in range(3):
+        assert (await ended(worker, await worker.add_task(echo, "later"))).result == "later"
+    open_gate("gate")
+    await finished(worker, draining, waiting)
+
+
 async def test_a_full_queue_does_not_hold_up_what_is_awaited(make_worker: MakeWorker) -> None:
     worker = await make_worker(max_workers=1, max_queue_size=1)
     let_in(worker)

@@ -55,7 +55,7 @@ class WorkerPool:
 
     Attributes:
         needs_tasks: Whether to call :meth:`wake` after queueing a task: the pool is open, has a free
-            slot, and is not filling its slots already.
+            slot or runs a task that waits for all others, and is not filling its slots already.
         waits: Which running tasks wait for others.
         extra_slots: Starts tasks that running tasks wait for.
         on_slot_removed: Called when a task has ended and no other one takes its slot.
@@ -91,7 +91,7 @@ class WorkerPool:
         self.waits = Waits(self._ledger) if waits is None else waits
         self._waiting = self.waits.by_task
         self.extra_slots = ExtraSlots(self, task_queue, self._ledger, self.waits)
-        self.waits.on_begin = self.extra_slots.schedule
+        self.waits.on_begin = self._on_wait_begun
         self.on_slot_removed: Callable[[], None] = lambda: None
 
     @property
@@ -211,6 +211,8 @@ class WorkerPool:
                 return
         self._filling = False
         self.needs_tasks = self._open and bool(free or len(slots) < self._max_workers)
+        if not self.needs_tasks:
+            self._watch_for_drains()
 
     def _new_slot(self) -> Slot:
         slot = Slot(self._on_interrupted, self._on_stop)
@@ -265,6 +267,7 @@ class WorkerPool:
             _log(record, refusal, "The coroutine of task %s (%s) could not be closed")
         self._filling = filling
         self.needs_tasks = self._open and not filling and self.free > 0
+        self._watch_for_drains()
         self.wake()
 
     def _on_stranded(self, task: FactoryTask, outcome: Ending, goes_on: bool) -> None:
@@ -318,6 +321,17 @@ class WorkerPool:
         self.on_slot_removed()
         if outcome is not REQUEUE and outcome[2] is not None:
             _log_failure(record, outcome[2])
+
+    def _on_wait_begun(self) -> None:
+        self._watch_for_drains()
+        self.extra_slots.schedule()
+
+    def _watch_for_drains(self) -> None:
+        """Call for new tasks without a free slot, too, while a running task waits for all others."""
+        if self._open and not self._filling and self.waits.has_wait_for_all:
+            self.needs_tasks = True
+            if self._queue:
+                self.extra_slots.schedule()
 
     def start_in_extra_slot(self, record: TaskRecord) -> None:
         """Start a task in one slot more; the next task that ends removes a slot again."""

@@ -59,6 +59,11 @@ class Waits:
         """Return how many running tasks wait for others."""
         return len(self.by_task)
 
+    @property
+    def has_wait_for_all(self) -> bool:
+        """Whether a running task waits for all other tasks, those added from now on included."""
+        return ALL in self._awaited
+
     def future_for(self, record: TaskRecord) -> asyncio.Future[Any]:
         """Return a future for the result of a task; a task that awaits it counts as waiting."""
         return _AwaitedFuture(self, (record.priority, next(self._numbers), record.id))
