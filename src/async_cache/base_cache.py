@@ -1,4 +1,4 @@
-"""Entries without the switches: for a caller who has decided that the cache is to be asked."""
+"""Lookups and stores that ignore whether the cache is enabled, for callers that have checked that already."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ import logging
 from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
-from .adapters.base import CacheAdapter, Terms
-from .adapters.circuit_breaker import BUDGET
+from .adapters.base import CacheAdapter, StoreOptions
+from .adapters.circuit_breaker import DEFAULT_TIMEOUT
 from .adapters.memory import MemoryCacheAdapter
-from .adapters.third_party import store_for
+from .adapters.third_party import wrap_adapter
 from .exceptions import UnencodableError
 from .snapshot import Snapshot
-from .statistics import CacheStatistics, Complaints, Tally, statistics_of
+from .statistics import CacheCounters, CacheStatistics, ThrottledWarnings, statistics_of
 from .validation import checked_limit, checked_seconds, checked_ttl, lifetime
 
 logger = logging.getLogger(__name__)
 
 MAX_SERIALIZED_SIZE: Final = 10 * 1024 * 1024
-"""Bytes a value may take unless told otherwise."""
+"""Maximum size of a value in bytes by default."""
 
 
-class Entries:
-    """Snapshots of values under keys, with a default ttl, a limit on their size, and figures.
+class BaseCache:
+    """Stores snapshots of values under keys, with a default ttl, a limit on their size, and counters.
 
-    Nothing here raises, or takes longer than its timeout, because of the storage: faults
-    are misses. The arguments are those of :class:`~async_cache.AsyncCache`.
+    A faulty or slow storage neither raises an error nor delays a call beyond its timeout: a
+    fault is a miss. The arguments are those of :class:`~async_cache.AsyncCache`.
     """
 
     def __init__(
@@ -41,14 +41,14 @@ class Entries:
         self.max_serialized_size = checked_limit("max_serialized_size", max_serialized_size)
         self._default_ttl = checked_ttl(default_ttl)
         self._timeout = None if timeout is None else checked_seconds("timeout", timeout)
-        self._store = store_for(self.adapter, BUDGET if timeout is None else timeout)
+        self._store = wrap_adapter(self.adapter, DEFAULT_TIMEOUT if timeout is None else timeout)
         self._memory = self._store if isinstance(self._store, MemoryCacheAdapter) else None
-        self._tally = Tally()
-        self._complaints = Complaints(logger)
+        self._counters = CacheCounters()
+        self._warnings = ThrottledWarnings(logger)
 
     @property
     def default_ttl(self) -> float | None:
-        """Seconds an entry lives whose ttl is None; None for ever.
+        """Time to live in seconds of entries stored with a ttl of None; None for no expiry.
 
         Raises:
             TypeError: It was set to what is not a number.
@@ -62,7 +62,7 @@ class Entries:
 
     @property
     def is_local(self) -> bool:
-        """Whether entries are in this process, so that ``lookup_nowait`` and ``store_nowait`` work."""
+        """Whether entries are in this process's memory, so that ``lookup_nowait`` and ``store_nowait`` work."""
         return self._memory is not None
 
     async def lookup(
@@ -75,47 +75,47 @@ class Entries:
         again: bool = False,
         timeout: float | None = None,
     ) -> tuple[bool, Any]:
-        """Do what ``get`` does, whatever the switches say.
+        """Return what ``get`` returns, even if the cache is disabled.
 
         Args:
             key: As for ``get``.
             entry_id: As for ``get``.
             alias: As for ``get``.
-            ttl: Seconds that the ids last at most, for a storage that keeps them; None for the default.
-            again: Whether this caller has asked before, and was counted as a miss.
-            timeout: Seconds it may take; None for the cache's own.
+            ttl: Maximum seconds to keep the ids, in a storage that keeps them; None for the default.
+            again: Whether this caller has looked up the key before and was counted as a miss.
+            timeout: Seconds it may take; None for the timeout of the cache.
         """
-        found = await self._store.fetch(key, self._terms(ttl, entry_id, alias, timeout))
-        self._tally.hits += found[0]
-        self._tally.misses += (not found[0]) - again
+        found = await self._store.fetch(key, self._store_options(ttl, entry_id, alias, timeout))
+        self._counters.hits += found[0]
+        self._counters.misses += (not found[0]) - again
         return found
 
     def lookup_nowait(
         self, key: str, *, entry_id: str | None = None, alias: str | None = None, again: bool = False
     ) -> tuple[bool, Any]:
-        """Do what :meth:`lookup` does, without waiting. Only where :attr:`is_local`."""
-        memory = self._none_here() if self._memory is None else self._memory
+        """Do what :meth:`lookup` does, without waiting. Requires :attr:`is_local`."""
+        memory = self._not_local() if self._memory is None else self._memory
         found = memory.get_nowait(key)
         if found[0]:
-            self._tally.hits += 1
-            if again:  # and was counted as a miss before
-                self._tally.misses -= 1
+            self._counters.hits += 1
+            if again:  # it was counted as a miss before
+                self._counters.misses -= 1
             if entry_id is not None:
                 memory.ids.link(entry_id, key, alias)
         elif not again:
-            self._tally.misses += 1
+            self._counters.misses += 1
         return found
 
     def snapshot(self, value: object) -> Snapshot | None:
-        """Return *value* held still, in the form it is stored in; None, and counted, if there is none.
+        """Return a snapshot of *value* as it is stored; return None, and count it as refused, if there is none.
 
-        Its ``value()`` makes a copy for whoever is to share it without going through the storage.
+        Its ``value()`` returns a copy, with which the result can be shared without the storage.
         """
         try:
             return self._store.snapshot(value)
         except UnencodableError as error:
-            self._tally.refused["unencodable"] += 1
-            self._complaints.about(error.kind.__qualname__, "cache: a result is not stored: %s", error)
+            self._counters.refused["unencodable"] += 1
+            self._warnings.warn(error.kind.__qualname__, "cache: a result is not stored: %s", error)
             return None
 
     async def store(
@@ -128,17 +128,17 @@ class Entries:
         alias: str | None = None,
         timeout: float | None = None,
     ) -> bool:
-        """Store what :meth:`snapshot` returned, whatever the switches say, and say whether that was done.
+        """Store a snapshot, even if the cache is disabled; return whether it was stored.
 
-        None is not stored. *timeout* is in seconds, None for the cache's own; all the
-        rest is as for ``set``, the errors too.
+        A snapshot of None is not stored. *timeout* is in seconds, None for the timeout of the
+        cache; the other arguments and the errors are those of ``set``.
         """
-        terms = self._terms(ttl, entry_id, alias, timeout)
-        if snapshot is None or self._refuses(snapshot, terms.seconds):
+        options = self._store_options(ttl, entry_id, alias, timeout)
+        if snapshot is None or self._refuses(snapshot, options.seconds):
             return False
-        done = await self._store.put(key, snapshot, terms)
-        self._tally.sets += done
-        return done
+        stored = await self._store.put(key, snapshot, options)
+        self._counters.sets += stored
+        return stored
 
     def store_nowait(
         self,
@@ -149,22 +149,26 @@ class Entries:
         entry_id: str | None = None,
         alias: str | None = None,
     ) -> bool:
-        """Do what :meth:`store` does, without waiting. Only where :attr:`is_local`."""
-        memory = self._none_here() if self._memory is None else self._memory
+        """Do what :meth:`store` does, without waiting. Requires :attr:`is_local`."""
+        memory = self._not_local() if self._memory is None else self._memory
         seconds = lifetime(self._default_ttl if ttl is None else ttl)
         if snapshot is None or self._refuses(snapshot, seconds):
             return False
-        done = memory.put_nowait(key, snapshot, seconds, entry_id, alias)
-        self._tally.sets += done
-        return done
+        stored = memory.put_nowait(key, snapshot, seconds, entry_id, alias)
+        self._counters.sets += stored
+        return stored
 
     def statistics(self) -> CacheStatistics:
-        """Return what the cache did so far, and how it stands."""
-        return statistics_of(self._tally, self._store.tally, self._store.size, self._store.bytes)
+        """Return the counters of the cache and its current size."""
+        return statistics_of(self._counters, self._store.counters, self._store.size, self._store.bytes)
 
-    def _terms(self, ttl: float | None, entry_id: str | None, alias: str | None, timeout: float | None) -> Terms:
+    def _store_options(
+        self, ttl: float | None, entry_id: str | None, alias: str | None, timeout: float | None
+    ) -> StoreOptions:
         seconds = lifetime(self._default_ttl if ttl is None else ttl)
-        return Terms(seconds, entry_id if seconds > 0 else None, alias, self._timeout if timeout is None else timeout)
+        return StoreOptions(
+            seconds, entry_id if seconds > 0 else None, alias, self._timeout if timeout is None else timeout
+        )
 
     def _refuses(self, snapshot: Snapshot, seconds: float) -> bool:
         if seconds <= 0:
@@ -173,8 +177,8 @@ class Entries:
             reason = "too large"
         else:
             return False
-        self._tally.refused[reason] += 1
+        self._counters.refused[reason] += 1
         return True
 
-    def _none_here(self) -> NoReturn:
-        raise RuntimeError("the entries are not in this process: await lookup() and store()")
+    def _not_local(self) -> NoReturn:
+        raise RuntimeError("the entries are not in this process's memory: await lookup() and store() instead")

@@ -1,4 +1,4 @@
-"""The front of the cache: keys, ids, switches, sharing and upkeep, whatever stores the entries."""
+"""The cache itself: keys, entry ids, enabling and disabling, single-flight and periodic cleanup, for any storage."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any, Final, cast
 
 from .adapters.base import MISS
 from .adapters.memory import MAX_SIZE
-from .base_cache import MAX_SERIALIZED_SIZE, Entries
+from .base_cache import MAX_SERIALIZED_SIZE, BaseCache
 from .exceptions import CorruptError, UncacheableError, describe
-from .keys import KeyFunction, context_of, default_keys, func_name_of, validated_key
+from .keys import KeyFunction, context_of, default_keys, func_name_of, validate_key
 from .periodic import Sweeper
 from .single_flight import Flights, FlightWaiter, Membership
 from .snapshot import Snapshot
@@ -22,56 +22,56 @@ SharedResult = Snapshot | Exception
 """The outcome of a shared computation: a snapshot of its value, or its error."""
 
 CLEANUP_INTERVAL: Final = 900.0
-"""Seconds between two sweeps unless told otherwise."""
+"""Seconds between two sweeps by default."""
 
 
-class Pause(AbstractContextManager[None], AbstractAsyncContextManager[None]):
-    """Holds while anybody is inside ``with pause:`` or ``async with pause:``.
+class Suspension(AbstractContextManager[None], AbstractAsyncContextManager[None]):
+    """Active while code runs in ``with suspension:`` or ``async with suspension:`` blocks.
 
-    It counts who is inside, so blocks may be nested and may overlap, in one task or in several.
+    It counts the blocks, so they may be nested and may overlap, in one task or in several.
     """
 
     def __init__(self) -> None:
-        self.inside = 0
+        self.depth = 0
 
     def __enter__(self) -> None:
-        self.inside += 1
+        self.depth += 1
 
     def __exit__(self, *_: object) -> None:
-        self.inside -= 1
+        self.depth -= 1
 
     async def __aenter__(self) -> None:
-        self.inside += 1
+        self.depth += 1
 
     async def __aexit__(self, *_: object) -> None:
-        self.inside -= 1
+        self.depth -= 1
 
 
-class AsyncCache(Entries):
-    """Results by key, and by the ids of those who computed them.
+class AsyncCache(BaseCache):
+    """A cache of results, by key and by the entry ids that callers link to them.
 
-    ``get``, ``set`` and ``get_or_compute`` obey the switches (*enabled*,
-    :meth:`temporarily_disabled`); ``lookup`` and ``store`` are for a caller who has
-    decided already; deleting always works. None of them raises, or takes longer than
-    *timeout*, because of the storage: its faults are misses, counted and warned about.
+    ``get``, ``set`` and ``get_or_compute`` do nothing while the cache is disabled (*enabled*,
+    :meth:`temporarily_disabled`); ``lookup`` and ``store`` work all the same, for callers that
+    have checked this already; deleting always works. A faulty or slow storage neither raises
+    an error nor delays a call beyond *timeout*: a fault is a miss, counted and logged.
 
     Args:
-        adapter: Where entries are kept: one of :mod:`async_cache.adapters`, or any object with the
-            four methods of :class:`~async_cache.CacheAdapter`. None for one in memory.
-        default_ttl: Seconds an entry lives whose ttl is None; None for ever.
+        adapter: The storage: one of :mod:`async_cache.adapters`, or any object with the four
+            methods of :class:`~async_cache.CacheAdapter`. None for memory.
+        default_ttl: Time to live in seconds of entries stored with a ttl of None; None for no expiry.
         enabled: Whether ``get`` finds and ``set`` stores anything.
-        max_serialized_size: Bytes a value may take, encoded; a larger one is not stored. None for any.
-        validate_keys: Whether :meth:`key_for` refuses keys that are no str of 1 to 512
+        max_serialized_size: Maximum size of an encoded value in bytes; a larger one is not stored. None for any size.
+        validate_keys: Whether :meth:`key_for` refuses keys that are not a str of 1 to 512
             bytes without control characters.
-        cleanup_interval: Seconds between the sweeps that :meth:`start_cleanup_task` begins; 0 for none.
-        max_size: Entries kept in memory, where no adapter is given; None for any number.
-        timeout: Seconds an operation of the adapter may take; None for 0.2, or for what a
-            Redis adapter was made with.
-        clock: Tells monotonic time in seconds, where no adapter is given.
-        skip_parameters: Names of parameters that are no part of default keys, whatever is given for them.
+        cleanup_interval: Seconds between the sweeps that :meth:`start_cleanup_task` starts; 0 for none.
+        max_size: Number of entries to keep in memory, if *adapter* is None; None for any number.
+        timeout: Seconds an operation of the adapter may take; None for 0.2, or for the timeout
+            of a Redis adapter.
+        clock: Returns monotonic time in seconds, if *adapter* is None.
+        skip_parameters: Names of parameters that default keys ignore.
 
     Raises:
-        TypeError: *adapter* lacks a method, or a number is none.
+        TypeError: *adapter* lacks a method, or a number has the wrong type.
         ValueError: A number is negative or NaN.
     """
 
@@ -94,13 +94,13 @@ class AsyncCache(Entries):
         self.validate_keys = validate_keys
         self._default_keys = default_keys(frozenset(skip_parameters))
         self._default_key = self._default_keys.key
-        self._pause = Pause()
+        self._suspension = Suspension()
         self._sweeper = Sweeper(self.sweep, checked_seconds("cleanup_interval", cleanup_interval))
         self.flights: Flights[SharedResult] = Flights(self.count_coalesced)
 
     @property
     def cleanup_interval(self) -> float:
-        """Seconds between two sweeps; 0 for none. A change counts from the moment it is made.
+        """Seconds between two sweeps; 0 for none. A change takes effect at once.
 
         Raises:
             TypeError: It was set to what is not a number.
@@ -113,18 +113,18 @@ class AsyncCache(Entries):
         self._sweeper.interval = checked_seconds("cleanup_interval", seconds)
 
     @property
-    def is_paused(self) -> bool:
-        """Whether a block of :meth:`temporarily_disabled` is being run."""
-        return self._pause.inside > 0
+    def is_suspended(self) -> bool:
+        """Whether code runs in a block of :meth:`temporarily_disabled`."""
+        return self._suspension.depth > 0
 
     @property
     def is_active(self) -> bool:
-        """Whether ``get`` and ``set`` do anything: enabled, and not paused."""
-        return self.enabled and not self._pause.inside
+        """Whether ``get`` and ``set`` do anything: the cache is enabled and not temporarily disabled."""
+        return self.enabled and not self._suspension.depth
 
     @property
     def task_key_map(self) -> Mapping[str, str]:
-        """Entry ids and the keys they stand for: a live, read-only view. Redis keeps its own."""
+        """A live, read-only mapping of entry ids to keys. Empty with Redis, which keeps the ids itself."""
         return self._store.ids.keys
 
     @property
@@ -142,56 +142,56 @@ class AsyncCache(Entries):
         entry_id: str | None = None,
         metadata: Mapping[str, Any] | None = None,
     ) -> str | None:
-        """Return the key of a call, or None, counted and once warned about, if it is to go uncached.
+        """Return the key of a call; return None, count it and log a warning once, if the call cannot be cached.
 
         Args:
             func: The function, or its name.
             args: Its positional arguments.
             kwargs: Its keyword arguments.
-            key_fn: Makes the key from the context of the call; what it returns is the key, to
-                the letter. If it raises or returns no str, there is no key. None for
-                the default key, which distinguishes functions, types and values, and is the same
-                for calls that mean the same: arguments bound to parameters, defaults filled in.
-            entry_id: For the context.
-            metadata: For the context.
+            key_fn: Returns the key for the context of the call. If it raises an error or does
+                not return a str, there is no key. None for the default key, which distinguishes
+                functions, types and values, and is equal for equivalent calls: arguments are
+                bound to parameters, defaults are filled in.
+            entry_id: Part of the context.
+            metadata: Part of the context.
 
         Raises:
-            InvalidCacheKeyError: Keys are validated, and this one is none to be used.
+            InvalidCacheKeyError: Keys are validated, and this one is invalid.
         """
         try:
             if key_fn is None:
                 return self._default_key(func, args, kwargs)
             key: object = key_fn(context_of(func, args, kwargs or {}, entry_id, metadata, self._default_keys))
-        except Exception as error:  # noqa: BLE001 - code of the user's, and its call is to run all the same
-            self._bypass(func, key_fn, error)
+        except Exception as error:  # noqa: BLE001 - an error of a user's key function must not prevent the call
+            self._record_bypass(func, key_fn, error)
             return None
         if self.validate_keys:
-            return self._validated(key)
+            return self._validate(key)
         if isinstance(key, str):
             return key
-        self._bypass(func, key_fn, TypeError(f"no str but {type(key)}"))
+        self._record_bypass(func, key_fn, TypeError(f"{type(key)} instead of str"))
         return None
 
-    def _validated(self, key: object) -> str:
-        """Return the key if it is valid, else raise. A subclass may raise an error of its own."""
-        return validated_key(key)
+    def _validate(self, key: object) -> str:
+        """Return the key if it is valid, else raise an error. A subclass may raise an error of another class."""
+        return validate_key(key)
 
-    def _bypass(self, func: object, key_fn: KeyFunction | None, error: Exception) -> None:
+    def _record_bypass(self, func: object, key_fn: KeyFunction | None, error: Exception) -> None:
         if key_fn is None and issubclass(type(error), UncacheableError):
-            blamed, trouble = cast("UncacheableError", error).kind.__qualname__, str(error)
+            culprit, message = cast("UncacheableError", error).kind.__qualname__, str(error)
         else:
-            blamed = f"key function {func_name_of(key_fn)}" if key_fn else describe(error).partition(":")[0]
-            trouble = f"{blamed}: {describe(error)}"
-        self._tally.bypass(blamed)
-        self._complaints.about("key " + blamed, "cache: %s is called uncached: %s", func_name_of(func), trouble)
+            culprit = f"key function {func_name_of(key_fn)}" if key_fn else describe(error).partition(":")[0]
+            message = f"{culprit}: {describe(error)}"
+        self._counters.bypass(culprit)
+        self._warnings.warn("key " + culprit, "cache: %s is called uncached: %s", func_name_of(func), message)
 
     async def get(self, key: str, *, entry_id: str | None = None, alias: str | None = None) -> tuple[bool, Any]:
-        """Return ``(True, value)`` or ``(False, None)``; the latter too while the cache is switched off.
+        """Return ``(True, value)``, or ``(False, None)`` if there is no entry or the cache is disabled.
 
         Args:
-            key: What :meth:`key_for` returned, or any text.
-            entry_id: On a hit this id stands for the entry from now on.
-            alias: A second id that means the same.
+            key: A key from :meth:`key_for`, or any text.
+            entry_id: On a hit, this id is linked to the entry.
+            alias: A second id to link.
         """
         if not self.is_active:
             return MISS
@@ -208,18 +208,18 @@ class AsyncCache(Entries):
         entry_id: str | None = None,
         alias: str | None = None,
     ) -> bool:
-        """Store a copy of *value*, unless the cache is switched off, and say whether that was done.
+        """Store a copy of *value*, unless the cache is disabled; return whether it was stored.
 
         Args:
-            key: What :meth:`key_for` returned, or any text.
-            value: Any value. One that has no faithful copy, or is too large, is not stored.
-            ttl: Seconds to live, fractions too; None for the default, infinity for ever, zero
-                and less: do not store.
-            entry_id: This id stands for the entry from now on.
-            alias: A second id that means the same.
+            key: A key from :meth:`key_for`, or any text.
+            value: Any value. One that cannot be copied faithfully, or is too large, is not stored.
+            ttl: Seconds to live, fractions allowed; None for the default, infinity for no expiry,
+                zero or less: do not store.
+            entry_id: Id to link to the entry.
+            alias: A second id to link.
 
         Raises:
-            TypeError: *ttl* is no number.
+            TypeError: *ttl* is not a number.
             ValueError: *ttl* is NaN.
         """
         checked_ttl(ttl)
@@ -230,16 +230,15 @@ class AsyncCache(Entries):
         return await self.store(key, self.snapshot(value), ttl, entry_id=entry_id, alias=alias)
 
     async def get_or_compute(self, key: str, compute: Compute, ttl: float | None = None) -> Any:
-        """Return the entry under *key*; without one, what ``await compute()`` returns, which is then stored.
+        """Return the value under *key*; if there is none, return the result of ``await compute()`` and store it.
 
-        However many ask for one key at the same time, *compute* is called once: the others
-        wait for it and get a copy of its value, or its error. If its caller is
-        cancelled, one of the others calls its own. While the cache is switched off,
-        everybody computes.
+        Of several concurrent calls with one key, only the first calls *compute*: the others
+        wait and get a copy of its value, or its error. If the first is cancelled, one of the
+        others calls its own *compute*. While the cache is disabled, every call computes.
 
         Args:
             key: Any text.
-            compute: Does the work.
+            compute: Computes the value.
             ttl: As for :meth:`set`.
 
         Raises:
@@ -258,13 +257,13 @@ class AsyncCache(Entries):
         membership = self.flights.join(key, waiter)
         try:
             if membership.is_follower and (result := await waiter.future) is not None:
-                return await _shared(result, compute)
+                return await _value_of(result, compute)
             return await self._lead(membership, key, compute, ttl)
         finally:
             membership.leave()
 
     async def _lead(self, membership: Membership[SharedResult], key: str, compute: Compute, ttl: float | None) -> Any:
-        """Do the work for all: ask the storage, compute what it has not, and store that."""
+        """Look up the value, or compute and store it, and share it with the followers."""
         with membership.as_leader():
             try:
                 hit, value = MISS if self.is_local else await self.lookup(key)
@@ -277,85 +276,86 @@ class AsyncCache(Entries):
         try:
             if not hit:
                 await self.store(key, snapshot, ttl)
-        finally:  # cancelled or not: the value is there
+        finally:  # the value is known, so share it even if storing is cancelled
             _ = membership.dissolve() if snapshot is None else membership.resolve(snapshot)
         return value
 
     async def delete(self, key: str, *, timeout: float | None = None) -> bool:
-        """Drop the entry under *key*, and say whether there was one. False if the storage did not answer.
+        """Delete the entry under *key*; return whether there was one. False if the storage did not answer.
 
         Args:
             key: Any text.
-            timeout: Seconds it may take; None for the cache's own.
+            timeout: Seconds it may take; None for the timeout of the cache.
         """
         return await self._store.delete(key, self._timeout if timeout is None else timeout)
 
     async def clear(self) -> None:
-        """Drop every entry.
+        """Delete every entry.
 
         Raises:
             CacheUnavailableError: The storage did not answer; some entries may be left.
-            PrefixRequiredError: It is Redis without a prefix, where other people's keys would go too.
+            PrefixRequiredError: The storage is Redis without a prefix, where all other keys would be deleted too.
         """
         await self._store.clear()
 
     async def get_by_entry_id(self, entry_id: str) -> tuple[bool, Any]:
-        """Return ``(True, value)`` for the entry that an id, or an alias, stands for, else ``(False, None)``.
+        """Return ``(True, value)`` for the entry that an id or an alias is linked to, or ``(False, None)``.
 
-        Who has an id was meant to find the entry, so *enabled* does not matter here; a pause does.
+        This ignores *enabled*, because an id is only given to callers that may find the entry, but
+        not :meth:`temporarily_disabled`.
         """
-        if self.is_paused:
+        if self.is_suspended:
             return MISS
         key = await self._store.resolve(entry_id, self._timeout)
         return MISS if key is None else await self.lookup(key)
 
     async def delete_by_entry_id(self, entry_id: str) -> bool:
-        """Drop the entry that an id, or an alias, stands for, and say whether there was one."""
+        """Delete the entry that an id or an alias is linked to; return whether there was one."""
         key = await self._store.resolve(entry_id, self._timeout)
         return key is not None and await self.delete(key)
 
     def link(self, key: str, entry_id: str, alias: str | None = None) -> None:
-        """Let an id, and an alias, stand for an entry that has ids already. Not where the storage keeps them."""
+        """Link an id, and an alias, to an entry that has ids already. Does nothing if the storage keeps the ids."""
         if self._store.ids.ids_of(key):
             self._store.ids.link(entry_id, key, alias)
 
     def forget(self, entry_id: str) -> None:
-        """Drop an id, or an alias, whose owner is gone. The entry stays; Redis drops ids by itself in time."""
+        """Remove an id or an alias. The entry stays. In Redis, ids expire instead."""
         self._store.ids.forget(entry_id)
 
-    def temporarily_disabled(self) -> Pause:
-        """Return a context manager (``with`` or ``async with``) inside which nothing is found or stored.
+    def temporarily_disabled(self) -> Suspension:
+        """Return a context manager (``with`` or ``async with``) in which nothing is found or stored.
 
-        It counts for everybody who uses this cache meanwhile. Blocks may be nested and overlap.
+        It affects all users of this cache. Blocks may be nested and may overlap.
         """
-        return self._pause
+        return self._suspension
 
     async def start_cleanup_task(self) -> None:
-        """Begin to :meth:`sweep` every *cleanup_interval* seconds. With 0, or twice, nothing happens."""
+        """Start to :meth:`sweep` every *cleanup_interval* seconds. Does nothing with 0, or if it runs already."""
         self._sweeper.start()
 
     async def stop_cleanup_task(self) -> None:
-        """End that, and wait until it has ended."""
+        """Stop the periodic sweeps, and wait until the Task has ended."""
         await self._sweeper.stop()
 
     async def sweep(self) -> None:
-        """Drop expired entries, and ids whose entries are gone."""
+        """Delete expired entries, and ids of entries that no longer exist."""
         await self._store.sweep()
 
     async def aclose(self) -> None:
-        """End the sweeps and wait for what is under way. The cache may be used again afterwards."""
+        """Stop the periodic sweeps and wait for operations in progress. The cache may be used again afterwards."""
         await self.stop_cleanup_task()
         await self._store.aclose()
 
     def count_coalesced(self) -> None:
-        """Count a call that shares the result of another, for flights of one's own."""
-        self._tally.coalesced += 1
+        """Count a call that shares the result of another, for callers with their own :class:`Flights`."""
+        self._counters.coalesced += 1
 
 
-async def _shared(result: SharedResult, compute: Compute) -> Any:
+async def _value_of(result: SharedResult, compute: Compute) -> Any:
     if isinstance(result, Exception):
         raise result
     try:
         return result.value()
-    except CorruptError:  # it was encoded but cannot be decoded: there is nothing to share
+    except CorruptError:  # a value that was encoded but cannot be decoded cannot be shared
         return await compute()

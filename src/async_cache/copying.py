@@ -1,7 +1,7 @@
-"""Copies of a value made without decoding it again.
+"""Copy a decoded value without decoding it again.
 
-Decoding makes each part of a value anew. What can never change needs no copy, though: only
-the dicts, lists and sets around it do, and Python copies each of these in one go.
+Decoding creates each part of a value. Immutable parts need no copy, only the dicts, lists
+and sets that contain them, and Python copies each of these in one step.
 """
 
 from __future__ import annotations
@@ -13,30 +13,30 @@ from typing import Any, Final
 from .codec.codec import is_constant
 
 Copier = Callable[[], Any]
-"""Makes a new copy of one value with each call."""
+"""Returns a new copy of one value at each call."""
 
-DEEPEST: Final = 8
-"""Levels of containers a value with a copier has at most: each takes a call within the one around it."""
+MAX_DEPTH: Final = 8
+"""Maximum levels of containers in a value with a copier: each level is a nested call."""
 
 
 class _NoCopierError(Exception):
-    """A part of the value has a type of its own, whose copies only decoding makes."""
+    """A part of the value can only be copied by decoding."""
 
 
 def copier_of(value: object) -> Copier | None:
-    """Return what makes copies of a dict, list or set, or None if it has parts only decoding can copy.
+    """Return a copier for a dict, list or set, or None if it has parts that only decoding can copy.
 
-    The copies share what can never change, and nothing else, with *value*, which is nobody's
-    but the copier's from now on.
+    The copies share immutable parts with *value*, and nothing else. From now on only the
+    copier may use *value*.
     """
     try:
-        return _copier(value, DEEPEST)
+        return _copier(value, MAX_DEPTH)
     except _NoCopierError:
         return None
 
 
 def _copier(value: Any, levels: int) -> Copier | None:
-    """Return the copier of *value*; None if it can be shared."""
+    """Return the copier of *value*; None if it is immutable and can be shared."""
     kind = type(value)
     if levels and kind is dict:
         _require_constants(value)
@@ -56,15 +56,15 @@ def _copier(value: Any, levels: int) -> Copier | None:
 
 
 def _container(value: Any, items: Iterable[tuple[Any, Any]], levels: int) -> Copier:
-    parts = [(place, copy) for place, item in items if (copy := _copier(item, levels - 1)) is not None]
-    return partial(_copied, value, parts) if parts else value.copy
+    parts = [(index, copy) for index, item in items if (copy := _copier(item, levels - 1)) is not None]
+    return partial(_copy_container, value, parts) if parts else value.copy
 
 
-def _copied(container: Any, parts: list[tuple[Any, Copier]]) -> Any:
-    """Return a copy of a dict or list in which the parts that can change are copies too."""
+def _copy_container(container: Any, parts: list[tuple[Any, Copier]]) -> Any:
+    """Return a copy of a dict or list whose mutable parts are copied too."""
     copy = container.copy()
-    for place, part in parts:
-        copy[place] = part()
+    for index, part in parts:
+        copy[index] = part()
     return copy
 
 

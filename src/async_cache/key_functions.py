@@ -1,7 +1,7 @@
 """Key functions made of parts: composed keys and their components.
 
 A composed key is made of extractors, named components, and what joins them. A part is
-the text of a string or an int. A ``:`` or ``%`` in it is escaped (``%3A``, ``%25``), so
+the text of a string or an int. A ``:`` or ``%`` in it is escape (``%3A``, ``%25``), so
 that parts cannot run into each other: ("a", "b:c") and ("a:b", "c") make different keys.
 Other values, and missing ones, get a mark with a bare ``%`` that no text can look like:
 ``%bool=True``, ``%missing``, ``%call=`` for a default key, for what has no text of its own a digest.
@@ -17,7 +17,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from .codec.canonical import canonical_form
-from .keys import Context, KeyFunction, digest_of, escaped
+from .keys import Context, KeyFunction, digest_of, escape
 
 _MISSING: Final = object()
 _MARKED: Final = frozenset({bool, float, Decimal, UUID, date})  # a datetime's text does not tell its zone
@@ -133,19 +133,19 @@ def _part(function: KeyFunction, context: dict[str, Any]) -> str:
     if isinstance(function, _Composed):
         return function(context)
     if isinstance(function, _Named):
-        return f"{escaped(function.component_name)}:{_part(function.function, context)}"
+        return f"{escape(function.component_name)}:{_part(function.function, context)}"
     if isinstance(function, _Default):
-        return "%call=" + escaped(function(context))
+        return "%call=" + escape(function(context))
     return _part_of(function.find(context) if isinstance(function, _Extracted) else function(context))
 
 
 def _part_of(value: object) -> str:
     if (text := _text(value)) is not None:
-        return escaped(text)
+        return escape(text)
     if value is _MISSING:
         return "%missing"
     if type(value) in _MARKED:
-        return f"%{type(value).__name__}={escaped(str(value))}"
+        return f"%{type(value).__name__}={escape(str(value))}"
     return "%=" + digest_of(canonical_form(value))
 
 

@@ -129,7 +129,7 @@ default_key: Final = default_keys(frozenset()).key
 
 
 def _head_of(func: Callable[..., Any] | str) -> str:
-    identity = "=" + escaped(func) if isinstance(func, str) else function_identity(func)
+    identity = "=" + escape(func) if isinstance(func, str) else function_identity(func)
     if len(identity) > _LONGEST_IDENTITY or not (identity.isascii() and identity.isprintable()):
         identity = "#" + _digest(canonical_form, identity)
     return f"{DEFAULT_PREFIX}{identity}:"
@@ -246,10 +246,10 @@ def context_of(
 
 def generate_entry_id(func_name: str, task_id: str) -> str:
     """Return the composite id of a task's entry, which no other pair of name and id has."""
-    return f"{escaped(func_name)}:{escaped(task_id)}"
+    return f"{escape(func_name)}:{escape(task_id)}"
 
 
-def validated_key(key: object) -> str:
+def validate_key(key: object) -> str:
     """Return *key* if it is fit to be one.
 
     Raises:
@@ -269,7 +269,7 @@ def validated_key(key: object) -> str:
     return text
 
 
-def escaped(text: str) -> str:
+def escape(text: str) -> str:
     """Return *text* so that it can stand between colons and be told from any other."""
     if "%" not in text and ":" not in text:  # the usual case, at half the time
         return text

@@ -1,4 +1,4 @@
-"""Something done over and over in the background, by one task with one owner."""
+"""Periodic background work: one asyncio Task with one owner."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Sweeper:
     """Calls *sweep* every *interval* seconds between :meth:`start` and :meth:`stop`.
 
     Args:
-        sweep: What to do. What it raises is logged, and the next round comes all the same.
+        sweep: The work. An error it raises is logged, and the next round takes place as usual.
         interval: Seconds between the end of one round and the next; 0 for no rounds.
     """
 
@@ -27,7 +27,7 @@ class Sweeper:
 
     @property
     def interval(self) -> float:
-        """Seconds between two rounds; 0 for none. A change counts from the moment it is made."""
+        """Seconds between two rounds; 0 for none. A change takes effect at once."""
         return self._interval
 
     @interval.setter
@@ -36,30 +36,30 @@ class Sweeper:
         self._changed.set()
 
     def start(self) -> None:
-        """Begin, on the running loop, unless it is done already or there is nothing to do."""
+        """Start on the running loop. Does nothing if it runs already or the interval is 0."""
         running = self._task is not None and not self._task.done() and not self._task.get_loop().is_closed()
         if self._interval > 0 and not running:
             self._changed = asyncio.Event()
-            self._task = spawn(self._rounds(), "async_cache cleanup")
+            self._task = spawn(self._run(), "async_cache cleanup")
 
     async def stop(self) -> None:
-        """End, and wait for that. Doing it twice, or without a start, does nothing."""
+        """Stop, and wait until the Task has ended. Does nothing if it is not running."""
         task, self._task = self._task, None
         if task is None or task.get_loop() is not asyncio.get_running_loop():
             return
         task.cancel()
         await asyncio.wait([task])
 
-    async def _rounds(self) -> None:
+    async def _run(self) -> None:
         while True:
             try:
                 async with asyncio.timeout(self._interval or None):
                     await self._changed.wait()
                 self._changed.clear()
             except TimeoutError:
-                await self._round()
+                await self._run_once()
 
-    async def _round(self) -> None:
+    async def _run_once(self) -> None:
         try:
             await self._sweep()
         except Exception:

@@ -1,7 +1,4 @@
-"""A value as it was when it was stored, and a fresh copy of it for everybody who asks.
-
-Nobody gets the object that was stored, so nobody can change what others will see.
-"""
+"""Snapshots of values: each reader gets a new copy, so that no reader can change what others see."""
 
 from __future__ import annotations
 
@@ -14,25 +11,25 @@ from typing import Any, Final, NamedTuple
 from .codec import Codec
 from .exceptions import CorruptError, UnencodableError, describe
 
-FLAT: Final = frozenset({type(None), bool, int, float, complex, str, bytes})
-"""Types whose values keep nothing outside of themselves, so their size is known without encoding them."""
+SELF_CONTAINED: Final = frozenset({type(None), bool, int, float, complex, str, bytes})
+"""Types whose values refer to no other objects, so that their size is known without encoding them."""
 
-CONTAINERS: Final = frozenset({dict, list})
-"""What most results are, told at a glance: no other look at whether they can change."""
+MUTABLE_CONTAINERS: Final = frozenset({dict, list})
+"""The types of most results. They are mutable, which saves a check."""
 
 
 class Snapshot(NamedTuple):
-    """A value held still."""
+    """An immutable representation of a value."""
 
-    payload: Any  # the value itself if it can never change, else what it was encoded to
+    payload: Any  # the value itself if it is immutable, else its encoded form
     restore: Callable[[Any], Any] | None  # makes a copy of the value from the payload; None if that is the value
     size: int  # in bytes
 
     def value(self) -> Any:
-        """Return the value: a new copy each time, unless it can never change.
+        """Return the value: a new copy each time, unless it is immutable.
 
         Raises:
-            CorruptError: It cannot be restored, as when its class is gone.
+            CorruptError: It cannot be restored, for example because its class was removed.
         """
         return self.payload if self.restore is None else self.restore(self.payload)
 
@@ -40,30 +37,30 @@ class Snapshot(NamedTuple):
 def snapshot_of(codec: Codec, value: object) -> Snapshot:
     """Return a snapshot of *value*, for use within this process only.
 
-    What the codec cannot express is pickled: that is safe as long as it never leaves
-    the process, and never comes in from outside.
+    A value that the codec cannot encode is pickled, which is safe because the pickle neither
+    leaves the process nor comes from outside.
 
     Raises:
-        UnencodableError: There is no faithful copy of it.
+        UnencodableError: The value cannot be copied faithfully.
     """
-    if type(value) in FLAT:
+    if type(value) in SELF_CONTAINED:
         return Snapshot(value, None, sys.getsizeof(value))
     try:
         encoded = codec.encode(value)
     except UnencodableError:
-        if codec.is_immutable(value):  # such as a member of an enum defined inside a function
+        if codec.is_immutable(value):  # for example a member of an enum defined inside a function
             return Snapshot(value, None, sys.getsizeof(value))
-        pickled = _pickled(value)
+        pickled = _pickle(value)
         if pickled is None:
             raise
-        return Snapshot(pickled, _unpickled, len(pickled))
-    if type(value) not in CONTAINERS and codec.is_immutable(value):
+        return Snapshot(pickled, _unpickle, len(pickled))
+    if type(value) not in MUTABLE_CONTAINERS and codec.is_immutable(value):
         return Snapshot(value, None, len(encoded))
     return Snapshot(encoded, codec.decode, len(encoded))
 
 
-class _Witness(pickle.Pickler):
-    """Notes the types of all it pickles, but for Python's own."""
+class _TypeRecordingPickler(pickle.Pickler):
+    """Records the types of all values it pickles, except builtin types."""
 
     def __init__(self, file: io.BytesIO) -> None:
         super().__init__(file, pickle.HIGHEST_PROTOCOL)
@@ -74,24 +71,24 @@ class _Witness(pickle.Pickler):
             self.types.add(type(value))
 
 
-def _pickled(value: object) -> bytes | None:
-    """Return *value* pickled if nothing in it comes back as something else, else None."""
+def _pickle(value: object) -> bytes | None:
+    """Return *value* pickled, or None if unpickling would change a type in it."""
     try:
-        payload, types = _witnessed(value)
-        copy = _unpickled(payload)
-        return payload if type(copy) is type(value) and types <= _witnessed(copy)[1] else None
-    except Exception:  # noqa: BLE001 - a class may raise anything from its own pickling methods
+        payload, types = _pickle_with_types(value)
+        copy = _unpickle(payload)
+        return payload if type(copy) is type(value) and types <= _pickle_with_types(copy)[1] else None
+    except Exception:  # noqa: BLE001 - pickling methods of the user's classes may raise anything
         return None
 
 
-def _witnessed(value: object) -> tuple[bytes, set[type]]:
-    witness = _Witness(file := io.BytesIO())
-    witness.dump(value)
-    return file.getvalue(), witness.types
+def _pickle_with_types(value: object) -> tuple[bytes, set[type]]:
+    pickler = _TypeRecordingPickler(file := io.BytesIO())
+    pickler.dump(value)
+    return file.getvalue(), pickler.types
 
 
-def _unpickled(payload: bytes) -> Any:
+def _unpickle(payload: bytes) -> Any:
     try:
-        return pickle.loads(payload)  # noqa: S301 - made by _pickled, and never out of this process
+        return pickle.loads(payload)  # noqa: S301 - pickled by this process
     except Exception as error:
         raise CorruptError(f"a pickled value cannot be restored: {describe(error)}") from error

@@ -1,4 +1,4 @@
-"""What a cache did: in numbers, and in warnings that tell a story without filling the log."""
+"""Counters of a cache, and warnings that are throttled so that they do not fill the log."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 MAX_TOPICS: Final = 100
-"""How many things to tell apart in warnings, and how many types in :attr:`CacheStatistics.bypassed`."""
+"""Maximum number of topics of warnings, and of types in :attr:`CacheStatistics.bypassed`."""
 
 
 @dataclass(frozen=True, slots=True)
 class CacheStatistics:
-    """What a cache did since it was made, and how it stands now.
+    """Counters of a cache since it was created, and its current state.
 
     Attributes:
         hits: Lookups answered from the cache.
-        misses: Lookups that were not, for whatever reason.
+        misses: All other lookups, whatever the reason.
         sets: Values stored.
-        evictions: Entries that made room for others.
-        expirations: Entries found past their time to live.
-        coalesced: Calls that shared the result of one already under way.
+        evictions: Entries removed to make room for others.
+        expirations: Entries removed because their time to live was over.
+        coalesced: Calls that shared the result of a call already in progress.
         refused: Values not stored, by reason: ``unencodable``, ``too large``, ``ttl``.
-        bypassed: Calls without a key, by the type (or the key function) to blame; beyond a hundred, ``others``.
-        errors: Faults of the storage behind the cache, all kinds together.
+        bypassed: Calls without a key, by the type (or key function) that caused it; beyond a hundred, ``others``.
+        errors: Faults of the storage, all kinds together.
         faults: The same by kind: ``timeout``, ``connection``, ``rejected``, ``busy``, ``corrupt``, ``error``.
-        skipped: Operations not tried because the circuit was open.
-        circuit_openings: How often the circuit opened.
-        circuit_open: Whether it is open now: the storage is left alone for a while.
-        size: Entries held now; None where only the storage knows.
-        bytes: Bytes their values take, stored as they are; None where only the storage knows.
+        skipped: Operations skipped because the circuit was open.
+        circuit_openings: Number of times the circuit opened.
+        circuit_open: Whether it is open now, so that operations are skipped.
+        size: Number of entries now; None if only the storage knows.
+        bytes: Size of their stored values in bytes; None if only the storage knows.
     """
 
     hits: int = 0
@@ -62,8 +62,8 @@ class CacheStatistics:
 
 
 @dataclass(slots=True)
-class Tally:
-    """What the front of a cache counts while it works."""
+class CacheCounters:
+    """Counters of a cache, independent of its storage."""
 
     hits: int = 0
     misses: int = 0
@@ -72,15 +72,15 @@ class Tally:
     refused: Counter[str] = field(default_factory=Counter)
     bypassed: Counter[str] = field(default_factory=Counter)
 
-    def bypass(self, blamed: str) -> None:
+    def bypass(self, culprit: str) -> None:
         """Count a call without a key."""
-        known = blamed in self.bypassed or len(self.bypassed) < MAX_TOPICS
-        self.bypassed[blamed if known else "others"] += 1
+        known = culprit in self.bypassed or len(self.bypassed) < MAX_TOPICS
+        self.bypassed[culprit if known else "others"] += 1
 
 
 @dataclass(slots=True)
-class StoreTally:
-    """What the storage behind a cache counts while it works."""
+class StoreCounters:
+    """Counters of the storage of a cache."""
 
     evictions: int = 0
     expirations: int = 0
@@ -90,8 +90,8 @@ class StoreTally:
     faults: Counter[str] = field(default_factory=Counter)
 
 
-def statistics_of(front: Tally, store: StoreTally, size: int | None, bytes_: int | None) -> CacheStatistics:
-    """Return what both halves of a cache counted, as it is now."""
+def statistics_of(front: CacheCounters, store: StoreCounters, size: int | None, bytes_: int | None) -> CacheStatistics:
+    """Return the current values of the counters of a cache and its storage."""
     counted: dict[str, Any] = {name: getattr(part, name) for part in (front, store) for name in part.__slots__}
     plain: dict[str, Any] = {
         name: dict(count) if isinstance(count, Counter) else count for name, count in counted.items()
@@ -99,8 +99,8 @@ def statistics_of(front: Tally, store: StoreTally, size: int | None, bytes_: int
     return CacheStatistics(**plain, errors=store.faults.total(), size=size, bytes=bytes_)
 
 
-class Complaints:
-    """Warns about the same thing once, or once in *interval* seconds."""
+class ThrottledWarnings:
+    """Logs a warning warn a topic at most once in *interval* seconds; once only by default."""
 
     def __init__(
         self, logger: logging.Logger, interval: float = math.inf, clock: Callable[[], float] = time.monotonic
@@ -109,18 +109,18 @@ class Complaints:
         self._interval = interval
         self._clock = clock
         self._next: dict[str, float] = {}
-        self._unsaid: Counter[str] = Counter()
+        self._suppressed: Counter[str] = Counter()
 
-    def about(self, topic: str, message: str, *details: object) -> None:
-        """Warn about *topic* if it is time to, and say how often it recurred since the last warning."""
+    def warn(self, topic: str, message: str, *details: object) -> None:
+        """Log a warning warn *topic* unless one was logged within the interval, and the number of those suppressed."""
         now = self._clock()
         if now < self._next.get(topic, now):
-            self._unsaid[topic] += 1
+            self._suppressed[topic] += 1
         elif topic in self._next or len(self._next) < MAX_TOPICS:
             self._next[topic] = now + self._interval
             self._warn(message, *details)
-            if again := self._unsaid.pop(topic, 0):
-                self._warn("cache: that happened %d more times since the last warning about it", again)
+            if repeated := self._suppressed.pop(topic, 0):
+                self._warn("cache: that happened %d more times since the last warning warn it", repeated)
 
     def _warn(self, message: str, *details: object) -> None:
         """Log a warning. A handler or filter of the program that raises must not break what is going on."""

@@ -1,4 +1,4 @@
-"""Numbers from outside, checked: counts, seconds, and how long an entry lives."""
+"""Validation of numbers: counts, seconds and times to live."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import math
 from numbers import Real
 from typing import Any, Final
 
-FOR_EVER: Final = math.inf
+NO_EXPIRY: Final = math.inf
 """The lifetime of an entry that never expires."""
 
-LONGEST: Final = 1e11
-"""Seconds (over three thousand years) past which an entry counts as living for ever."""
+MAX_SECONDS: Final = 1e11
+"""Seconds (over three thousand years) beyond which an entry never expires."""
 
 
 def checked_limit(name: str, limit: int | None) -> int | None:
@@ -33,29 +33,29 @@ def checked_seconds(name: str, seconds: object) -> float:
 
 
 def lifetime(ttl: object) -> float:
-    """Return for how many seconds an entry stored now may be read: one rule for every adapter.
+    """Return the seconds for which an entry stored now may be read; all adapters use this rule.
 
     Args:
-        ttl: Seconds, whole or not. None and infinity stand for no expiry.
+        ttl: Seconds, fractions allowed. None and infinity mean no expiry.
 
     Returns:
-        Seconds; :data:`FOR_EVER` for no expiry; 0.0 for an entry that is not to be stored,
-        which is what zero and negative numbers ask for.
+        Seconds; :data:`NO_EXPIRY` for no expiry; 0.0 (for zero and negative numbers) if the
+        entry is not to be stored.
 
     Raises:
-        TypeError: *ttl* is no number.
+        TypeError: *ttl* is not a number.
         ValueError: *ttl* is NaN.
     """
     if ttl is None:
-        return FOR_EVER
-    if (type(ttl) is int or type(ttl) is float) and 0 < ttl < LONGEST:  # the usual case, at a fifth of the time
+        return NO_EXPIRY
+    if (type(ttl) is int or type(ttl) is float) and 0 < ttl < MAX_SECONDS:  # the usual case, in a fifth of the time
         return ttl
     seconds = _checked_number("ttl", ttl)
-    return FOR_EVER if seconds > LONGEST else max(seconds, 0.0)
+    return NO_EXPIRY if seconds > MAX_SECONDS else max(seconds, 0.0)
 
 
 def checked_ttl(ttl: float | None) -> float | None:
-    """Return *ttl* as it is if :func:`lifetime` takes it, else raise as that does."""
+    """Return *ttl* unchanged; raise the errors of :func:`lifetime` if it is invalid."""
     lifetime(ttl)
     return ttl
 

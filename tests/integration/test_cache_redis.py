@@ -20,8 +20,8 @@ import redis
 import redis.asyncio
 
 from async_cache import AsyncCache, CacheUnavailableError, PrefixRequiredError, RedisCacheAdapter, UnencodableError
-from async_cache.adapters.base import Terms
-from async_cache.adapters.serializers import ID, Sealer
+from async_cache.adapters.base import StoreOptions
+from async_cache.adapters.serializers import ID, Signer
 
 pytestmark = pytest.mark.real_time
 
@@ -80,7 +80,7 @@ async def test_an_entry_lives_as_long_as_its_ttl_says(
 
 async def test_the_shortest_life_is_a_millisecond(cache: RedisCacheAdapter) -> None:
     await cache.set("key", 1, ttl=1e-9)
-    assert cache.tally.faults == {}
+    assert cache.counters.faults == {}
 
 
 @pytest.mark.parametrize("ttl", [0, -1, -math.inf], ids=str)
@@ -104,8 +104,8 @@ async def test_deleting_says_whether_there_was_something(cache: RedisCacheAdapte
 async def test_ids_live_in_redis_as_long_as_their_entry(
     cache: RedisCacheAdapter, client: redis.asyncio.Redis, prefix: str
 ) -> None:
-    terms = Terms(60, "task:1", "1")
-    assert await cache.put("key", cache.snapshot("value"), terms)
+    options = StoreOptions(60, "task:1", "1")
+    assert await cache.put("key", cache.snapshot("value"), options)
     other = RedisCacheAdapter(client, key_prefix=prefix)
     assert await other.resolve("task:1") == "key"
     assert await other.resolve("1") == "key"
@@ -115,14 +115,14 @@ async def test_ids_live_in_redis_as_long_as_their_entry(
 
 async def test_a_hit_lets_an_id_stand_for_the_entry_too(cache: RedisCacheAdapter) -> None:
     await cache.set("key", "value")
-    assert await cache.fetch("key", Terms(60, "task:2")) == (True, "value")
+    assert await cache.fetch("key", StoreOptions(60, "task:2")) == (True, "value")
     assert await cache.resolve("task:2") == "key"
 
 
 async def test_an_id_of_an_entry_without_an_end_has_one(
     cache: RedisCacheAdapter, client: redis.asyncio.Redis, prefix: str
 ) -> None:
-    await cache.put("key", cache.snapshot(1), Terms(math.inf, "task:1"))
+    await cache.put("key", cache.snapshot(1), StoreOptions(math.inf, "task:1"))
     assert 0 < await client.ttl(f"{prefix}@id:task:1") <= 7 * 86_400
 
 
@@ -165,7 +165,7 @@ async def forged(prefix: str, key: str) -> dict[str, bytes]:
         "nothing": b"",
         "a pickle": run,
         "a pickle in our frame": msgpack.packb([b"x" * 16, run]),
-        "format and payload without a seal": msgpack.packb([1, {"admin": True}]),
+        "format and payload without a signature": msgpack.packb([1, {"admin": True}]),
         "a frame of the wrong length": b"\x92\xc4\x10" + b"x" * 16 + b"\xc6\xff\xff\xff\xff",
         "an ordinary list": msgpack.packb([1, 2]),
         "JSON": b'{"a": 1}',
@@ -189,8 +189,8 @@ async def test_other_peoples_bytes_are_a_miss_and_a_delete(
         await client.set(prefix + "key", data)
         assert await cache.get("key") == (False, None), what
         assert await client.exists(prefix + "key") == 0, what
-    assert cache.tally.faults["corrupt"] == len(garbage)
-    assert not cache.tally.circuit_open
+    assert cache.counters.faults["corrupt"] == len(garbage)
+    assert not cache.counters.circuit_open
 
 
 async def test_a_key_that_holds_no_string_is_a_miss_and_a_delete(
@@ -224,11 +224,11 @@ async def test_a_garbled_id_stands_for_nothing(
 ) -> None:
     await client.set(f"{prefix}@id:task:1", msgpack.packb("key"))
     assert await cache.resolve("task:1") is None
-    assert cache.tally.faults["corrupt"] == 1
+    assert cache.counters.faults["corrupt"] == 1
 
 
 async def test_a_key_that_looks_like_an_id_is_told_from_one(cache: RedisCacheAdapter) -> None:
-    await cache.put("key", cache.snapshot(1), Terms(60, "task:1"))
+    await cache.put("key", cache.snapshot(1), StoreOptions(60, "task:1"))
     assert await cache.get("@id:task:1") == (False, None)
 
 
@@ -239,7 +239,7 @@ async def test_a_key_is_never_taken_for_a_value_that_an_id_stands_for(
     """Somebody may choose texts of keys: one that reads as a value, and one that looks like an id."""
     cache = RedisCacheAdapter(client, key_prefix=prefix, serializer=serializer, secret=SECRET)
     chosen = "123" if serializer == "json" else pickle.dumps(123, 0).decode()
-    await cache.put(chosen, cache.snapshot(1), Terms(60, "task:1"))
+    await cache.put(chosen, cache.snapshot(1), StoreOptions(60, "task:1"))
     assert await cache.get("@id:task:1") == (False, None)
 
     await cache.set("@id:task:2", chosen)
@@ -250,9 +250,9 @@ async def test_a_forged_id_that_is_no_text_is_no_outage(
     cache: RedisCacheAdapter, client: redis.asyncio.Redis, prefix: str
 ) -> None:
     place = f"{prefix}@id:task:1"
-    await client.set(place, Sealer().seal(ID, place.encode(), b"\xff"))
+    await client.set(place, Signer().sign(ID, place.encode(), b"\xff"))
     assert await cache.resolve("task:1") is None
-    assert cache.tally.faults == {"corrupt": 1}
+    assert cache.counters.faults == {"corrupt": 1}
 
 
 def test_pickle_needs_a_secret(client: redis.asyncio.Redis) -> None:
@@ -327,7 +327,7 @@ async def test_errors_of_a_serializer_of_ones_own_are_refusals_and_misses(
         await cache.set("key", 0)
     await cache.set("key", 1)
     assert await cache.get("key") == (False, None)
-    assert cache.tally.faults == {"corrupt": 1}
+    assert cache.counters.faults == {"corrupt": 1}
 
 
 def test_an_unknown_serializer_is_refused(client: redis.asyncio.Redis) -> None:
@@ -362,7 +362,7 @@ def test_a_client_of_its_own_follows_to_another_event_loop(redis_url: str, prefi
 
     for value in (1, 2):
         asyncio.run(use(value))
-    assert cache.tally.faults == {}
+    assert cache.counters.faults == {}
 
 
 def test_a_client_that_decodes_is_refused() -> None:
@@ -433,8 +433,8 @@ async def test_a_refused_command_is_a_fault_but_no_outage(redis_server: Any) -> 
         await admin.config_set("maxmemory", 1)
     await cache.set("other", "new")
     assert await cache.get("key") == (True, "old")
-    assert cache.tally.faults == {"rejected": 1}
-    assert not cache.tally.circuit_open
+    assert cache.counters.faults == {"rejected": 1}
+    assert not cache.counters.circuit_open
     await cache.aclose()
 
 
@@ -459,8 +459,8 @@ async def test_a_pool_that_is_used_up_is_a_fault_but_no_outage(redis_server: Any
     client = redis.asyncio.Redis.from_url(redis_server.url, max_connections=1)
     cache = RedisCacheAdapter(client)
     await asyncio.gather(*(cache.get("key") for _ in range(5)))
-    assert set(cache.tally.faults) == {"busy"}
-    assert not cache.tally.circuit_open
+    assert set(cache.counters.faults) == {"busy"}
+    assert not cache.counters.circuit_open
     await client.aclose()
 
 

@@ -22,7 +22,7 @@ from tests.support.waiting import turns
 
 pytestmark = pytest.mark.real_time
 
-BUDGET = 0.2
+DEFAULT_TIMEOUT = 0.2
 MARGIN = 0.3
 """How much later than its budget an operation may be over on a busy machine."""
 POLL = 0.01
@@ -41,7 +41,7 @@ def taking_at_most(seconds: float) -> Iterator[None]:
 async def answers_again(cache: RedisCacheAdapter) -> None:
     """Ask now and then, as tasks would, until Redis is used again."""
     async with asyncio.timeout(20):
-        while cache.tally.circuit_open:
+        while cache.counters.circuit_open:
             await cache.get("is it back?")
             await asyncio.sleep(POLL)
 
@@ -84,32 +84,32 @@ async def test_trouble_costs_one_operation_its_budget_and_the_next_ones_nothing(
     cache: RedisCacheAdapter, proxy: TcpProxy, redis_server: RedisServer, trouble: Trouble
 ) -> None:
     await trouble(proxy, redis_server)
-    with taking_at_most(BUDGET + MARGIN):
+    with taking_at_most(DEFAULT_TIMEOUT + MARGIN):
         assert await cache.get("key") == (False, None)
-    assert cache.tally.circuit_open
+    assert cache.counters.circuit_open
     with taking_at_most(MARGIN):
         for _ in range(100):
             assert await cache.get("key") == (False, None)
             await cache.set("key", "other")
-    assert cache.tally.circuit_openings == 1
-    assert cache.tally.faults.total() == 1
-    assert cache.tally.skipped == 200
+    assert cache.counters.circuit_openings == 1
+    assert cache.counters.faults.total() == 1
+    assert cache.counters.skipped == 200
 
 
 async def test_the_timeout_of_the_cache_holds_for_every_operation(cache: RedisCacheAdapter, proxy: TcpProxy) -> None:
     front = AsyncCache(cache, timeout=0.01)
     proxy.hold()
-    with taking_at_most(BUDGET):
+    with taking_at_most(DEFAULT_TIMEOUT):
         assert await front.delete("key") is False
         assert await front.delete_by_entry_id("task:1") is False
 
 
 async def test_many_at_once_wait_no_longer_than_one(cache: RedisCacheAdapter, redis_server: RedisServer) -> None:
     redis_server.pause()
-    with taking_at_most(BUDGET + MARGIN):
+    with taking_at_most(DEFAULT_TIMEOUT + MARGIN):
         found = await asyncio.gather(*(cache.get("key") for _ in range(10)))
     assert found == [(False, None)] * 10
-    assert cache.tally.circuit_openings == 1
+    assert cache.counters.circuit_openings == 1
 
 
 async def test_a_redis_that_goes_on_is_used_again(cache: RedisCacheAdapter, redis_server: RedisServer) -> None:
@@ -135,7 +135,7 @@ async def test_a_restart_nobody_noticed_costs_nothing(cache: RedisCacheAdapter, 
     redis_server.restart()
     await cache.set("key", "new")
     assert await cache.get("key") == (True, "new")
-    assert cache.tally.faults == {}
+    assert cache.counters.faults == {}
 
 
 async def test_a_line_that_broke_and_is_back_is_used_again(cache: RedisCacheAdapter, proxy: TcpProxy) -> None:
@@ -175,9 +175,9 @@ async def test_code_that_blocks_the_loop_does_not_make_redis_look_dead(cache: Re
     """The answer arrived in time; nobody could look."""
     caller = asyncio.create_task(cache.get("key"))
     await turns(3)
-    time.sleep(2 * BUDGET)  # noqa: ASYNC251 - the very mistake
+    time.sleep(2 * DEFAULT_TIMEOUT)  # noqa: ASYNC251 - the very mistake
     assert await caller == (True, "value")
-    assert cache.tally.faults == {}
+    assert cache.counters.faults == {}
 
 
 async def test_a_cancelled_caller_is_not_kept_waiting(cache: RedisCacheAdapter, proxy: TcpProxy) -> None:
@@ -187,7 +187,7 @@ async def test_a_cancelled_caller_is_not_kept_waiting(cache: RedisCacheAdapter, 
     caller.cancel()
     with taking_at_most(MARGIN), pytest.raises(asyncio.CancelledError):
         await caller
-    assert not cache.tally.circuit_open
+    assert not cache.counters.circuit_open
 
 
 def clients(url: str) -> dict[str, Any]:
@@ -239,13 +239,13 @@ async def test_whenever_calls_are_cancelled_nobody_gets_somebody_elses_value(pro
             caller.cancel()
         for result in await asyncio.gather(*callers, return_exceptions=True):
             assert result is None or isinstance(result, asyncio.CancelledError)
-    assert "corrupt" not in cache.tally.faults
+    assert "corrupt" not in cache.counters.faults
     await cache.aclose()
     if client is not None:
         await client.aclose()
 
 
-@pytest.mark.parametrize("too_many", ["nonsense", "a sealed value"])
+@pytest.mark.parametrize("too_many", ["nonsense", "a signed value"])
 @pytest.mark.parametrize("kind", [*clients("redis://localhost"), "our own"])
 async def test_an_answer_too_many_never_becomes_the_answer_to_another_question(
     proxy: TcpProxy, kind: str, too_many: str
@@ -258,7 +258,7 @@ async def test_an_answer_too_many_never_becomes_the_answer_to_another_question(
     seen: list[bytes] = []
     proxy.alter = lambda data: seen.append(data) or data
     await cache.get("9")
-    extra = [seen[-1] if too_many == "a sealed value" else b"$5\r\nhello\r\n"]
+    extra = [seen[-1] if too_many == "a signed value" else b"$5\r\nhello\r\n"]
     proxy.alter = lambda data: extra.pop() + data if extra else data
 
     answers = [await cache.get(str(number)) for number in range(10)]
@@ -291,10 +291,10 @@ async def test_nonsense_is_a_miss_in_time_and_the_end_of_nonsense_is_noticed(
 ) -> None:
     proxy.alter = lambda data: NONSENSE[what]
     for _ in range(3):
-        with taking_at_most(BUDGET + MARGIN):
+        with taking_at_most(DEFAULT_TIMEOUT + MARGIN):
             assert await cache.get("key") == (False, None)
             await cache.set("other", 1)
-    assert cache.tally.faults.total() > 0
+    assert cache.counters.faults.total() > 0
     proxy.alter = lambda data: data
     await proxy.cut()
     await answers_again(cache)
@@ -315,7 +315,7 @@ async def test_altered_bytes_are_never_a_value(cache: RedisCacheAdapter, proxy: 
     for _ in range(50):
         hit, value = await cache.get("key")
         assert not hit or value == "value"
-        cache.tally.circuit_open = False
+        cache.counters.circuit_open = False
 
 
 @pytest.mark.slow
@@ -344,7 +344,7 @@ async def test_whatever_happens_meanwhile_a_thousand_lookups_are_right_and_in_ti
             if batch in (500, 900):
                 await answers_again(cache)
             await asyncio.gather(*(work(batch + n) for n in range(10)))
-    assert longest <= BUDGET + MARGIN + lag.allowance
+    assert longest <= DEFAULT_TIMEOUT + MARGIN + lag.allowance
     figures = front.statistics()
     assert figures.circuit_openings >= 2
     assert figures.skipped > 0

@@ -112,7 +112,7 @@ async def test_disabling_for_a_while_nests_and_overlaps_in_both_forms(cache: Asy
     async with cache.temporarily_disabled():
         with cache.temporarily_disabled():
             assert await cache.get("key") == (False, None)
-        assert cache.is_paused
+        assert cache.is_suspended
         other = asyncio.create_task(overlapping())
         await settled()
     assert not cache.is_active

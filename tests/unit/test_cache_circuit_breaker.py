@@ -221,7 +221,7 @@ async def test_warnings_are_few_on_one_line_each_and_count_what_they_leave_out(
     adapter: TroubledCache, caplog: pytest.LogCaptureFixture, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache = AsyncCache(adapter)
-    monkeypatch.setattr(cache._store._guard._complaints, "_clock", clock.monotonic)
+    monkeypatch.setattr(cache._store._breaker._warnings, "_clock", clock.monotonic)
     adapter.trouble = make_a_mistake
     with caplog.at_level(logging.WARNING, "async_cache"):
         for _ in range(100):

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from async_cache import MemoryCacheAdapter
 from async_cache.adapters import memory
-from async_cache.copying import DEEPEST, copier_of
+from async_cache.copying import MAX_DEPTH, copier_of
 
 CONSTANTS = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(max_size=5), st.binary(max_size=5)
@@ -103,7 +103,7 @@ def test_what_only_decoding_copies_has_no_copier(part: object) -> None:
 
 def test_a_deep_value_has_no_copier() -> None:
     value: list[Any] = []
-    for _ in range(DEEPEST - 1):
+    for _ in range(MAX_DEPTH - 1):
         value = [value]
     assert copier_of(value) is not None
     assert copier_of([value]) is None
@@ -128,7 +128,7 @@ def are_copied(cache: MemoryCacheAdapter, key: str) -> bool:
 def test_no_more_values_are_copied_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
     cache = MemoryCacheAdapter()
     size = cache.snapshot(RECORD).size
-    monkeypatch.setattr(memory, "COPIED", 2 * size)
+    monkeypatch.setattr(memory, "MAX_COPIED_BYTES", 2 * size)
     cache = MemoryCacheAdapter()
     for key in "abc":
         cache.set_nowait(key, RECORD)
@@ -141,7 +141,7 @@ def test_no_more_values_are_copied_than_there_is_room_for(monkeypatch: pytest.Mo
 
 
 async def test_clearing_makes_room_for_other_values_to_be_copied(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "COPIED", MemoryCacheAdapter().snapshot(RECORD).size)
+    monkeypatch.setattr(memory, "MAX_COPIED_BYTES", MemoryCacheAdapter().snapshot(RECORD).size)
     cache = MemoryCacheAdapter()
     for key in "ab":
         cache.set_nowait(key, RECORD)

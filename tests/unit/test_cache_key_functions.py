@@ -17,7 +17,7 @@ from async_cache import (
     extract_key_component,
     key_component,
 )
-from async_cache.keys import context_of, validated_key
+from async_cache.keys import context_of, validate_key
 
 
 class Color(enum.Enum):
@@ -227,7 +227,7 @@ def test_the_default_key_stands_for_the_whole_call() -> None:
     assert len(keys) == 4
     assert key(work, 1, tenant="a") in keys
     assert key(work, 1, key_fn=compose_key_functions(default_key)) != cache.key_for(work, (1,))
-    assert validated_key(key(work, 1, tenant="a"))
+    assert validate_key(key(work, 1, tenant="a"))
 
 
 def test_no_argument_looks_like_a_default_key() -> None:

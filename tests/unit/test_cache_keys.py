@@ -31,7 +31,7 @@ from async_cache.keys import (
     default_key,
     function_identity,
     generate_entry_id,
-    validated_key,
+    validate_key,
 )
 
 Call = tuple[Callable[..., object], tuple[object, ...], dict[str, object]]
@@ -286,7 +286,7 @@ def test_a_key_is_the_same_each_time_and_fit_to_be_one(calls: tuple[Call, ...]) 
     made = [key_of(one) for one in calls]
 
     assert made == [key_of(one) for one in calls]
-    assert all(validated_key(key) == key for key in made)
+    assert all(validate_key(key) == key for key in made)
 
 
 SHARED: dict[str, tuple[Call, ...]] = {
@@ -385,7 +385,7 @@ def test_no_composed_key_can_be_a_default_key() -> None:
 
 def test_an_overlong_or_odd_name_is_digested() -> None:
     for name in ("f" * 1000, "f\n", "función", "f\ud800"):
-        assert validated_key(default_key(name, (), {}))
+        assert validate_key(default_key(name, (), {}))
         assert default_key(name, (), {}) != default_key(name + "x", (), {})
 
 
@@ -561,13 +561,13 @@ def test_entry_ids_differ_for_different_tasks() -> None:
 
 @pytest.mark.parametrize("key", ["a", "a b", "é", "x" * 512, "é" * 256, "%call:x", "{}[]*?\\"])
 def test_keys_that_are_fine(key: str) -> None:
-    assert validated_key(key) == key
+    assert validate_key(key) == key
 
 
 @pytest.mark.parametrize("key", [None, b"a", 1, "", "x" * 513, "é" * 257, "a\nb", "\0", "\x7f", "\x85", "\ud800"])
 def test_keys_that_are_refused(key: object) -> None:
     with pytest.raises(InvalidCacheKeyError, match="1 to 512 bytes") as refusal:
-        validated_key(key)
+        validate_key(key)
 
     assert isinstance(refusal.value, ValueError)
 
@@ -576,4 +576,4 @@ def test_a_key_of_a_subclass_of_str_becomes_a_str() -> None:
     class Key(enum.StrEnum):
         ONE = "one"
 
-    assert type(validated_key(Key.ONE)) is str
+    assert type(validate_key(Key.ONE)) is str

@@ -119,7 +119,7 @@ async def test_an_entry_lives_as_long_as_its_ttl_says(clock: Clock) -> None:
     await asyncio.sleep(0.1)
     assert await cache.get("short") == (False, None)
     assert await cache.get("long") == (True, 2)
-    assert cache.tally.expirations == 1
+    assert cache.counters.expirations == 1
 
 
 async def test_being_read_does_not_prolong_a_life(clock: Clock) -> None:
@@ -166,7 +166,7 @@ async def test_the_least_recently_used_entry_makes_room() -> None:
     await cache.set("c", 3)
     assert await cache.get("b") == (False, None)
     assert await cache.get("a") == (True, 1)
-    assert cache.tally.evictions == 1
+    assert cache.counters.evictions == 1
 
 
 async def test_a_size_of_zero_stores_nothing() -> None:
@@ -180,7 +180,7 @@ async def test_without_a_size_limit_nothing_is_evicted() -> None:
     for number in range(5000):
         cache.set_nowait(str(number), number)
     assert cache.size == 5000
-    assert cache.tally.evictions == 0
+    assert cache.counters.evictions == 0
 
 
 async def test_values_together_take_no_more_than_max_bytes() -> None:
@@ -227,7 +227,7 @@ async def test_sweeping_drops_what_has_expired_and_nothing_else(clock: Clock) ->
     await asyncio.sleep(2)
     await cache.sweep()
     assert cache.size == 1
-    assert cache.tally.expirations == 1
+    assert cache.counters.expirations == 1
 
 
 async def test_an_id_goes_with_its_entry(clock: Clock) -> None:
@@ -242,7 +242,7 @@ async def test_an_id_goes_with_its_entry(clock: Clock) -> None:
 
 async def test_whoever_wants_to_know_hears_which_entry_has_gone_and_why(clock: Clock) -> None:
     gone: list[tuple[str, str]] = []
-    cache = MemoryCacheAdapter(2, clock=clock.monotonic, on_gone=lambda key, why: gone.append((key, why)))
+    cache = MemoryCacheAdapter(2, clock=clock.monotonic, on_removed=lambda key, why: gone.append((key, why)))
     for key in "abc":
         await cache.set(key, key, ttl=1)
     await cache.delete("b")
@@ -263,7 +263,7 @@ async def test_a_value_that_cannot_be_restored_any_more_is_a_miss(monkeypatch: p
     monkeypatch.setattr(Plain, "__setstate__", fail, raising=False)
     assert await cache.get("key") == (False, None)
     assert cache.size == 0
-    assert cache.tally.faults == {"corrupt": 1}
+    assert cache.counters.faults == {"corrupt": 1}
 
 
 @pytest.mark.parametrize("option", ["max_size", "max_bytes"])

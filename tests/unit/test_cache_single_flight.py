@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from async_cache import AsyncCache, Flights, Membership, MemoryCacheAdapter
-from async_cache.adapters.serializers import _Adapted
+from async_cache.adapters.serializers import AdaptedSerializer
 from tests.support.adapters import DictCache, TroubledCache, cancel_oneself, hang
 from tests.support.waiting import settled
 
@@ -323,7 +323,7 @@ async def test_a_value_that_can_be_encoded_but_not_decoded_is_computed_by_each()
             raise KeyError(data)
 
     cache = AsyncCache(MemoryCacheAdapter())
-    cache._memory._codec = _Adapted(OneWay().encode, OneWay().decode)  # a user's serializer for Redis may behave so
+    cache._memory._codec = AdaptedSerializer(OneWay().encode, OneWay().decode)
     cache._memory._codec.is_immutable = lambda value: False
 
     async def compute() -> list[int]:

@@ -1,4 +1,4 @@
-"""Where a cache keeps its entries: in this process, in Redis, or in a place of your own making."""
+"""Storages of a cache: memory, Redis, or a user's own."""
 
 from ..exceptions import CacheUnavailableError, PrefixRequiredError
 from .base import CacheAdapter

@@ -1,4 +1,4 @@
-"""What a cache stores its entries in: the four methods anybody can write, and what our own offer beyond them."""
+"""Base classes of cache adapters: four methods for users to implement, and the methods of the built-in adapters."""
 
 from __future__ import annotations
 
@@ -7,34 +7,34 @@ from typing import Any, Final, NamedTuple
 
 from ..entry_ids import EntryIds
 from ..snapshot import Snapshot
-from ..statistics import StoreTally
-from ..validation import FOR_EVER, lifetime
+from ..statistics import StoreCounters
+from ..validation import NO_EXPIRY, lifetime
 
 MISS: Final[tuple[bool, Any]] = (False, None)
-"""What a lookup returns that found nothing."""
+"""The result of a lookup that found nothing."""
 
 
-class Terms(NamedTuple):
-    """What goes with an operation of a store."""
+class StoreOptions(NamedTuple):
+    """Options of one operation of a store."""
 
-    seconds: float = FOR_EVER  # how long an entry, or an id, is to last: more than zero
-    entry_id: str | None = None  # stands for the entry from now on
-    alias: str | None = None  # means the same
-    timeout: float | None = None  # seconds it may take; None for the store's own budget
+    seconds: float = NO_EXPIRY  # lifetime of the entry or id: more than zero
+    entry_id: str | None = None  # id to link to the entry
+    alias: str | None = None  # second id to link to the entry
+    timeout: float | None = None  # seconds the operation may take; None for the store's default
 
 
-NO_TERMS: Final = Terms()
+DEFAULT_OPTIONS: Final = StoreOptions()
 
 METHODS: Final = ("get", "set", "delete", "clear")
-"""What every adapter has, whether it is derived from :class:`CacheAdapter` or not."""
+"""The methods that every adapter has, whether it is derived from :class:`CacheAdapter` or not."""
 
 
 class CacheAdapter(ABC):
-    """A place for results, to be derived from for a storage of your own.
+    """Base class for storages of a user's own.
 
-    The cache hands it plain values and copies those that come back, so it may keep
-    objects as they are or encode them as it likes. An error or a delay in one of its
-    methods counts as a miss and never reaches the task.
+    The cache passes plain values and copies the values it gets back, so an adapter may keep
+    objects as they are or encode them. An error or a delay in one of its methods counts as a
+    miss and never reaches the task.
     """
 
     @abstractmethod
@@ -43,93 +43,92 @@ class CacheAdapter(ABC):
 
     @abstractmethod
     async def set(self, key: str, value: Any, ttl: int | None = None) -> None:
-        """Keep *value* under *key*, in place of what was there.
+        """Store *value* under *key*, replacing an existing entry.
 
         Args:
             key: Any text.
-            value: What a task returned.
-            ttl: Seconds until it expires; a float if fractions were asked for. None for never.
+            value: The result of a task.
+            ttl: Seconds until it expires; a float if the caller gave a fraction. None for never.
         """
 
     @abstractmethod
     async def delete(self, key: str) -> bool:
-        """Drop the entry under *key*, and say whether there was one."""
+        """Delete the entry under *key*; return whether there was one."""
 
     @abstractmethod
     async def clear(self) -> None:
-        """Drop every entry."""
+        """Delete every entry."""
 
 
 class Store(CacheAdapter):
-    """What the cache works with: an adapter that takes snapshots and knows entries by their ids too.
+    """An adapter that stores snapshots and links entry ids to entries.
 
-    Neither looking up nor storing raises because of the storage: what goes wrong there is
-    a miss, counted in *tally*.
+    Lookups and stores do not raise errors of the storage: a fault is a miss and is counted.
 
     Attributes:
-        tally: What this store counts.
-        ids: Entry ids and the keys they stand for; empty where the storage keeps them.
+        counters: Counters of this store.
+        ids: Entry ids and their keys; empty if the storage keeps them itself.
     """
 
     def __init__(self) -> None:
-        self.tally = StoreTally()
+        self.counters = StoreCounters()
         self.ids = EntryIds()
 
     @abstractmethod
     def snapshot(self, value: object) -> Snapshot:
-        """Return *value* in the form this store keeps; UnencodableError if it has none."""
+        """Return *value* in the form in which this store keeps it; raise UnencodableError if there is none."""
 
     @abstractmethod
-    async def fetch(self, key: str, terms: Terms = NO_TERMS) -> tuple[bool, Any]:
-        """Return ``(True, value)`` or ``(False, None)``; on a hit the ids in *terms* stand for *key*."""
+    async def fetch(self, key: str, options: StoreOptions = DEFAULT_OPTIONS) -> tuple[bool, Any]:
+        """Return ``(True, value)`` or ``(False, None)``; on a hit, link the ids in *options* to the entry."""
 
     @abstractmethod
-    async def put(self, key: str, snapshot: Snapshot, terms: Terms = NO_TERMS) -> bool:
-        """Store a snapshot on these *terms*, and say whether that was done."""
+    async def put(self, key: str, snapshot: Snapshot, options: StoreOptions = DEFAULT_OPTIONS) -> bool:
+        """Store a snapshot; return whether it was stored."""
 
     @abstractmethod
     async def delete(self, key: str, timeout: float | None = None) -> bool:
-        """Drop the entry under *key*, and say whether there was one. False if the storage did not answer."""
+        """Delete the entry under *key*; return whether there was one. False if the storage did not answer."""
 
-    async def resolve(self, entry_id: str, timeout: float | None = None) -> str | None:  # noqa: ARG002 - it is known
-        """Return the key that an id, or an alias, stands for."""
+    async def resolve(self, entry_id: str, timeout: float | None = None) -> str | None:  # noqa: ARG002 - no I/O here
+        """Return the key that an entry id or an alias is linked to, or None."""
         return self.ids.key_of(entry_id)
 
     async def set(self, key: str, value: Any, ttl: float | None = None) -> None:
-        """Keep a snapshot of *value* under *key*, in place of what was there.
+        """Store a snapshot of *value* under *key*, replacing an existing entry.
 
         Args:
             key: Any text.
-            value: What has a faithful copy in this store.
-            ttl: Seconds to live, fractions too. None and infinity for ever; zero and less: do not store.
+            value: A value that this store can copy faithfully.
+            ttl: Seconds to live, fractions allowed. None and infinity for no expiry; zero or less: do not store.
 
         Raises:
-            UnencodableError: There is no faithful copy of *value*.
-            TypeError: *ttl* is no number.
+            UnencodableError: *value* cannot be copied faithfully.
+            TypeError: *ttl* is not a number.
             ValueError: *ttl* is NaN.
         """
         seconds = lifetime(ttl)
         if seconds > 0:
-            await self.put(key, self.snapshot(value), Terms(seconds))
+            await self.put(key, self.snapshot(value), StoreOptions(seconds))
 
     async def get(self, key: str) -> tuple[bool, Any]:
         """Return ``(True, value)`` for the entry under *key*, or ``(False, None)``."""
         return await self.fetch(key)
 
     async def sweep(self) -> None:
-        """Drop what is past its time, entries and ids alike."""
+        """Delete expired entries, and ids of entries that no longer exist."""
 
     async def aclose(self) -> None:
-        """Wait for what is under way and give back what was opened. It may be used again afterwards."""
+        """Wait for operations in progress and release resources. The store may be used again afterwards."""
 
     @property
     def size(self) -> int | None:
-        """Entries held; None where only the storage knows."""
+        """Number of entries; None if only the storage knows."""
 
     @property
     def bytes(self) -> int | None:
-        """Bytes their values take; None where only the storage knows."""
+        """Size of all values in bytes; None if only the storage knows."""
 
-    def _link(self, key: str, terms: Terms) -> None:
-        if terms.entry_id is not None:
-            self.ids.link(terms.entry_id, key, terms.alias)
+    def _link(self, key: str, options: StoreOptions) -> None:
+        if options.entry_id is not None:
+            self.ids.link(options.entry_id, key, options.alias)

@@ -1,4 +1,4 @@
-"""Entries in Redis, shared by processes and machines."""
+"""Cache adapter for Redis, shared by processes and machines."""
 
 from __future__ import annotations
 
@@ -9,48 +9,48 @@ from typing import Any, Final
 
 from ..exceptions import CorruptError, PrefixRequiredError
 from ..snapshot import Snapshot
-from .base import MISS, NO_TERMS, Store, Terms
-from .circuit_breaker import BUDGET, PATIENCE, Guard
-from .redis_client import CORRUPT, Entry, RedisClient, kind_of
-from .serializers import ENTRY, ID, Sealer, serializer_for
+from .base import DEFAULT_OPTIONS, MISS, Store, StoreOptions
+from .circuit_breaker import CLOSE_GRACE, DEFAULT_TIMEOUT, CircuitBreaker
+from .redis_client import CORRUPT, Entry, RedisClient, redis_fault_kind
+from .serializers import ENTRY, ID, Signer, serializer_for
 
 KEY_PREFIX: Final = "async_cache:"
 ID_PREFIX: Final = "@id:"
-"""What stands between the prefix and an entry id. Should a key look like it, the seals tell them apart."""
+"""Prefix of an entry id, after the key prefix. Should a key look like it, the seals tell them apart."""
 ID_LIFETIME: Final = 7 * 86_400.0
-"""Seconds an entry id is kept at most, even if its entry never expires."""
+"""Maximum seconds that an entry id is kept, even if its entry never expires."""
 
 
 class RedisCacheAdapter(Store):
     """A cache in Redis (5 or newer), for any number of processes.
 
-    A value is stored sealed to its key, so what another client wrote there, or what was
-    damaged on the way, is a miss and is deleted. Nothing read from Redis is ever
-    unpickled unless it is signed with *secret*.
+    A value is signed for its key. A value that another client wrote, or that was damaged, is a
+    miss and is deleted. Nothing read from Redis is unpickled unless it is signed with *secret*.
 
-    Redis may be slow, hang or be gone: an operation that fails or exceeds *timeout* is a
-    miss, and from then on Redis is left alone until a try in the background is answered
-    (after 0.25 s, then twice as long each time, up to 5 s). Faults are counted in
-    *tally* and warned about once a minute.
+    Redis may be slow or unavailable: an operation that fails or exceeds *timeout* is a miss and
+    opens a circuit breaker, which then skips all operations until a trial in the background
+    succeeds (after 0.25 s, then twice as long each time, up to 5 s). Faults are counted in
+    :attr:`counters`; a warning is logged at most once a minute.
 
     Args:
-        redis_client: A ``redis.asyncio.Redis`` made without ``decode_responses``, which
-            stays yours to close; or a host name, or a URL.
-        port: Where Redis listens on that host; None for 6379.
-        db: The number of the database; None for 0.
-        key_prefix: Stands before every key, and limits what ``clear()`` touches.
-        serializer: ``"msgpack"`` keeps the types of most values; ``"json"`` takes what JSON
-            gives back as it is; ``"pickle"`` needs *secret*; or an object with ``encode`` and
-            ``decode``, or ``dumps`` and ``loads``.
-        secret: Signs what is stored; what is not signed with it is a miss.
+        redis_client: A ``redis.asyncio.Redis`` created without ``decode_responses``, which the
+            caller closes; or a host name, or a URL.
+        port: Port of that host; None for 6379.
+        db: Number of the database; None for 0.
+        key_prefix: Prefix of every key; ``clear()`` deletes keys with this prefix only.
+        serializer: ``"msgpack"`` keeps the types of most values; ``"json"`` accepts values that
+            JSON returns unchanged; ``"pickle"`` requires *secret*; or an object with ``encode``
+            and ``decode``, or ``dumps`` and ``loads``.
+        secret: Signs stored values; a value without this signature is a miss.
         timeout: Seconds an operation may take.
-        **client_options: For the client made for a host or URL: ``username``, ``password``, ``ssl``, ...
+        **client_options: Options for the client created for a host or URL: ``username``,
+            ``password``, ``ssl``, ...
 
     Raises:
-        ModuleNotFoundError: redis-py is missing; the message names what to install.
-        TypeError: *redis_client* is no asyncio client, or is one and comes with options for a host; or an
-            argument is of a wrong type.
-        ValueError: The client decodes responses, the serializer could run code and there is no *secret*, or
+        ModuleNotFoundError: redis-py is not installed; the message says what to install.
+        TypeError: *redis_client* is not an asyncio client, or is one and comes with options for a host; or an
+            argument has the wrong type.
+        ValueError: The client decodes responses, the serializer could execute code and there is no *secret*, or
             *timeout* is negative or not finite.
     """
 
@@ -63,39 +63,42 @@ class RedisCacheAdapter(Store):
         key_prefix: str = KEY_PREFIX,
         serializer: Any = "msgpack",
         secret: bytes | str | None = None,
-        timeout: float = BUDGET,
+        timeout: float = DEFAULT_TIMEOUT,
         **client_options: Any,
     ) -> None:
         if not isinstance(key_prefix, str):
             raise TypeError(f"key_prefix must be a str, not {key_prefix!r}")
         super().__init__()
         self.key_prefix = key_prefix
-        self._sealer = Sealer(secret)
+        self._signer = Signer(secret)
         self._serializer = serializer_for(serializer, signed=secret is not None)
         self._redis = RedisClient(redis_client, port, db, client_options)
-        self._guard = Guard("Redis", self.tally, timeout, kind_of, detached=True)
+        self._breaker = CircuitBreaker("Redis", self.counters, timeout, redis_fault_kind, detached=True)
 
     def snapshot(self, value: object) -> Snapshot:
-        """Return *value* as it would be stored; UnencodableError if the serializer would not give it back so."""
+        """Return *value* serialized; raise UnencodableError if it would not come back equal."""
         payload = self._serializer.encode(value)
         return Snapshot(payload, self._serializer.decode, len(payload))
 
-    async def fetch(self, key: str, terms: Terms = NO_TERMS) -> tuple[bool, Any]:
-        """Look *key* up, and let the ids in *terms* stand for it, in one round trip."""
-        return await self._guard.ask(partial(self._fetch, key, self._links(key, terms)), MISS, terms.timeout)
+    async def fetch(self, key: str, options: StoreOptions = DEFAULT_OPTIONS) -> tuple[bool, Any]:
+        """Look up *key* and link the ids in *options* to it, in one round trip."""
+        return await self._breaker.call_or(partial(self._fetch, key, self._links(key, options)), MISS, options.timeout)
 
-    async def put(self, key: str, snapshot: Snapshot, terms: Terms = NO_TERMS) -> bool:
-        """Store a snapshot, and the ids that stand for it, in one round trip."""
-        place = self._place(key)
-        entry = Entry(place, self._sealer.seal(ENTRY, place, snapshot.payload), terms.seconds)
-        return await self._guard.ask(partial(self._redis.set, [entry, *self._links(key, terms)]), False, terms.timeout)
+    async def put(self, key: str, snapshot: Snapshot, options: StoreOptions = DEFAULT_OPTIONS) -> bool:
+        """Store a snapshot and the ids linked to it, in one round trip."""
+        redis_key = self._redis_key(key)
+        entry = Entry(redis_key, self._signer.sign(ENTRY, redis_key, snapshot.payload), options.seconds)
+        store = partial(self._redis.set, [entry, *self._links(key, options)])
+        return await self._breaker.call_or(store, False, options.timeout)
 
     async def delete(self, key: str, timeout: float | None = None) -> bool:
-        """Drop the entry under *key*, and say whether there was one. False if Redis did not answer."""
-        return await self._guard.ask(partial(self._redis.unlink, self._place(key)), 0, timeout, insist=True) > 0
+        """Delete the entry under *key*; return whether there was one. False if Redis did not answer."""
+        return (
+            await self._breaker.call_or(partial(self._redis.unlink, self._redis_key(key)), 0, timeout, force=True) > 0
+        )
 
     async def clear(self) -> None:
-        """Drop every key that begins with the prefix, page by page: other clients go on meanwhile.
+        """Delete every key with the prefix, in batches, so that other clients of Redis are not blocked.
 
         Raises:
             PrefixRequiredError: The prefix is empty.
@@ -103,63 +106,67 @@ class RedisCacheAdapter(Store):
         """
         if not self.key_prefix:
             raise PrefixRequiredError
-        prefix, cursor = self._place(""), 0
+        prefix, cursor = self._redis_key(""), 0
         while True:
-            cursor = await self._guard.attempt(partial(self._redis.clear_page, cursor, prefix), insist=True)
+            cursor = await self._breaker.call(partial(self._redis.clear_page, cursor, prefix), force=True)
             if cursor == 0:
                 return
 
     async def resolve(self, entry_id: str, timeout: float | None = None) -> str | None:
-        """Return the key that an id, or an alias, stands for."""
-        return await self._guard.ask(partial(self._resolve, entry_id), None, timeout)
+        """Return the key that an entry id or an alias is linked to, or None."""
+        return await self._breaker.call_or(partial(self._resolve, entry_id), None, timeout)
 
     async def aclose(self) -> None:
-        """Wait for what is under way, and close a client of our own; the next call opens it again."""
-        await self._guard.aclose()
+        """Wait for operations in progress and close the client, unless the caller owns it. The next call reopens it."""
+        await self._breaker.aclose()
         with suppress(TimeoutError):
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(CLOSE_GRACE):
                 await self._redis.aclose()
 
     async def _fetch(self, key: str, links: list[Entry]) -> tuple[bool, Any]:
-        place = self._place(key)
+        redis_key = self._redis_key(key)
         try:
-            stored = await self._redis.get(place, *links)
+            stored = await self._redis.get(redis_key, *links)
             return (
-                MISS if stored is None else (True, self._serializer.decode(self._sealer.unseal(ENTRY, place, stored)))
+                MISS
+                if stored is None
+                else (True, self._serializer.decode(self._signer.verify(ENTRY, redis_key, stored)))
             )
         except CorruptError as error:
-            await self._discard(place, error)
+            await self._discard(redis_key, error)
             return MISS
 
     async def _resolve(self, entry_id: str) -> str | None:
-        place = self._id_place(entry_id)
+        redis_key = self._id_redis_key(entry_id)
         try:
-            stored = await self._redis.get(place)
-            return None if stored is None else self._sealer.unseal(ID, place, stored).decode("utf-8", "surrogatepass")
+            stored = await self._redis.get(redis_key)
+            return (
+                None if stored is None else self._signer.verify(ID, redis_key, stored).decode("utf-8", "surrogatepass")
+            )
         except (CorruptError, UnicodeDecodeError) as error:
-            await self._discard(place, error)
+            await self._discard(redis_key, error)
             return None
 
-    async def _discard(self, place: bytes, error: Exception) -> None:
-        """Delete what cannot be read. Was it the answer to another question, only a good entry is lost."""
-        self._guard.note(CORRUPT, error)
-        await self._redis.distrust()
-        await self._redis.unlink(place)
+    async def _discard(self, redis_key: bytes, error: Exception) -> None:
+        """Delete an unreadable value. If it was the reply to another request, a valid entry may be lost."""
+        self._breaker.record_fault(CORRUPT, error)
+        await self._redis.close_idle_connections()
+        await self._redis.unlink(redis_key)
 
-    def _links(self, key: str, terms: Terms) -> list[Entry]:
-        """Return what lets the ids in *terms* stand for *key*."""
-        if terms.entry_id is None:
+    def _links(self, key: str, options: StoreOptions) -> list[Entry]:
+        """Return the entries that link the ids in *options* to *key*."""
+        if options.entry_id is None:
             return []
-        ids = (terms.entry_id,) if terms.alias is None else (terms.entry_id, terms.alias)
-        text, seconds = _bytes(key), min(terms.seconds, ID_LIFETIME)
-        places = map(self._id_place, ids)
-        return [Entry(place, self._sealer.seal(ID, place, text), seconds) for place in places]
+        ids = (options.entry_id,) if options.alias is None else (options.entry_id, options.alias)
+        text, seconds = _bytes(key), min(options.seconds, ID_LIFETIME)
+        redis_keys = map(self._id_redis_key, ids)
+        return [Entry(redis_key, self._signer.sign(ID, redis_key, text), seconds) for redis_key in redis_keys]
 
-    def _place(self, key: str) -> bytes:
+    def _redis_key(self, key: str) -> bytes:
         return _bytes(self.key_prefix + key)
 
-    def _id_place(self, entry_id: str) -> bytes:
-        return self._place(ID_PREFIX + entry_id)
+    def _id_redis_key(self, entry_id: str) -> bytes:
+        return self._redis_key(ID_PREFIX + entry_id)
 
 
 def _bytes(text: str) -> bytes:

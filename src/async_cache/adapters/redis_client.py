@@ -1,9 +1,8 @@
-"""The few commands a cache needs of Redis, each with a look at the answer.
+"""The Redis commands of the cache; the type of every reply is checked.
 
-The client library, imported only when needed, matches answers to questions by their order
-on a connection. Should one have come out of step, its answers are of the wrong kind, or
-sealed for another place; then every idle connection is closed, the one in question among
-them.
+The client library, which is imported on first use, matches replies to requests by their order
+on a connection. If a connection gets out of step, its replies have the wrong type or are
+signed for another key; then all idle connections are closed, including that one.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from ..exceptions import CorruptError
-from ..validation import FOR_EVER
+from ..validation import NO_EXPIRY
 from .circuit_breaker import CONNECTION
 
 INSTALL: Final = 'the Redis cache needs redis-py: pip install "async-task-worker[redis]"'
@@ -28,122 +27,128 @@ REJECTED: Final = "rejected"
 BUSY: Final = "busy"
 CORRUPT: Final = "corrupt"
 
-PAGE: Final = 1000
-"""How many keys to ask for at a time."""
+SCAN_PAGE_SIZE: Final = 1000
+"""Keys that one SCAN asks for."""
 
-AT_ONCE: Final = 16
-"""How many questions to ask at a time. Opening a connection for each would take longer than to wait in line."""
+MAX_CONCURRENCY: Final = 16
+"""Maximum concurrent requests. Opening a connection for each would take longer than waiting for a free one."""
 
-GLOB: Final = re.compile(rb"([\\*?\[\]^-])")
+GLOB_CHARACTERS: Final = re.compile(rb"([\\*?\[\]^-])")
 
-Client = Any  # a redis.asyncio.Redis: the library need not be there to read this
+Client = Any  # a redis.asyncio.Redis; the library is optional
 
 
-class GarbledReplyError(Exception):
-    """The answer is not of the kind that was asked for: the connection may be out of step."""
+class UnexpectedReplyError(Exception):
+    """The reply does not have the expected type: the connection may be out of step."""
 
 
 class Entry(NamedTuple):
-    """What is to be stored where, for how many seconds."""
+    """A value to store under a key, and its lifetime in seconds."""
 
-    place: bytes
+    key: bytes
     stored: bytes
     seconds: float
 
 
 class RedisClient:
-    """Talks to one Redis through a client that is given, or one of its own. It is made as the adapter is."""
+    """Sends commands to one Redis, through a given client or one created for an address.
+
+    Takes the arguments of the adapter.
+    """
 
     def __init__(self, address: Any, port: int | None, db: int | None, options: dict[str, Any]) -> None:
         self._address = (address, port or 0, db or 0, options)
         self._owned = isinstance(address, str)
         if not self._owned and (options or port or db):
-            raise TypeError("a client brings its own address: port, db and client options go with a host name")
+            raise TypeError("a client has its matching address: port, db and client options go with a host name")
         self._client = _connect(*self._address) if self._owned else _checked_client(address)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._semaphore = asyncio.Semaphore(MAX_CONCURRENCY)
 
-    async def get(self, place: bytes, *others: Entry) -> object:
-        """Return what is stored at *place*, or None; store *others* in the same round trip.
+    async def get(self, key: bytes, *additional: Entry) -> object:
+        """Return the value of a key, or None; store *additional* entries in the same round trip.
 
         Raises:
-            CorruptError: There is something that is no string.
+            CorruptError: The value is not a string.
         """
         try:
-            if others:
-                stored, *replies = await self._pipelined(place, others)
-                await self._expect(all(reply is True or isinstance(reply, Exception) for reply in replies))
+            if additional:
+                stored, *replies = await self._pipelined(key, additional)
+                await self._require(all(reply is True or isinstance(reply, Exception) for reply in replies))
                 _raise_first([stored])
             else:
-                stored = await self._ask(lambda client: client.get(place))
+                stored = await self._execute(lambda client: client.get(key))
         except _library("redis.exceptions").ResponseError as error:
             if str(error).startswith("WRONGTYPE"):
                 raise CorruptError(str(error)) from error
             raise
-        await self._expect(stored is None or isinstance(stored, bytes))
+        await self._require(stored is None or isinstance(stored, bytes))
         return stored
 
     async def set(self, entries: Sequence[Entry]) -> bool:
         """Store *entries* in one round trip and return True; raise the first error."""
         replies = await self._pipelined(None, entries)
         _raise_first(replies)
-        await self._expect(all(reply is True for reply in replies))
+        await self._require(all(reply is True for reply in replies))
         return True
 
-    async def unlink(self, *places: bytes) -> int:
-        """Delete what is stored there, and return how many of the places held something."""
-        count = await self._ask(lambda client: client.unlink(*places)) if places else 0
-        await self._expect(type(count) is int)
+    async def unlink(self, *keys: bytes) -> int:
+        """Delete keys; return how many of them existed."""
+        count = await self._execute(lambda client: client.unlink(*keys)) if keys else 0
+        await self._require(type(count) is int)
         return int(count)
 
     async def clear_page(self, cursor: int, prefix: bytes) -> int:
-        """Delete some of the keys that begin with *prefix*; return where to go on, 0 when through."""
-        pattern = GLOB.sub(rb"\\\1", prefix) + b"*"
-        following, places = await self._ask(lambda client: client.scan(cursor, match=pattern, count=PAGE))
-        own = [place for place in places if isinstance(place, bytes) and place.startswith(prefix)]
-        await self._expect(len(own) == len(places))
-        await self.unlink(*own)
-        return int(following)
+        """Delete some of the keys with *prefix*; return the cursor for the next call, 0 at the end."""
+        pattern = GLOB_CHARACTERS.sub(rb"\\\1", prefix) + b"*"
+        next_cursor, keys = await self._execute(lambda client: client.scan(cursor, match=pattern, count=SCAN_PAGE_SIZE))
+        matching = [found for found in keys if isinstance(found, bytes) and found.startswith(prefix)]
+        await self._require(len(matching) == len(keys))
+        await self.unlink(*matching)
+        return int(next_cursor)
 
-    async def distrust(self) -> None:
-        """Close what is not in use: one of those connections gave an answer that cannot be right."""
+    async def close_idle_connections(self) -> None:
+        """Close all connections that are not in use, after one of them returned an unexpected reply."""
         client = self._client
-        if client.connection is not None:  # made with single_connection_client=True
+        if client.connection is not None:  # the client was created with single_connection_client=True
             await client.connection.disconnect(nowait=True)
         await client.connection_pool.disconnect(inuse_connections=False)
 
     async def aclose(self) -> None:
-        """Close a client of one's own. The next command opens it again."""
+        """Close the client unless the caller owns it. The next command opens it again."""
         if self._owned and self._loop is asyncio.get_running_loop():
             await self._client.aclose()
 
-    async def _ask(self, question: Callable[[Client], Awaitable[Any]]) -> Any:
-        """Ask when it is one's turn. A client of one's own is made anew for another event loop."""
+    async def _execute(self, request: Callable[[Client], Awaitable[Any]]) -> Any:
+        """Send a request within the concurrency limit.
+
+        On another event loop a new client is created, unless the caller owns it.
+        """
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             if self._owned and self._loop is not None:
                 self._client = _connect(*self._address)
-            self._loop, self._turns = loop, asyncio.Semaphore(AT_ONCE)
-        async with self._turns:
-            return await question(self._client)
+            self._loop, self._semaphore = loop, asyncio.Semaphore(MAX_CONCURRENCY)
+        async with self._semaphore:
+            return await request(self._client)
 
     async def _pipelined(self, read: bytes | None, entries: Sequence[Entry]) -> list[Any]:
-        def question(client: Client) -> Awaitable[list[Any]]:
+        def request(client: Client) -> Awaitable[list[Any]]:
             pipeline = client.pipeline(transaction=False)
             if read is not None:
                 pipeline.get(read)
             for entry in entries:
-                pipeline.set(entry.place, entry.stored, px=_milliseconds(entry.seconds))
+                pipeline.set(entry.key, entry.stored, px=_milliseconds(entry.seconds))
             return pipeline.execute(raise_on_error=False)  # type: ignore[no-any-return]
 
-        replies: list[Any] = await self._ask(question)
-        await self._expect(len(replies) == len(entries) + (read is not None))
+        replies: list[Any] = await self._execute(request)
+        await self._require(len(replies) == len(entries) + (read is not None))
         return replies
 
-    async def _expect(self, fits: bool) -> None:
-        if not fits:
-            await self.distrust()
-            raise GarbledReplyError("the answer is not of the kind that was asked for")
+    async def _require(self, is_expected: bool) -> None:
+        if not is_expected:
+            await self.close_idle_connections()
+            raise UnexpectedReplyError("the reply does not have the expected type")
 
 
 def _raise_first(replies: Sequence[object]) -> None:
@@ -153,12 +158,12 @@ def _raise_first(replies: Sequence[object]) -> None:
 
 
 def _milliseconds(seconds: float) -> int | None:
-    return None if seconds == FOR_EVER else max(1, math.ceil(seconds * 1000))
+    return None if seconds == NO_EXPIRY else max(1, math.ceil(seconds * 1000))
 
 
-def kind_of(error: Exception) -> str:
-    """Say what kind of fault an error is; only a lost connection is an outage."""
-    if isinstance(error, GarbledReplyError):
+def redis_fault_kind(error: Exception) -> str:
+    """Return the kind of fault of an error; only a lost connection opens the circuit."""
+    if isinstance(error, UnexpectedReplyError):
         return CORRUPT
     errors = _library("redis.exceptions")
     if isinstance(error, errors.ResponseError | errors.DataError):
@@ -169,15 +174,15 @@ def kind_of(error: Exception) -> str:
 
 
 def _connect(host: str, port: int, db: int, options: dict[str, Any]) -> Client:
-    """Return a client of our own. It tries a broken connection once more at once, never later: that is the guard's."""
+    """Return a new client. It retries a broken connection once; all later retries are up to the circuit breaker."""
     asyncio_redis = _library("redis.asyncio")
     retry = _library("redis.asyncio.retry").Retry(_library("redis.backoff").NoBackoff(), 1)
-    # RESP2: with RESP3 the pool hands out connections without looking for unread answers.
+    # RESP2, because with RESP3 the pool does not check connections for unread replies.
     settings = {"protocol": 2, "retry": retry, **options}
     if "://" not in host:
         return asyncio_redis.Redis(host=host, port=port or DEFAULT_PORT, db=db, **settings)
     if port or db:
-        raise TypeError("a URL says port and db by itself: redis://host:6379/0")
+        raise TypeError("a URL contains port and db: redis://host:6379/0")
     return asyncio_redis.Redis.from_url(_checked_url(host), **settings)
 
 
@@ -186,7 +191,7 @@ def _checked_client(client: Any) -> Client:
     if not inspect.iscoroutinefunction(execute) or not hasattr(client, "connection_pool"):
         raise TypeError(f"redis_client must be a host name, a URL or a redis.asyncio.Redis, not {type(client)!r}")
     if client.connection_pool.connection_kwargs.get("decode_responses"):
-        raise ValueError("redis_client turns bytes into text: make it without decode_responses=True")
+        raise ValueError("redis_client decodes responses: create it without decode_responses=True")
     return client
 
 
@@ -202,9 +207,9 @@ def _library(name: str) -> Any:
 def _checked_url(url: str) -> str:
     try:
         parts = urlsplit(url)
-        sound = parts.scheme in ("redis", "rediss", "unix") and parts.port != 0
+        is_valid = parts.scheme in ("redis", "rediss", "unix") and parts.port != 0
     except ValueError:
-        sound = False
-    if not sound:  # without the URL itself, which may hold a password
+        is_valid = False
+    if not is_valid:  # the message omits the URL, which may contain a password
         raise ValueError("a Redis URL looks like redis://host:6379/0, rediss://... or unix:///path") from None
     return url

@@ -1,9 +1,9 @@
-"""How a value becomes the bytes that leave the process, and back: serialized, and sealed.
+"""Serialize and sign values that leave the process, and verify and deserialize them.
 
-What comes back from a shared storage may be another client's bytes, a damaged value, or,
-on a connection out of step, the answer to another question. A seal over the place and
-the payload tells each of these from the real thing; with a secret it also tells who
-wrote it. What is stored is one valid msgpack array: ``[seal, payload]``.
+The bytes read from a shared storage may be written by another client, damaged, or, on a
+connection that is out of step, the reply to another request. A signature over the location
+and the payload detects all of these; with a secret it also proves who wrote the value. The
+stored bytes are one valid msgpack array: ``[signature, payload]``.
 """
 
 from __future__ import annotations
@@ -19,53 +19,58 @@ from typing import Any, Final
 from ..codec import Codec
 from ..exceptions import CorruptError, UnencodableError, describe
 
-CAN_RUN_CODE: Final = frozenset({"pickle", "_pickle", "cPickle", "cloudpickle", "dill", "marshal", "jsonpickle"})
-"""Modules whose decoding runs whatever the bytes say."""
+CODE_EXECUTING_MODULES: Final = frozenset(
+    {"pickle", "_pickle", "cPickle", "cloudpickle", "dill", "marshal", "jsonpickle"}
+)
+"""Modules whose decoding can execute code that the bytes contain."""
 
 
-def serializer_for(choice: Any, *, signed: bool) -> Codec | JsonSerializer | _Adapted:
-    """Return the serializer meant by a name or an object.
+def serializer_for(choice: Any, *, signed: bool) -> Codec | JsonSerializer | AdaptedSerializer:
+    """Return the serializer for a name or an object.
 
-    Its ``encode`` raises UnencodableError for what would not come back as it is, its
-    ``decode`` CorruptError for bytes that make no value, and neither anything else.
+    Its ``encode`` raises UnencodableError for a value that would not come back equal, its
+    ``decode`` raises CorruptError for invalid bytes, and neither raises any other error.
 
     Args:
         choice: ``"msgpack"``, ``"json"``, ``"pickle"``, or an object with ``encode`` and
             ``decode`` or with ``dumps`` and ``loads``.
-        signed: Whether only bytes signed with a secret will be decoded.
+        signed: Whether only bytes signed with a secret are decoded.
 
     Raises:
-        ValueError: The name is unknown, or decoding could run code and nothing is signed.
+        ValueError: The name is unknown, or decoding could execute code and *signed* is false.
         TypeError: The object lacks the methods.
     """
-    runs_code = choice == "pickle" or getattr(choice, "__name__", None) in CAN_RUN_CODE
-    if runs_code and not signed:
+    can_run_code = choice == "pickle" or getattr(choice, "__name__", None) in CODE_EXECUTING_MODULES
+    if can_run_code and not signed:
         raise ValueError(
-            "whoever can write to Redis could run code here through a pickle: "
-            "give secret=, which signs what is stored, or use serializer='msgpack'"
+            "anyone who can write to Redis could run code here through a pickle: "
+            "pass secret=, which signs what is stored, or use serializer='msgpack'"
         )
     if isinstance(choice, str):
-        if choice not in _NAMED:
+        if choice not in _BY_NAME:
             raise ValueError(f"serializer must be 'msgpack', 'json', 'pickle' or an object, not {choice!r}")
-        return _NAMED[choice]()
+        return _BY_NAME[choice]()
     for encode, decode in (("encode", "decode"), ("dumps", "loads")):
         if callable(getattr(choice, encode, None)) and callable(getattr(choice, decode, None)):
-            return _Adapted(getattr(choice, encode), getattr(choice, decode))
+            return AdaptedSerializer(getattr(choice, encode), getattr(choice, decode))
     raise TypeError(f"a serializer has encode and decode, or dumps and loads; {choice!r} has neither")
 
 
 class JsonSerializer:
-    """Values that JSON gives back as they are; everything else is refused, a tuple too."""
+    """Serializes values that JSON returns unchanged; refuses all others, such as tuples."""
 
     def encode(self, value: Any) -> bytes:
         """Return *value* as UTF-8 JSON, or raise UnencodableError."""
         try:
-            stranger = _not_json(value)
-            if stranger is None:
+            unsupported = _unsupported_type(value)
+            if unsupported is None:
                 return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
-        except (ValueError, RecursionError) as error:  # lone surrogates, thousands of digits, a list in itself
+        except (
+            ValueError,
+            RecursionError,
+        ) as error:  # such as lone surrogates, or a list that contains itself
             raise UnencodableError(type(value), describe(error)) from error
-        raise UnencodableError(stranger, "which JSON does not give back as it is")
+        raise UnencodableError(unsupported, "JSON would not return it unchanged")
 
     def decode(self, data: bytes) -> Any:
         """Return the value, or raise CorruptError."""
@@ -75,27 +80,28 @@ class JsonSerializer:
             raise CorruptError(describe(error)) from error
 
 
-def _not_json(value: Any) -> type | None:
+def _unsupported_type(value: Any) -> type | None:
     """Return the first type in *value* that JSON would change, or None."""
     kind = type(value)
     if kind is dict:
-        strangers = (type(key) if type(key) is not str else _not_json(item) for key, item in value.items())
-        return next((found for found in strangers if found is not None), None)
+        unsupported = (type(key) if type(key) is not str else _unsupported_type(item) for key, item in value.items())
+        return next((found for found in unsupported if found is not None), None)
     if kind is list:
-        return next((found for found in map(_not_json, value) if found is not None), None)
+        return next((found for found in map(_unsupported_type, value) if found is not None), None)
     if value is None or kind in (bool, int, str) or (kind is float and math.isfinite(value)):
         return None
     return kind
 
 
-class _Adapted:
-    """Somebody else's serializer: whatever it raises, the value is refused or the bytes are."""
+class AdaptedSerializer:
+    """Wraps a user's serializer and converts its errors to UnencodableError and CorruptError."""
 
     def __init__(self, encode: Callable[[Any], Any], decode: Callable[[bytes], Any]) -> None:
         self._encode = encode
         self._decode = decode
 
     def encode(self, value: Any) -> bytes:
+        """Return *value* as bytes, or raise UnencodableError."""
         try:
             data = self._encode(value)
             return data.encode() if isinstance(data, str) else bytes(memoryview(data))
@@ -105,6 +111,7 @@ class _Adapted:
             raise UnencodableError(type(value), describe(error)) from error
 
     def decode(self, data: bytes) -> Any:
+        """Return the value, or raise CorruptError."""
         try:
             return self._decode(data)
         except CorruptError:
@@ -113,28 +120,28 @@ class _Adapted:
             raise CorruptError(describe(error)) from error
 
 
-_NAMED: Final[dict[str, Callable[[], Codec | JsonSerializer | _Adapted]]] = {
+_BY_NAME: Final[dict[str, Callable[[], Codec | JsonSerializer | AdaptedSerializer]]] = {
     "msgpack": Codec,
     "json": JsonSerializer,
-    "pickle": lambda: _Adapted(pickle.dumps, pickle.loads),
+    "pickle": lambda: AdaptedSerializer(pickle.dumps, pickle.loads),
 }
 
 ENTRY: Final = b"e"
 ID: Final = b"i"
-"""What a payload is: a serialized value, or the text of a key that an id stands for. One never passes for the other."""
+"""Kinds of payload: a serialized value, or the key that an entry id is linked to. The signature covers the kind."""
 
 ARRAY_OF_TWO: Final = b"\x92"
 BIN_8: Final = b"\xc4"
 BIN_32: Final = b"\xc6"
-PLAIN_SIZE: Final = 16
-SIGNED_SIZE: Final = 32
+DIGEST_SIZE: Final = 16
+HMAC_SIZE: Final = 32
 
 
-class Sealer:
-    """Binds payloads to the place they are stored in, and tells whether they are what was stored there.
+class Signer:
+    """Signs payloads for the location they are stored in, and verifies them when they are read.
 
-    A *secret* signs what is sealed (HMAC-SHA-256). Without one a seal shows damage and
-    mix-ups, but anybody could make it.
+    With a *secret* the signature is HMAC-SHA-256. Without one it is a digest, which detects
+    damage and mix-ups but can be forged.
     """
 
     def __init__(self, secret: bytes | str | None = None) -> None:
@@ -142,28 +149,28 @@ class Sealer:
         if not isinstance(self._secret, bytes | None):
             raise TypeError(f"secret must be bytes or text, not {type(secret).__name__}")
         if self._secret == b"":
-            raise ValueError("secret must not be empty: secrets.token_bytes(32) makes a good one")
-        size = PLAIN_SIZE if self._secret is None else SIGNED_SIZE
+            raise ValueError("secret must not be empty: use secrets.token_bytes(32), for example")
+        size = DIGEST_SIZE if self._secret is None else HMAC_SIZE
         self._head = ARRAY_OF_TWO + BIN_8 + bytes([size])
-        self._payload_at = len(self._head) + size + len(BIN_32) + 4
+        self._payload_offset = len(self._head) + size + len(BIN_32) + 4
 
-    def seal(self, what: bytes, place: bytes, payload: bytes) -> bytes:
-        """Return what to store at *place*."""
-        return self._before(what, place, payload) + payload
+    def sign(self, kind: bytes, location: bytes, payload: bytes) -> bytes:
+        """Return the bytes to store at *location*: signature and payload."""
+        return self._header(kind, location, payload) + payload
 
-    def unseal(self, what: bytes, place: bytes, stored: object) -> bytes:
-        """Return the payload sealed for *place*; CorruptError if *stored* is anything else."""
+    def verify(self, kind: bytes, location: bytes, stored: object) -> bytes:
+        """Return the payload of *stored*; raise CorruptError unless it was signed for *location*."""
         if not isinstance(stored, bytes):
             raise CorruptError(f"{type(stored).__name__} instead of bytes")
-        payload = stored[self._payload_at :]
-        if not hmac.compare_digest(stored[: self._payload_at], self._before(what, place, payload)):
-            raise CorruptError("the seal does not fit")
+        payload = stored[self._payload_offset :]
+        if not hmac.compare_digest(stored[: self._payload_offset], self._header(kind, location, payload)):
+            raise CorruptError("the signature does not match")
         return payload
 
-    def _before(self, what: bytes, place: bytes, payload: bytes) -> bytes:
-        text = what + len(place).to_bytes(4, "big") + place + payload
+    def _header(self, kind: bytes, location: bytes, payload: bytes) -> bytes:
+        text = kind + len(location).to_bytes(4, "big") + location + payload
         if self._secret is None:
-            seal = hashlib.blake2b(text, digest_size=PLAIN_SIZE, person=b"async_cache").digest()
+            signature = hashlib.blake2b(text, digest_size=DIGEST_SIZE, person=b"async_cache").digest()
         else:
-            seal = hmac.digest(self._secret, text, "sha256")
-        return self._head + seal + BIN_32 + len(payload).to_bytes(4, "big")
+            signature = hmac.digest(self._secret, text, "sha256")
+        return self._head + signature + BIN_32 + len(payload).to_bytes(4, "big")

@@ -136,7 +136,7 @@ class _CountingPacker:
         except UnicodeEncodeError:  # lone surrogates; passing them slows down all strings, so only on demand
             payload = self._pack(value, self._to_parts, "surrogatepass")
         if _may_hold_binary(payload) or (self._mark_count and payload.count(_MARK) != self._mark_count):
-            payload = self._pack_guarded(_guard(value))
+            payload = self._pack_guarded(_breaker(value))
         return (_TYPED if self._mark_count else _PLAIN) + payload
 
     def _pack_guarded(self, value: object) -> bytes:
@@ -159,7 +159,7 @@ class _CountingPacker:
         self._mark_count += 1
         value = value.content if type(value) is _Guarded else value
         items = to_parts(value)
-        items[2:] = map(_guard, items[2:])
+        items[2:] = map(_breaker, items[2:])
         return items
 
 
@@ -193,10 +193,10 @@ class _Guarded:
         self.content = content
 
 
-def _guard(value: Any) -> Any:
+def _breaker(value: Any) -> Any:
     kind = type(value)
     if kind is list and not _SCALARS.issuperset(map(type, value)):
-        return [_guard(item) for item in value]
+        return [_breaker(item) for item in value]
     if kind is dict:
-        return {_guard(key): _guard(item) for key, item in value.items()}
+        return {_breaker(key): _breaker(item) for key, item in value.items()}
     return _Guarded(value) if kind in _MISREAD_BY_MSGPACK else value

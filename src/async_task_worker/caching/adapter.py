@@ -11,8 +11,8 @@ from typing import Any
 from weakref import WeakSet
 
 from async_cache import AsyncCache, CacheStatistics, generate_entry_id
-from async_cache.cache import Pause
-from async_cache.keys import KeyFunction, escaped, func_name_of
+from async_cache.cache import Suspension
+from async_cache.keys import KeyFunction, escape, func_name_of
 
 from ..model.functions import TaskCallable
 from ..model.record import TaskRecord
@@ -27,9 +27,9 @@ MAX_SERIALIZED_SIZE = 10 * 1024 * 1024
 class _TaskCache(AsyncCache):
     """An AsyncCache that refuses an invalid key with an error of both families."""
 
-    def _validated(self, key: object) -> str:
+    def _validate(self, key: object) -> str:
         with as_worker_errors():
-            return super()._validated(key)
+            return super()._validate(key)
 
 
 class AsyncCacheAdapter:
@@ -231,7 +231,7 @@ class AsyncCacheAdapter:
         function = record.function
         if (head := function.entry_head) is None:
             head = function.entry_head = self.generate_entry_id(record.func, "")
-        return head + escaped(record.id)
+        return head + escape(record.id)
 
     async def get_by_task_id(self, task_id: str) -> tuple[bool, Any]:
         """Return ``(True, result)`` if the task's result is cached, else ``(False, None)``.
@@ -255,7 +255,7 @@ class AsyncCacheAdapter:
         with as_worker_errors():
             await self._cache.clear()
 
-    def temporarily_disabled(self) -> Pause:
+    def temporarily_disabled(self) -> Suspension:
         """Return a context manager (``with`` or ``async with``): tasks added inside are not cached, whatever they say.
 
         It counts for everybody who uses this cache meanwhile. Blocks may be nested and overlap.

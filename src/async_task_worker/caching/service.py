@@ -97,7 +97,7 @@ class CacheService:
         adapter = self._make(None) if self._cache is None else self._cache
         context = self._context
         cache = context.cache
-        if not (self._default_on and cache.is_active if use is None else use and not cache.is_paused):
+        if not (self._default_on and cache.is_active if use is None else use and not cache.is_suspended):
             return None
         key_fn = key_fn or record.function.cache_key_fn or self._options.cache_key_fn
         func = record.func

@@ -14,10 +14,10 @@ from itertools import count
 from typing import Any, Final, NamedTuple, Protocol
 
 from async_cache import CacheUnavailableError, Codec, CorruptError
-from async_cache.adapters.base import MISS, NO_TERMS, Store, Terms
-from async_cache.adapters.circuit_breaker import ERROR, Guard
+from async_cache.adapters.base import DEFAULT_OPTIONS, MISS, Store, StoreOptions
+from async_cache.adapters.circuit_breaker import ERROR, CircuitBreaker
 from async_cache.snapshot import Snapshot
-from async_cache.validation import FOR_EVER
+from async_cache.validation import NO_EXPIRY
 
 from ...exceptions import StorageError
 from .pending_writes import CommitChanges, Entry, PendingWrites
@@ -69,7 +69,7 @@ class SqliteCacheAdapter(Store):
 
     Entries expire by the wall clock, since they outlive the process. While the file is closed,
     lookups miss and nothing is stored. An error of the disk or a damaged entry is a miss and is
-    counted in *tally*. Entries that cannot be written are dropped; they never keep a task from
+    counted in *counters*. Entries that cannot be written are dropped; they never keep a task from
     being written.
 
     Args:
@@ -84,7 +84,7 @@ class SqliteCacheAdapter(Store):
         self._journal = journal
         self._wall_time = journal.wall_time
         self._codec = Codec()
-        self._guard = Guard("the tasks' database", self.tally)
+        self._breaker = CircuitBreaker("the tasks' database", self.counters)
         self._entries: OrderedDict[str, Entry] = OrderedDict()  # in the order of use, the least recently used first
         self._bytes = 0
         self._numbers = count(1)
@@ -109,14 +109,14 @@ class SqliteCacheAdapter(Store):
         encoded = self._codec.encode(value)
         return Snapshot(encoded, self._codec.decode, len(encoded))
 
-    async def fetch(self, key: str, terms: Terms = NO_TERMS) -> tuple[bool, Any]:
-        """Look up *key*; on a hit, link the entry id in *terms* to it."""
+    async def fetch(self, key: str, options: StoreOptions = DEFAULT_OPTIONS) -> tuple[bool, Any]:
+        """Look up *key*; on a hit, link the entry id in *options* to it."""
         entry = self._find(key)
         if entry is None:
             return MISS
         encoded = entry.value
         if encoded is None:
-            encoded = await self._guard.ask(partial(self._read, entry), None, terms.timeout)
+            encoded = await self._breaker.call_or(partial(self._read, entry), None, options.timeout)
         if encoded is None:
             return MISS
         try:
@@ -126,10 +126,10 @@ class SqliteCacheAdapter(Store):
             return MISS
         if self._entries.get(key) is entry:
             self._use(entry)
-            self._link(key, terms)
+            self._link(key, options)
         return True, value
 
-    async def put(self, key: str, snapshot: Snapshot, terms: Terms = NO_TERMS) -> bool:
+    async def put(self, key: str, snapshot: Snapshot, options: StoreOptions = DEFAULT_OPTIONS) -> bool:
         """Store a snapshot: lookups find it at once, the next commit writes it. Return whether it was stored."""
         replaced = self._entries.get(key)
         if not self._accepts(snapshot):
@@ -138,10 +138,10 @@ class SqliteCacheAdapter(Store):
             return False
         if replaced is not None:
             self._remove(replaced)
-        entry = Entry(self._row(key, snapshot, terms), key, snapshot.payload)
+        entry = Entry(self._row(key, snapshot, options), key, snapshot.payload)
         self._pending.add(entry)
         self._insert(entry)
-        self._link(key, terms)
+        self._link(key, options)
         self._evict_excess()
         self._journal.schedule_write()
         return True
@@ -155,7 +155,7 @@ class SqliteCacheAdapter(Store):
         if entry is None:
             return False
         self._drop(entry)
-        return await self._guard.ask(partial(self._deleted, entry.row.number), False, timeout, insist=True)
+        return await self._breaker.call_or(partial(self._deleted, entry.row.number), False, timeout, force=True)
 
     async def clear(self) -> None:
         """Delete all entries; return when that is durable.
@@ -167,7 +167,7 @@ class SqliteCacheAdapter(Store):
             raise CacheUnavailableError("the tasks' database is not open")
         self._empty()
         self._pending.clear()
-        await self._guard.attempt(self._all_deleted, FOR_EVER, insist=True)
+        await self._breaker.call(self._all_deleted, NO_EXPIRY, force=True)
 
     async def sweep(self) -> None:
         """Delete the expired entries."""
@@ -179,7 +179,7 @@ class SqliteCacheAdapter(Store):
 
     async def aclose(self) -> None:
         """Wait for running operations. The file stays open: the worker closes it."""
-        await self._guard.aclose()
+        await self._breaker.aclose()
 
     # What the journal calls, as a CommitParticipant
 
@@ -198,7 +198,7 @@ class SqliteCacheAdapter(Store):
         try:
             self._load(await read(read_rows))
         except StorageError as error:
-            self._guard.note(CORRUPT, error)
+            self._breaker.record_fault(CORRUPT, error)
             self._pending.clear()
 
     def next_part(self) -> _CachePart | None:
@@ -211,7 +211,7 @@ class SqliteCacheAdapter(Store):
         if error is None:
             self._pending.succeeded(taken)
             return
-        self._guard.note(ERROR, error)
+        self._breaker.record_fault(ERROR, error)
         self._pending.failed(taken)
         for entry in taken.entries:
             if self._entries.get(entry.key) is entry:
@@ -226,14 +226,14 @@ class SqliteCacheAdapter(Store):
         self._pending.discard()
 
     def _load(self, rows: Iterable[CachedRow]) -> None:
-        self.tally.circuit_open = False
+        self.counters.circuit_open = False
         last = 0
         for row in rows:
             last = max(last, row.number)
             try:
                 last = max(last, self._load_row(row))
             except (TypeError, AttributeError, UnicodeDecodeError) as error:  # the file may be edited by hand
-                self._guard.note(CORRUPT, error)
+                self._breaker.record_fault(CORRUPT, error)
                 self._pending.delete(row.number)
         self._numbers = count(last + 1)
         self._evict_excess()
@@ -259,7 +259,7 @@ class SqliteCacheAdapter(Store):
         if not self._journal.is_open or self.max_size == 0:
             return False
         accepted = self._pending.accepts(snapshot.size)
-        self.tally.skipped += not accepted
+        self.counters.skipped += not accepted
         return accepted
 
     def _find(self, key: str) -> Entry | None:
@@ -276,10 +276,10 @@ class SqliteCacheAdapter(Store):
             self._discard(entry, error)
             return None
 
-    def _row(self, key: str, snapshot: Snapshot, terms: Terms) -> CachedRow:
+    def _row(self, key: str, snapshot: Snapshot, options: StoreOptions) -> CachedRow:
         number = next(self._numbers)
-        expires = None if terms.seconds == FOR_EVER else self._wall_time() + terms.seconds
-        ids = (terms.entry_id, terms.alias)
+        expires = None if options.seconds == NO_EXPIRY else self._wall_time() + options.seconds
+        ids = (options.entry_id, options.alias)
         return CachedRow(
             number,
             _bytes(key),
@@ -300,17 +300,17 @@ class SqliteCacheAdapter(Store):
 
     def _evict_excess(self) -> None:
         while self.max_size is not None and len(self._entries) > self.max_size:
-            self.tally.evictions += 1
+            self.counters.evictions += 1
             self._drop(next(iter(self._entries.values())))
 
     def _expire(self, entry: Entry) -> None:
-        self.tally.expirations += 1
+        self.counters.expirations += 1
         self._drop(entry)
 
     def _discard(self, entry: Entry, error: Exception) -> None:
         """Delete an entry that cannot be read, unless it was replaced since the read began."""
         if self._entries.get(entry.key) is entry:
-            self._guard.note(CORRUPT, error)
+            self._breaker.record_fault(CORRUPT, error)
             self._drop(entry)
             self._journal.schedule_write()
 

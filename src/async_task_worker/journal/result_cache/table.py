@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from async_cache import CorruptError
-from async_cache.adapters.serializers import ENTRY, Sealer
+from async_cache.adapters.serializers import ENTRY, Signer
 
-_SEALER: Final = Sealer()
+_SIGNER: Final = Signer()
 _COLUMNS: Final = "number, key, used, expires_at, size, entry_id, alias"
 _INSERT: Final = f"INSERT INTO cached ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - constants
 
@@ -53,8 +53,8 @@ def write_changes(connection: Any, changes: CacheChanges) -> None:
         connection.execute("DELETE FROM cached_value WHERE number = ?", [number])
     for row, value in changes.stored:
         connection.execute(_INSERT, row)
-        sealed = _SEALER.seal(ENTRY, row.key, value)
-        connection.execute("INSERT INTO cached_value (number, value) VALUES (?, ?)", [row.number, sealed])
+        signed = _SIGNER.sign(ENTRY, row.key, value)
+        connection.execute("INSERT INTO cached_value (number, value) VALUES (?, ?)", [row.number, signed])
     for use in changes.used:
         connection.execute("UPDATE cached SET used = ? WHERE number = ?", use)
 
@@ -77,4 +77,4 @@ def read_value(connection: Any, number: int, key: bytes) -> bytes:
         if not str(error).startswith("Could not decode"):  # a value of type TEXT that is not valid UTF-8
             raise
         raise CorruptError(str(error)) from error
-    return _SEALER.unseal(ENTRY, key, None if row is None else row[0])
+    return _SIGNER.verify(ENTRY, key, None if row is None else row[0])
