@@ -125,9 +125,9 @@ async def test_keys_of_forgotten_tasks_do_not_pile_up() -> None:
         return str(number)
 
     for number in range(1000):
-        assert await keys.once("ann", f"k{number % 700}", b"", partial(submitted, number)) == (str(number), False)
+        assert await keys.run_once("ann", f"k{number % 700}", b"", partial(submitted, number)) == (str(number), False)
     assert len(keys._entries) <= 20
-    assert len(keys._to_look_at) <= 20
+    assert len(keys._prune_queue) <= 20
 
 
 async def test_a_submission_under_way_keeps_its_key_whatever_comes_meanwhile(

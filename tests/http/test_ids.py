@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 
 from async_task_worker import AsyncTaskWorker, create_task_worker_router
-from async_task_worker.web.api.paths import id_in, segment_of
+from async_task_worker.web.api.paths import segment_for, task_id_from
 from tests.http.conftest import ServeWorker
 from tests.http.requests import events_in, problem_code
 from tests.support.tasks import echo, wait_at
@@ -64,7 +64,7 @@ async def test_the_path_has_that_of_a_proxy_in_front(worker: AsyncTaskWorker, ro
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         for path in ("/api/tasks", f"{root_path}/api/tasks"):
             (task,) = (await client.get(path)).json()["tasks"]
-            assert task["href"] == f"{root_path}/api/tasks/{segment_of('a/b')}"
+            assert task["href"] == f"{root_path}/api/tasks/{segment_for('a/b')}"
             assert (await client.get(task["href"])).json()["id"] == "a/b"
 
 
@@ -100,7 +100,7 @@ async def test_an_id_with_half_of_a_surrogate_pair_can_be_followed_and_acted_on(
         await finished(worker, await worker.add_task(echo, 1, task_id=task_id))
         action = {"action": "cancel", "query": {"status": ["completed"]}}
         acted = (await client.post("/tasks/actions", json=action)).json()
-        events = (await client.get(f"/tasks/{segment_of(task_id)}/events")).text
+        events = (await client.get(f"/tasks/{segment_for(task_id)}/events")).text
     assert acted["results"] == [{"id": task_id, "outcome": "already_finished"}]
     assert [name for name, _ in events_in(events)] == ["hello", "task.completed", "bye"]
 
@@ -114,10 +114,10 @@ async def test_there_is_nothing_below_tasks_at_a_name_that_is_no_id(client: http
 
 @pytest.mark.parametrize("task_id", [*ODD, "\ud800", "a\udfff/"])
 def test_what_stands_for_an_id_in_a_path_stands_for_no_other(task_id: str) -> None:
-    segment: Any = segment_of(task_id)
+    segment: Any = segment_for(task_id)
     assert segment.isascii()
     assert "/" not in segment
-    assert id_in(httpx.URL(f"http://test/{segment}").path[1:]) == task_id
+    assert task_id_from(httpx.URL(f"http://test/{segment}").path[1:]) == task_id
 
 
 async def test_an_id_that_is_redacted_is_not_told_by_its_path(worker: AsyncTaskWorker, serve: ServeWorker) -> None:

@@ -17,9 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from async_task_worker.model.rendering import rendered, rfc3339
 from async_task_worker.web.problems import Problem
-from async_task_worker.web.rendering.json_text import encoded, rendered, rfc3339
-from async_task_worker.web.rendering.strict_json import loaded
+from async_task_worker.web.rendering.json_text import encode_json
+from async_task_worker.web.rendering.strict_json import parse_json
 from tests.properties.lengths import long_or_short
 
 EXAMPLES = long_or_short(10_000, 200)
@@ -109,7 +110,7 @@ NOON = datetime(2026, 1, 5, 12, tzinfo=timezone(timedelta(hours=1)))
 )
 def test_what_has_a_form_in_json_is_written_out(value: object, shown: object) -> None:
     assert rendered(value, PLENTY) == shown
-    assert json.loads(encoded(rendered(value, PLENTY))) == shown
+    assert json.loads(encode_json(rendered(value, PLENTY))) == shown
 
 
 def unset() -> Unset:
@@ -224,7 +225,7 @@ VALUES = st.recursive(
 @settings(max_examples=NESTED, deadline=None)
 @given(VALUES, st.integers(0, 500))
 def test_every_value_becomes_strict_json_of_about_the_size_allowed(value: object, limit: int) -> None:
-    written = encoded(rendered(value, limit))
+    written = encode_json(rendered(value, limit))
     json.loads(written, parse_constant=pytest.fail)
     assert len(written) <= 8 * limit + 300
 
@@ -233,7 +234,7 @@ def test_every_value_becomes_strict_json_of_about_the_size_allowed(value: object
 @given(st.binary() | st.text(st.characters(exclude_categories=())).map(lambda text: text.encode("utf-8", "replace")))
 def test_reading_json_gives_a_value_or_a_problem(data: bytes) -> None:
     try:
-        value = loaded(data, 64)
+        value = parse_json(data, 64)
     except Problem:
         return
     assert json.loads(json.dumps(value, allow_nan=False)) == value

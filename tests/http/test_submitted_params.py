@@ -10,7 +10,7 @@ from async_task_worker import AsyncTaskWorker, task
 from async_task_worker.model.functions import TaskFunction
 from async_task_worker.model.record import TaskRecord
 from async_task_worker.web import Limits
-from async_task_worker.web.models.submitted_params import GivenParams
+from async_task_worker.web.models.submitted_params import SubmittedParams
 from async_task_worker.web.rendering.json_text import NO_LONGER_KEPT
 from tests.http.conftest import ServeWorker
 from tests.http.requests import submit as submit_over_http
@@ -19,14 +19,14 @@ from tests.support.tasks import echo
 from tests.support.waiting import finished
 
 
-def submit(given: GivenParams, task_id: str, size: int = 1) -> None:
-    with given.coming(task_id, {"of": task_id}, size):
+def submit(given: SubmittedParams, task_id: str, size: int = 1) -> None:
+    with given.pending(task_id, {"of": task_id}, size):
         pass
 
 
 def test_a_service_that_forgets_its_tasks_does_not_grow() -> None:
     known: list[str] = []
-    given = GivenParams(1 << 20, known.__contains__, lambda: len(known))
+    given = SubmittedParams(1 << 20, known.__contains__, lambda: len(known))
 
     def run(start: int) -> None:
         for number in range(start, start + 20_000):
@@ -45,16 +45,16 @@ def test_a_service_that_forgets_its_tasks_does_not_grow() -> None:
 
 def test_the_oldest_go_first_when_room_is_short_an_id_used_again_counting_as_new() -> None:
     known = {"a", "b", "c"}
-    given = GivenParams(2, known.__contains__, lambda: len(known))
+    given = SubmittedParams(2, known.__contains__, lambda: len(known))
     submit(given, "a")
     known.remove("a")
     submit(given, "b")
     known.add("a")
     submit(given, "a")
     submit(given, "c")
-    assert given.of("a") == {"of": "a"}
-    assert given.of("b") == NO_LONGER_KEPT
-    assert given.of("c") == {"of": "c"}
+    assert given.params_of("a") == {"of": "a"}
+    assert given.params_of("b") == NO_LONGER_KEPT
+    assert given.params_of("c") == {"of": "c"}
 
 
 class Hostile:
@@ -142,23 +142,23 @@ async def test_an_id_used_over_http_and_in_python_shows_what_it_was_used_for_las
 
 
 async def test_a_router_that_is_gone_is_told_of_nothing(worker: AsyncTaskWorker) -> None:
-    given = GivenParams(1 << 20, lambda _: True, lambda: 1)
+    given = SubmittedParams(1 << 20, lambda _: True, lambda: 1)
     had_subscribers = worker.events.has_subscribers
     given.added.follow(worker.events)
     task_id = await worker.add_task(echo, 1)
-    assert given.of(task_id) is not None
+    assert given.params_of(task_id) is not None
     assert worker.events.has_subscribers
     del given
     assert worker.events.has_subscribers == had_subscribers
 
 
 def test_what_is_kept_of_tasks_added_in_python_takes_no_more_memory_than_allowed() -> None:
-    given = GivenParams(1 << 20, lambda _: True, lambda: 1)
+    given = SubmittedParams(1 << 20, lambda _: True, lambda: 1)
     function = TaskFunction(take_all, "take_all")
 
     def add(start: int, args: tuple[Any, ...]) -> None:
         for number in range(start, start + 5000):
-            given.added.take(TaskRecord(str(number), function, take_all, args, None, 0, None, None))
+            given.added.add(TaskRecord(str(number), function, take_all, args, None, 0, None, None))
 
     for args in ((), (1,), ([1.5] * 50, {"a": ["b"]})):
         tracemalloc.start()

@@ -84,7 +84,7 @@ def test_without_annotations_anything_goes_and_nothing_is_converted() -> None:
     assert found.params_schema["properties"] == {"data": {"title": "data"}, "options": {"title": "options"}}
     assert found.params_schema["additionalProperties"] is True
     params = {"data": "2026-01-05", "extra": [1]}
-    assert found.checked(params) is params
+    assert found.parse_arguments(params) is params
 
 
 def test_an_annotation_that_cannot_be_read_stands_for_anything() -> None:
@@ -106,7 +106,7 @@ def test_a_default_that_json_cannot_hold_is_not_told() -> None:
 
 @pytest.mark.parametrize("name", ["p0", "p1", "p2", "more", "model_config", "__class__"])
 def test_a_further_param_of_any_name_leaves_the_others_alone(name: str) -> None:
-    assert TaskType("any", open_ended).checked({"number": 1, name: 2}) == {"number": 1, name: 2}
+    assert TaskType("any", open_ended).parse_arguments({"number": 1, name: 2}) == {"number": 1, name: 2}
 
 
 def test_a_schema_stands_by_itself() -> None:
@@ -118,11 +118,15 @@ def test_a_schema_stands_by_itself() -> None:
 
 
 def test_params_are_converted_to_what_is_annotated() -> None:
-    arguments = TaskType("files.read", annotated).checked({"path": "a", "when": "2026-01-05T12:00:00Z", "copy": False})
+    arguments = TaskType("files.read", annotated).parse_arguments(
+        {"path": "a", "when": "2026-01-05T12:00:00Z", "copy": False}
+    )
     assert arguments["path"] == Path("a")
     assert arguments["when"].year == 2026
     assert arguments.keys() == {"path", "when", "copy"}
-    tree = TaskType("nested", nested).checked({"tree": {"name": "oak", "branches": [{"name": "twig"}]}, "table": {}})
+    tree = TaskType("nested", nested).parse_arguments(
+        {"tree": {"name": "oak", "branches": [{"name": "twig"}]}, "table": {}}
+    )
     assert tree["tree"].branches[0] == Tree(name="twig")
 
 
@@ -145,7 +149,7 @@ def test_params_are_converted_to_what_is_annotated() -> None:
 )
 def test_what_does_not_fit_is_a_problem(function: Any, params: dict[str, Any]) -> None:
     with pytest.raises(Problem) as raised:
-        TaskType("any", function).checked(params)
+        TaskType("any", function).parse_arguments(params)
     assert raised.value.code == "invalid_params"
 
 
@@ -175,10 +179,10 @@ def test_params_of_a_decorated_function_are_those_of_the_function_inside_and_opt
     assert found.params_schema["properties"]["row"] == {"type": "integer", "title": "row"}
     assert found.params_schema["properties"]["mode"]["default"] == "w"
     assert found.params_schema["additionalProperties"] is True  # a decorator may take more
-    arguments = found.checked({"row": 7, "when": "2026-01-05T12:00:00Z", "tenant": "t"})
+    arguments = found.parse_arguments({"row": 7, "when": "2026-01-05T12:00:00Z", "tenant": "t"})
     assert (arguments["row"], arguments["when"].year, arguments["tenant"]) == (7, 2026, "t")
     with pytest.raises(Problem):
-        found.checked({"row": "seven"})
+        found.parse_arguments({"row": "seven"})
 
 
 def test_a_signature_that_the_author_set_is_the_schema() -> None:
@@ -189,9 +193,9 @@ def test_a_signature_that_the_author_set_is_the_schema() -> None:
     found = TaskType("save", decorated)
     assert found.params_schema["required"] == ["row"]
     assert found.params_schema["additionalProperties"] is False
-    assert found.checked({"row": 7}) == {"row": 7}
+    assert found.parse_arguments({"row": 7}) == {"row": 7}
     with pytest.raises(Problem):
-        found.checked({"session": "s", "row": 7})
+        found.parse_arguments({"session": "s", "row": 7})
 
 
 def test_what_a_decorator_names_itself_it_requires() -> None:
@@ -204,9 +208,9 @@ def test_what_a_decorator_names_itself_it_requires() -> None:
 
     found = TaskType("files.read", for_tenant(annotated))
     assert found.params_schema["required"] == ["tenant"]
-    assert found.checked({"tenant": "t", "path": "a"}) == {"tenant": "t", "path": Path("a")}
+    assert found.parse_arguments({"tenant": "t", "path": "a"}) == {"tenant": "t", "path": Path("a")}
     with pytest.raises(Problem):
-        found.checked({"path": "a"})
+        found.parse_arguments({"path": "a"})
 
 
 def test_samples_of_the_loop_itself_can_be_described() -> None:

@@ -12,14 +12,14 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 from ...model.query import TaskPage
 from ...model.status import PENDING, RUNNING, TaskInfo
 from ..limits import Limits
-from ..models.page_cursors import BeyondWorker
+from ..models.page_cursors import CursorExtension
 from ..models.requests import TaskAction, TaskBatch, TaskSelection
 from ..models.responses import TaskBody
 from ..problems import Problem
 from ..worker_protocol import WebWorker
-from .listing import shown
-from .submission import Submissions
-from .task_renderer import TaskBodies
+from .listing import visible_page
+from .submission import TaskSubmitter
+from .task_renderer import TaskRenderer
 
 
 class BatchItem(BaseModel):
@@ -64,7 +64,7 @@ class ActionBody(BaseModel):
     next_cursor: str | None = None
 
 
-class Bulk:
+class BulkRequests:
     """Carries out batches and actions.
 
     Args:
@@ -74,10 +74,10 @@ class Bulk:
         limits: How many there may be.
     """
 
-    def __init__(self, worker: WebWorker, submissions: Submissions, bodies: TaskBodies, limits: Limits) -> None:
+    def __init__(self, worker: WebWorker, submitter: TaskSubmitter, renderer: TaskRenderer, limits: Limits) -> None:
         self._worker = worker
-        self._submissions = submissions
-        self._bodies = bodies
+        self._submitter = submitter
+        self._renderer = renderer
         self._limits = limits
 
     async def submit(self, batch: TaskBatch) -> dict[str, Any]:
@@ -86,68 +86,68 @@ class Bulk:
         Once a full queue has been waited for in vain, the others no longer wait for it.
         """
         results: list[dict[str, Any]] = []
-        waits = True
-        for wanted in batch.tasks:
+        wait_for_capacity = True
+        for request in batch.tasks:
             try:
-                task_id = await self._submissions.submit(wanted, waits=waits)
+                task_id = await self._submitter.submit(request, wait_for_capacity=wait_for_capacity)
             except Problem as problem:
-                waits = waits and problem.code != "queue_full"
+                wait_for_capacity = wait_for_capacity and problem.code != "queue_full"
                 results.append({"status": problem.status, "problem": problem.document()})
                 continue
             info = await self._worker.fetch_task_info(task_id)
-            results.append({"status": 201, "task": None if info is None else self._bodies.brief(info)})
+            results.append({"status": 201, "task": None if info is None else self._renderer.render_brief(info)})
         accepted = sum("task" in result for result in results)
         return {"results": results, "count": len(results), "accepted": accepted}
 
-    async def act(self, wanted: TaskAction) -> dict[str, Any]:
+    async def act(self, request: TaskAction) -> dict[str, Any]:
         """Do it to each of the tasks; return what became of each."""
-        if ("ids" in wanted.model_fields_set) == ("query" in wanted.model_fields_set):
+        if ("ids" in request.model_fields_set) == ("query" in request.model_fields_set):
             raise Problem("invalid_request", "give either ids or a query, and not both")
-        ids, next_cursor = await self._meant(wanted)
-        outcomes = await asyncio.gather(*(self._cancel(task_id, wanted.dry_run) for task_id in ids))
+        ids, next_cursor = await self._select(request)
+        outcomes = await asyncio.gather(*(self._cancel(task_id, request.dry_run) for task_id in ids))
         results = [{"id": task_id, "outcome": outcome} for task_id, outcome in zip(ids, outcomes, strict=True)]
         return {
-            "action": wanted.action,
-            "dry_run": wanted.dry_run,
+            "action": request.action,
+            "dry_run": request.dry_run,
             "results": results,
             "count": len(results),
             "more": next_cursor is not None,
             "next_cursor": next_cursor,
         }
 
-    async def _meant(self, wanted: TaskAction) -> tuple[list[str], str | None]:
+    async def _select(self, request: TaskAction) -> tuple[list[str], str | None]:
         """Return the ids of the tasks that are meant, and the cursor of what was not looked at."""
-        if "ids" in wanted.model_fields_set:
-            return list(dict.fromkeys(wanted.ids)), None
-        selection = wanted.query
+        if "ids" in request.model_fields_set:
+            return list(dict.fromkeys(request.ids)), None
+        selection = request.query
         try:
-            page = await self._matching(selection)
+            page = await self._search(selection)
         except (ValueError, OverflowError) as error:
             raise Problem("invalid_request" if selection.cursor is None else "invalid_cursor", str(error)) from None
         return [info.id for info in page.tasks], page.next_cursor
 
-    async def _matching(self, selection: TaskSelection) -> TaskPage:
+    async def _search(self, selection: TaskSelection) -> TaskPage:
         """Return the newest matching tasks, as many as one action is for.
 
         Where a text is looked for in tasks as they are shown, ``Limits.searched`` of them are looked at.
         """
-        hidden = selection.q if self._bodies.redacts(selection.task_type) else None
-        beyond = BeyondWorker.of(hidden or None)
+        hidden = selection.q if self._renderer.may_redact(selection.task_type) else None
+        extension = CursorExtension.for_filters(hidden or None)
         search = partial(
             self._worker.search_tasks,
             status=selection.status or [PENDING, RUNNING],  # of the others there is nothing to cancel
             task_type=selection.task_type,
             text=None if hidden else selection.q,
         )
-        shows = (lambda info: self._bodies.shows(info, hidden)) if hidden else _any_task
-        page = await shown(
+        is_visible = (lambda info: self._renderer.is_text_visible(info, hidden)) if hidden else _always
+        page = await visible_page(
             search,
-            shows,
+            is_visible,
             limit=self._limits.batch,
-            cursor=beyond.take_off(selection.cursor),
-            most_looks=self._limits.searched if hidden else sys.maxsize,
+            cursor=extension.strip_extension(selection.cursor),
+            max_scanned=self._limits.searched if hidden else sys.maxsize,
         )
-        return TaskPage(page.tasks, beyond.put_on(page.next_cursor))
+        return TaskPage(page.tasks, extension.extend(page.next_cursor))
 
     async def _cancel(self, task_id: str, dry_run: bool) -> str:
         info = await self._worker.fetch_task_info(task_id)
@@ -160,5 +160,5 @@ class Bulk:
         return "cancelled" if await self._worker.cancel_task(task_id) else "not_cancelled"
 
 
-def _any_task(_: TaskInfo) -> bool:
+def _always(_: TaskInfo) -> bool:
     return True

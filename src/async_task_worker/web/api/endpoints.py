@@ -13,36 +13,39 @@ from starlette.responses import Response
 
 from ...exceptions import TaskNotFoundError
 from ...model.event_loop import spawn
+from ...model.rendering import text
 from ...model.status import COMPLETED, FAILED, TaskInfo
 from ..events.log import EventLog
 from ..events.stream import EventStreams
 from ..limits import Limits
-from ..models.requests import TaskAction, TaskBatch, TaskSubmission, submitted
+from ..models.requests import TaskAction, TaskBatch, TaskSubmission, read_body
 from ..models.task_types import TaskTypes
 from ..problems import Problem
-from ..rendering.json_text import encoded, text
+from ..rendering.json_text import encode_json
 from ..server_shutdown import ServerShutdown
 from ..worker_protocol import WebWorker
-from .bulk import Bulk
+from .bulk import BulkRequests
 from .health import WorkerReports
 from .idempotency import IdempotencyKeys
-from .listing import TaskFilters, next_link, page_of
-from .long_polling import LONGEST, preferred_wait
-from .paths import href_of, id_in
-from .route_class import asks_for_headers
-from .scopes import Scopes
-from .submission import Submissions
-from .task_renderer import TaskBodies
+from .listing import TaskFilters, next_link, search_page
+from .long_polling import MAX_WAIT, preferred_wait
+from .paths import task_id_from, task_path
+from .route_class import is_head_request
+from .scopes import CallerScopes
+from .submission import TaskSubmitter
+from .task_renderer import TaskRenderer
 
 TaskId = Annotated[
-    str, AfterValidator(id_in), Path(description="The task's id, percent-encoded.", examples=["nightly-2026-01-05"])
+    str,
+    AfterValidator(task_id_from),
+    Path(description="The task's id, percent-encoded.", examples=["nightly-2026-01-05"]),
 ]
-Wait = Annotated[float, Query(ge=0.0, le=LONGEST, allow_inf_nan=False, description="Seconds the answer may wait.")]
+Wait = Annotated[float, Query(ge=0.0, le=MAX_WAIT, allow_inf_nan=False, description="Seconds the answer may wait.")]
 
 
-def as_json(body: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+def json_response(body: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """Return an answer with a JSON body."""
-    return Response(encoded(body), status, headers, "application/json")
+    return Response(encode_json(body), status, headers, "application/json")
 
 
 class Endpoints:
@@ -63,24 +66,24 @@ class Endpoints:
         self,
         worker: WebWorker,
         types: TaskTypes,
-        bodies: TaskBodies,
-        submissions: Submissions,
+        renderer: TaskRenderer,
+        submitter: TaskSubmitter,
         limits: Limits,
         reports: WorkerReports,
         shutdown: ServerShutdown,
-        scopes: Scopes,
+        scopes: CallerScopes,
     ) -> None:
         self._worker = worker
         self._types = types
-        self._bodies = bodies
-        self._submissions = submissions
+        self._renderer = renderer
+        self._submitter = submitter
         self._limits = limits
         self._reports = reports
         self._scopes = scopes
         self._shutdown = shutdown
-        self._bulk = Bulk(worker, submissions, bodies, limits)
-        self._keys = IdempotencyKeys(limits.idempotency_keys, self._knows)
-        self._log = EventLog(worker, bodies.brief, self._reports.stats, limits)
+        self._bulk = BulkRequests(worker, submitter, renderer, limits)
+        self._keys = IdempotencyKeys(limits.idempotency_keys, self._is_known)
+        self._log = EventLog(worker, renderer.render_brief, self._reports.stats, limits)
         self._streams = EventStreams(self._log, worker.fetch_task_info, self._shutdown, limits)
 
     async def submit_task(self, request: Request) -> Response:
@@ -88,19 +91,21 @@ class Endpoints:
 
         Answers at once, or with `Prefer: wait` when the task has ended.
         """
-        wanted = await submitted(request, TaskSubmission, self._limits)
+        wanted = await read_body(request, TaskSubmission, self._limits)
         key, replayed = request.headers.get("idempotency-key"), False
         if key is None:
-            task_id = await self._submissions.submit(wanted)
+            task_id = await self._submitter.submit(wanted)
         else:
             body = json.dumps(wanted.model_dump(), sort_keys=True).encode("ascii")
-            scope = await self._scopes.of(request)
-            task_id, replayed = await self._keys.once(scope, key, body, lambda: self._submissions.submit(wanted))
-        headers = {"Location": href_of(request, task_id)}
+            scope = await self._scopes.scope_of(request)
+            task_id, replayed = await self._keys.run_once(scope, key, body, lambda: self._submitter.submit(wanted))
+        headers = {"Location": task_path(request, task_id)}
         if (seconds := preferred_wait(request.headers.get("prefer"))) is not None:
             await self._wait_for_end(task_id, seconds)
             headers["Preference-Applied"] = f"wait={seconds:.0f}"
-        return as_json(self._bodies.full(await self._info(task_id)), 200 if replayed else 201, headers)
+        return json_response(
+            self._renderer.render(await self._require_info(task_id)), 200 if replayed else 201, headers
+        )
 
     async def list_tasks(self, request: Request, filters: Annotated[TaskFilters, Query()]) -> Response:
         """List tasks, newest first, a page at a time.
@@ -109,27 +114,29 @@ class Endpoints:
         little stops before it takes too long. That is not the end. Only a page without a
         `next_cursor` is the last. From page to page the filters have to stay the same.
         """
-        wanted = filters.q if self._bodies.redacts(filters.task_type) else None
-        shows = (lambda info: self._bodies.shows(info, wanted)) if wanted else None
-        page = await page_of(self._worker, filters, shows, self._limits.searched)
-        bodies = await self._bodies.listed(page.tasks)
-        tasks = [body | {"href": _href(request, body, info)} for body, info in zip(bodies, page.tasks, strict=True)]
+        wanted = filters.q if self._renderer.may_redact(filters.task_type) else None
+        is_visible = (lambda info: self._renderer.is_text_visible(info, wanted)) if wanted else None
+        page = await search_page(self._worker, filters, is_visible, self._limits.searched)
+        bodies = await self._renderer.render_page(page.tasks)
+        tasks = [
+            body | {"href": _visible_href(request, body, info)} for body, info in zip(bodies, page.tasks, strict=True)
+        ]
         body = {"tasks": tasks, "count": len(tasks), "next_cursor": page.next_cursor}
         headers = None if page.next_cursor is None else {"Link": next_link(request, page.next_cursor)}
-        return as_json(body, headers=headers)
+        return json_response(body, headers=headers)
 
     async def list_task_types(self) -> Response:
         """List the task types that can be submitted, and the params each takes."""
-        types = self._types.all()
-        return as_json({"task_types": [one.name for one in types], "types": [one.body() for one in types]})
+        types = self._types.exposed_types()
+        return json_response({"task_types": [one.name for one in types], "types": [one.body() for one in types]})
 
     async def submit_batch(self, request: Request) -> Response:
         """Have many tasks run, each on its own account: some may be refused."""
-        return as_json(await self._bulk.submit(await self._read(request, TaskBatch)))
+        return json_response(await self._bulk.submit(await self._read(request, TaskBatch)))
 
     async def act_on_tasks(self, request: Request) -> Response:
         """Cancel many tasks, named by their ids or by a query."""
-        return as_json(await self._bulk.act(await self._read(request, TaskAction)))
+        return json_response(await self._bulk.act(await self._read(request, TaskAction)))
 
     async def get_task(self, request: Request, task_id: TaskId, wait: Wait = 0.0) -> Response:
         """Tell how a task is doing.
@@ -137,72 +144,72 @@ class Endpoints:
         With `wait` the answer comes when the task has ended. With `wait` and
         `If-None-Match` it comes when anything about the task has changed.
         """
-        info = await self._info(task_id)
-        known = request.headers.get("if-none-match")
+        info = await self._require_info(task_id)
+        known_tags = request.headers.get("if-none-match")
         if wait and not info.finished:
-            if known is None:
+            if known_tags is None:
                 await self._wait_for_end(task_id, wait)
-            elif _matches(known, info):
-                await self._wait_for_change(known, info, wait)
-            info = await self._info(task_id)
+            elif _has_tag(known_tags, info):
+                await self._wait_for_change(known_tags, info, wait)
+            info = await self._require_info(task_id)
         headers = {"ETag": _etag(info), "Cache-Control": "no-cache"}
-        if known is not None and _matches(known, info):
+        if known_tags is not None and _has_tag(known_tags, info):
             return Response(status_code=304, headers=headers)
-        return as_json(self._bodies.full(info), headers=headers)
+        return json_response(self._renderer.render(info), headers=headers)
 
     async def delete_task(self, task_id: TaskId) -> Response:
         """Cancel a task, unless it has ended already. Its record stays."""
-        await self._info(task_id)
+        await self._require_info(task_id)
         await self._worker.cancel_task(task_id)
         return Response(status_code=204)
 
     async def cancel_task(self, task_id: TaskId) -> Response:
         """Cancel a task; tell how it is doing then."""
-        info = await self._info(task_id)
+        info = await self._require_info(task_id)
         if info.finished or not await self._worker.cancel_task(task_id):
-            info = await self._info(task_id)
+            info = await self._require_info(task_id)
             raise Problem(
                 "task_finished",
                 f"it is {info.status} already, and a finished task cannot be cancelled",
                 task_id=task_id,
             )
-        return as_json(self._bodies.full(await self._info(task_id)), 202)
+        return json_response(self._renderer.render(await self._require_info(task_id)), 202)
 
     async def get_task_result(self, task_id: TaskId, wait: Wait = 0.0) -> Response:
         """Return what a task returned, and nothing else."""
-        info = await self._info(task_id)
+        info = await self._require_info(task_id)
         if wait and not info.finished:
             await self._wait_for_end(task_id, wait)
-            info = await self._info(task_id)
+            info = await self._require_info(task_id)
         if info.result_dropped:
             raise Problem("result_dropped", "the results took more memory than they may", task_id=task_id)
         if info.status is COMPLETED:
-            return as_json(self._bodies.result(info))
+            return json_response(self._renderer.result_of(info))
         if info.status is FAILED:
-            raise Problem("task_failed", self._bodies.error(info), task_id=task_id)
+            raise Problem("task_failed", self._renderer.error_of(info), task_id=task_id)
         raise Problem("task_cancelled" if info.finished else "not_finished", task_id=task_id)
 
     async def follow_task(self, request: Request, task_id: TaskId) -> Response:
         """Tell what happens to a task as it happens, until it ends (server-sent events)."""
-        if asks_for_headers(request):
-            await self._info(task_id)
+        if is_head_request(request):
+            await self._require_info(task_id)
             return Response(media_type="text/event-stream")
-        return await self._streams.answer(request.headers.get("last-event-id") or None, task_id)
+        return await self._streams.respond(request.headers.get("last-event-id") or None, task_id)
 
     async def follow_everything(self, request: Request) -> Response:
         """Tell what happens to all tasks as it happens (server-sent events)."""
-        if asks_for_headers(request):
+        if is_head_request(request):
             return Response(media_type="text/event-stream")
-        return await self._streams.answer(request.headers.get("last-event-id") or None)
+        return await self._streams.respond(request.headers.get("last-event-id") or None)
 
     async def get_stats(self) -> Response:
         """Tell how many tasks there are in each status, and how many slots are busy."""
         streams = {"open": self._log.readers, "last_seq": self._log.seq}
-        return as_json({**self._reports.stats(), "streams": streams})
+        return json_response({**self._reports.stats(), "streams": streams})
 
     async def get_cache(self) -> Response:
         """Tell how the result cache is doing."""
-        return as_json(self._reports.cache())
+        return json_response(self._reports.cache())
 
     async def clear_cache(self) -> Response:
         """Forget every cached result."""
@@ -212,16 +219,16 @@ class Endpoints:
     async def check_health(self) -> Response:
         """Tell whether the worker takes tasks: 503 if it does not."""
         status, body = self._reports.health()
-        return as_json(body, status)
+        return json_response(body, status)
 
     async def check_liveness(self) -> Response:
         """Tell that the event loop turns."""
-        return as_json({"status": "alive"})
+        return json_response({"status": "alive"})
 
     async def check_readiness(self) -> Response:
         """Tell whether to send requests here: 503 while the worker does not run, and once the server exits."""
         status, body = self._reports.readiness()
-        return as_json(body, status)
+        return json_response(body, status)
 
     async def refuse_path(self, request: Request) -> Response:
         """Say that there is nothing at a path below ``/tasks/``."""
@@ -231,15 +238,15 @@ class Endpoints:
         )
 
     async def _read(self, request: Request, model: type[Any]) -> Any:
-        return await submitted(request, model, self._limits)
+        return await read_body(request, model, self._limits)
 
-    async def _info(self, task_id: str) -> TaskInfo:
+    async def _require_info(self, task_id: str) -> TaskInfo:
         info = await self._worker.fetch_task_info(task_id)
         if info is None:
             raise Problem("task_not_found", f"no task {task_id!r} is known here", task_id=task_id)
         return info
 
-    async def _knows(self, task_id: str) -> bool:
+    async def _is_known(self, task_id: str) -> bool:
         return await self._worker.fetch_task_info(task_id) is not None
 
     async def _wait_for_end(self, task_id: str, seconds: float) -> None:
@@ -253,12 +260,12 @@ class Endpoints:
         finally:
             future.cancel()
 
-    async def _wait_for_change(self, known: str, info: TaskInfo, seconds: float) -> None:
+    async def _wait_for_change(self, known_tags: str, info: TaskInfo, seconds: float) -> None:
         reader = self._log.open(info.id, None)
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
         try:
-            while _matches(known, await self._info(info.id)):
+            while _has_tag(known_tags, await self._require_info(info.id)):
                 news = spawn(reader.wait())
                 try:
                     await self._shutdown.wait(news, max(0.0, until - loop.time()))
@@ -270,9 +277,9 @@ class Endpoints:
             self._log.close(reader)
 
 
-def _href(request: Request, body: dict[str, Any], info: TaskInfo) -> str | None:
+def _visible_href(request: Request, body: dict[str, Any], info: TaskInfo) -> str | None:
     """Return the path of a listed task, None if a redaction has hidden its id."""
-    return href_of(request, info.id) if body.get("id") == text(info.id) else None
+    return task_path(request, info.id) if body.get("id") == text(info.id) else None
 
 
 def _etag(info: TaskInfo) -> str:
@@ -283,6 +290,6 @@ def _etag(info: TaskInfo) -> str:
     return f'"{round(info.created_at.timestamp() * 1e6):x}-{info.status}-{info.attempt}-{info.revision}"'
 
 
-def _matches(known: str, info: TaskInfo) -> bool:
-    tags = [tag.strip().removeprefix("W/") for tag in known.split(",")]
+def _has_tag(known_tags: str, info: TaskInfo) -> bool:
+    tags = [tag.strip().removeprefix("W/") for tag in known_tags.split(",")]
     return "*" in tags or _etag(info) in tags

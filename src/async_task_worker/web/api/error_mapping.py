@@ -19,7 +19,7 @@ from ...exceptions import (
 from ..problems import Problem
 
 
-class _Fault(NamedTuple):
+class _Mapping(NamedTuple):
     """How an error is told: the problem's code, its text, and the seconds after which to try again, if ever."""
 
     error: type[Exception]
@@ -28,20 +28,22 @@ class _Fault(NamedTuple):
     retry_after: int | None = None
 
 
-_FAULTS: Final = (  # the first that fits counts
-    _Fault(ForkedWorkerError, "wrong_process", "the worker was started in another process: start one in this process"),
-    _Fault(WrongEventLoopError, "wrong_event_loop", "the worker was started on another event loop than the server's"),
-    _Fault(WorkerNotRunningError, "not_running", None, 1),
-    _Fault(StorageDamagedError, "storage_failed", "the file of the tasks is damaged or was replaced"),
-    _Fault(StorageError, "storage_failed", "the file of the tasks cannot be read or written at the moment", 5),
-    _Fault(CacheUnavailableError, "cache_unavailable", "the storage behind the cache did not answer", 5),
-    _Fault(InvalidCacheKeyError, "invalid_params", "these params make no valid cache key"),
-    _Fault(AsyncCacheError, "cache_unavailable", "the cache cannot do this"),
-    _Fault(QueueFullError, "queue_full", "submit it again later", 1),
-    _Fault(NotRegisteredError, "unknown_task_type"),
-    _Fault(TaskNotFoundError, "task_not_found"),
+_MAPPINGS: Final = (  # the first that fits counts
+    _Mapping(
+        ForkedWorkerError, "wrong_process", "the worker was started in another process: start one in this process"
+    ),
+    _Mapping(WrongEventLoopError, "wrong_event_loop", "the worker was started on another event loop than the server's"),
+    _Mapping(WorkerNotRunningError, "not_running", None, 1),
+    _Mapping(StorageDamagedError, "storage_failed", "the file of the tasks is damaged or was replaced"),
+    _Mapping(StorageError, "storage_failed", "the file of the tasks cannot be read or written at the moment", 5),
+    _Mapping(CacheUnavailableError, "cache_unavailable", "the storage behind the cache did not answer", 5),
+    _Mapping(InvalidCacheKeyError, "invalid_params", "these params make no valid cache key"),
+    _Mapping(AsyncCacheError, "cache_unavailable", "the cache cannot do this"),
+    _Mapping(QueueFullError, "queue_full", "submit it again later", 1),
+    _Mapping(NotRegisteredError, "unknown_task_type"),
+    _Mapping(TaskNotFoundError, "task_not_found"),
 )
-TOLD: Final = tuple(fault.error for fault in _FAULTS)
+MAPPED_ERRORS: Final = tuple(mapping.error for mapping in _MAPPINGS)
 """The errors that :func:`problem_of` knows."""
 
 
@@ -50,6 +52,6 @@ def problem_of(error: Exception) -> Problem:
 
     The error's own text is left out: it may name files and hosts.
     """
-    fault = next(fault for fault in _FAULTS if isinstance(error, fault.error))
-    headers = None if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
-    return Problem(fault.code, fault.detail, headers=headers)
+    mapping = next(mapping for mapping in _MAPPINGS if isinstance(error, mapping.error))
+    headers = None if mapping.retry_after is None else {"Retry-After": str(mapping.retry_after)}
+    return Problem(mapping.code, mapping.detail, headers=headers)

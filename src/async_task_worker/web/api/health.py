@@ -6,10 +6,10 @@ from typing import Any, Final
 
 from ...exceptions import TaskWorkerError
 from ...model.failure import exc_info_of
+from ...model.rendering import rendered, text
 from ...model.safe_logger import SafeLogger
 from ...model.status import PENDING, RUNNING, TaskStatus
 from ..problems import Problem
-from ..rendering.json_text import rendered, text
 from ..server_shutdown import ServerShutdown
 from ..worker_protocol import WebWorker, WorkerFeatures
 from .error_mapping import problem_of

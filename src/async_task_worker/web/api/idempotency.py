@@ -14,7 +14,7 @@ from ...exceptions import TaskWorkerError
 from ..problems import Problem
 
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
-_LOOKED_AT: Final = 2
+_PRUNED_PER_KEY: Final = 2
 """Old keys that each new one has looked at, so that keys of forgotten tasks do not pile up."""
 
 ScopedKey = tuple[str, str]
@@ -39,13 +39,15 @@ class IdempotencyKeys:
         is_known: Tells whether there still is a task of that id.
     """
 
-    def __init__(self, enough: int, is_known: Callable[[str], Awaitable[bool]]) -> None:
-        self._enough = enough
+    def __init__(self, max_keys: int, is_known: Callable[[str], Awaitable[bool]]) -> None:
+        self._max_keys = max_keys
         self._is_known = is_known
         self._entries: dict[ScopedKey, _Entry] = {}
-        self._to_look_at: deque[tuple[ScopedKey, _Entry]] = deque()
+        self._prune_queue: deque[tuple[ScopedKey, _Entry]] = deque()
 
-    async def once(self, scope: str, key: str, body: bytes, submit: Callable[[], Awaitable[str]]) -> tuple[str, bool]:
+    async def run_once(
+        self, scope: str, key: str, body: bytes, submit: Callable[[], Awaitable[str]]
+    ) -> tuple[str, bool]:
         """Return the id of the task for this key, and whether it had been submitted before.
 
         Of several calls at a time one submits, and the others wait for how that goes. A
@@ -65,16 +67,16 @@ class IdempotencyKeys:
             raise Problem("invalid_request", "Idempotency-Key must be 1 to 255 printable ASCII characters")
         scoped, digest = (scope, key), blake2b(body, digest_size=16).digest()
         while (entry := self._entries.get(scoped)) is not None:
-            if entry.task_id.done() and not await self._stands(scoped, entry):
+            if entry.task_id.done() and not await self._is_valid(scoped, entry):
                 continue
             if entry.body != digest:
                 raise Problem("idempotency_mismatch", "use a new Idempotency-Key for a new request")
             await asyncio.wait([entry.task_id])
-            if not entry.task_id.cancelled() and await self._stands(scoped, entry):
+            if not entry.task_id.cancelled() and await self._is_valid(scoped, entry):
                 return entry.task_id.result(), True
-        return await self._first(scoped, digest, submit), False
+        return await self._submit_first(scoped, digest, submit), False
 
-    async def _first(self, scoped: ScopedKey, digest: bytes, submit: Callable[[], Awaitable[str]]) -> str:
+    async def _submit_first(self, scoped: ScopedKey, digest: bytes, submit: Callable[[], Awaitable[str]]) -> str:
         entry = self._entries[scoped] = _Entry(digest)
         try:
             task_id = await submit()
@@ -83,20 +85,20 @@ class IdempotencyKeys:
             entry.task_id.cancel()  # each of those who wait tries by itself
             raise
         entry.task_id.set_result(task_id)
-        self._to_look_at.append((scoped, entry))
-        if len(self._entries) > self._enough:
+        self._prune_queue.append((scoped, entry))
+        if len(self._entries) > self._max_keys:
             with suppress(TaskWorkerError):  # it is submitted, whatever becomes of the others
-                await self._look_at_some()
+                await self._prune()
         return task_id
 
-    async def _look_at_some(self) -> None:
+    async def _prune(self) -> None:
         """Drop the oldest keys if their tasks are no longer known; never one that is under way."""
-        for _ in range(min(_LOOKED_AT, len(self._to_look_at) - 1)):
-            scoped, entry = self._to_look_at.popleft()
-            if self._entries.get(scoped) is entry and await self._stands(scoped, entry):
-                self._to_look_at.append((scoped, entry))
+        for _ in range(min(_PRUNED_PER_KEY, len(self._prune_queue) - 1)):
+            scoped, entry = self._prune_queue.popleft()
+            if self._entries.get(scoped) is entry and await self._is_valid(scoped, entry):
+                self._prune_queue.append((scoped, entry))
 
-    async def _stands(self, scoped: ScopedKey, entry: _Entry) -> bool:
+    async def _is_valid(self, scoped: ScopedKey, entry: _Entry) -> bool:
         """Whether the entry's task is known; if not, the entry is dropped."""
         if not entry.task_id.cancelled() and await self._is_known(entry.task_id.result()):
             return True

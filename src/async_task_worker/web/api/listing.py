@@ -16,27 +16,27 @@ from starlette.requests import Request
 
 from ...model.query import TaskPage
 from ...model.status import TaskInfo, TaskStatus
-from ..models.page_cursors import BeyondWorker
+from ..models.page_cursors import CursorExtension
 from ..problems import Problem
 from ..worker_protocol import WebWorker
-from .paths import path_of
+from .paths import request_path
 
-Shows = Callable[[TaskInfo], bool]
+IsVisible = Callable[[TaskInfo], bool]
 
-_LOOKED_AT_ONCE: Final = 50
+_CHUNK: Final = 50
 _DATE_TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d")
 _PLUS_READ_AS_SPACE: Final = re.compile(r"(?<=\d) (?=\d\d:\d\d$)")
 """``+`` in a query string, unless it was escaped, where an offset begins."""
 
 
-def _written_out(moment: object) -> object:
+def _check_date_time(moment: object) -> object:
     """Return the text of a moment. A bare number, which would pass for seconds since 1970, is none."""
     if not isinstance(moment, str) or not _DATE_TIME.match(moment):
         raise ValueError("must be a date and time such as 2026-01-05T12:00:00Z")
     return _PLUS_READ_AS_SPACE.sub("+", moment)
 
 
-Moment = Annotated[AwareDatetime, BeforeValidator(_written_out)]
+Moment = Annotated[AwareDatetime, BeforeValidator(_check_date_time)]
 
 
 class TaskFilters(BaseModel):
@@ -62,44 +62,46 @@ class TaskFilters(BaseModel):
     )
 
 
-async def page_of(worker: WebWorker, filters: TaskFilters, shows: Shows | None, most_looks: int) -> TaskPage:
+async def search_page(
+    worker: WebWorker, filters: TaskFilters, is_visible: IsVisible | None, max_scanned: int
+) -> TaskPage:
     """Return the page the filters ask for.
 
     Args:
-        worker: Where to look.
-        filters: What for.
-        shows: Whether a task shows the text that is looked for; None if whatever has it also shows it.
-        most_looks: About how many tasks may be looked at for that.
+        worker: The worker to search.
+        filters: Which tasks to return.
+        is_visible: Whether the searched text occurs in what is shown of a task; None if the worker can decide that.
+        max_scanned: About how many tasks may be rendered for *is_visible*.
 
     Raises:
         Problem: The cursor is invalid, or the filters are not those of the page that returned it.
     """
-    beyond = BeyondWorker.of(None if shows is None else filters.q, filters.older_than_minutes)
+    extension = CursorExtension.for_filters(None if is_visible is None else filters.q, filters.older_than_minutes)
     try:
-        cursor = beyond.take_off(filters.cursor)
+        cursor = extension.strip_extension(filters.cursor)
         search = partial(
             worker.search_tasks,
             status=[*filters.status, *filters.task_status] or None,
             task_type=filters.task_type,
-            before=_earliest(filters.created_before, beyond.before),
+            before=_earliest(filters.created_before, extension.before),
             after=filters.created_after,
         )
-        if shows is None:
+        if is_visible is None:
             page = await search(text=filters.q, limit=filters.limit, cursor=cursor)
         else:
-            page = await shown(search, shows, limit=filters.limit, cursor=cursor, most_looks=most_looks)
+            page = await visible_page(search, is_visible, limit=filters.limit, cursor=cursor, max_scanned=max_scanned)
     except (ValueError, OverflowError) as error:
         raise Problem("invalid_request" if filters.cursor is None else "invalid_cursor", str(error)) from None
-    return TaskPage(page.tasks, beyond.put_on(page.next_cursor))
+    return TaskPage(page.tasks, extension.extend(page.next_cursor))
 
 
-async def shown(
+async def visible_page(
     search: Callable[..., Awaitable[TaskPage]],
-    shows: Shows,
+    is_visible: IsVisible,
     *,
     limit: int,
     cursor: str | None = None,
-    most_looks: int = sys.maxsize,
+    max_scanned: int = sys.maxsize,
 ) -> TaskPage:
     """Return the newest tasks that show something, and the cursor of what was not looked at.
 
@@ -107,40 +109,40 @@ async def shown(
     where a page ends tells whether a hidden text was guessed. Other code has its turn after each.
 
     Args:
-        search: Returns a page of the tasks to look at.
-        shows: Whether a task is wanted.
-        limit: How many are wanted at most.
-        cursor: Where to begin.
-        most_looks: About how many tasks are looked at. Then the page is short, or even empty.
+        search: Returns a page of the tasks to check.
+        is_visible: Whether to return a task.
+        limit: How many tasks to return at most.
+        cursor: Where to begin; None for the newest task.
+        max_scanned: About how many tasks to check; when these are not enough the page is short, or even empty.
     """
     found: list[TaskInfo] = []
-    looks, steady = 0, True
+    scanned, is_stable = 0, True
     while True:
-        room = limit - len(found)
-        page = await search(limit=min(_LOOKED_AT_ONCE, most_looks) if steady else room, cursor=cursor)
-        wanted = [index for index, info in enumerate(page.tasks) if await _looked_at(info, shows)]
-        looks += max(1, len(page.tasks))
-        if len(wanted) >= room and (end := wanted[room - 1] + 1) < len(page.tasks):
+        capacity = limit - len(found)
+        page = await search(limit=min(_CHUNK, max_scanned) if is_stable else capacity, cursor=cursor)
+        visible = [index for index, info in enumerate(page.tasks) if await _check_visible(info, is_visible)]
+        scanned += max(1, len(page.tasks))
+        if len(visible) >= capacity and (end := visible[capacity - 1] + 1) < len(page.tasks):
             part = await search(limit=end, cursor=cursor)  # for the cursor right behind the last one that has room
             if [info.id for info in part.tasks] != [info.id for info in page.tasks[:end]]:
-                steady = False  # tasks came or went in between: go on in pieces that never hold too many
+                is_stable = False  # tasks came or went in between: go on in pieces that never hold too many
                 continue
-            page, wanted = part, wanted[:room]
-        found += [page.tasks[index] for index in wanted]
+            page, visible = part, visible[:capacity]
+        found += [page.tasks[index] for index in visible]
         cursor = page.next_cursor
-        if cursor is None or len(found) == limit or looks >= most_looks:
+        if cursor is None or len(found) == limit or scanned >= max_scanned:
             return TaskPage(found, cursor)
 
 
-async def _looked_at(info: TaskInfo, shows: Shows) -> bool:
+async def _check_visible(info: TaskInfo, is_visible: IsVisible) -> bool:
     await asyncio.sleep(0)  # to look at a task as it is shown may take long
-    return shows(info)
+    return is_visible(info)
 
 
 def next_link(request: Request, cursor: str) -> str:
     """Return the ``Link`` header that leads to the next page."""
     query = [(name, value) for name, value in request.query_params.multi_items() if name != "cursor"]
-    return f'<{path_of(request)}?{urlencode([*query, ("cursor", cursor)])}>; rel="next"'
+    return f'<{request_path(request)}?{urlencode([*query, ("cursor", cursor)])}>; rel="next"'
 
 
 def _earliest(*moments: datetime | None) -> datetime | None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import Final
 
-LONGEST: Final = 60.0
+MAX_WAIT: Final = 60.0
 _PREFERRED_WAIT: Final = re.compile(r"(?:^|[,;\s])wait=(\d{1,6})(?:$|[,;\s])")
 
 
 def preferred_wait(prefer: str | None) -> float | None:
     """Return the seconds of ``Prefer: wait=10``, a minute at most; None without one that is understood."""
     found = _PREFERRED_WAIT.search(prefer) if prefer else None
-    return None if found is None else min(float(found[1]), LONGEST)
+    return None if found is None else min(float(found[1]), MAX_WAIT)

@@ -7,10 +7,10 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from ..models.task_types import TaskType, TaskTypes, without_references
-from .submission_schemas import form_of, reference_to
+from ..models.task_types import TaskType, TaskTypes, inline_references
+from .submission_schemas import schema_reference, submission_schema
 
-_MOST_LEVELS: Final = 5
+_MAX_EXAMPLE_DEPTH: Final = 5
 """Levels of objects in an example."""
 
 IDEMPOTENCY_KEY: Final[dict[str, Any]] = {
@@ -77,21 +77,21 @@ EVENT_STREAM: Final[dict[str, Any]] = {
 }
 
 
-def operation_id_of(route: Any) -> str:
+def operation_id(route: Any) -> str:
     """Return a name for the operation that no other router of the application uses.
 
     It is the endpoint's name, followed by what stands in front of the path it has in the
     router: ``submit_task``, or ``submit_task_api_v1`` below ``/api/v1``.
     """
     prefix = route.path_format.removesuffix(_OWN_PATHS.get(route.name, ""))
-    return str(route.name) + "".join(map(_in_name, prefix))
+    return str(route.name) + "".join(map(_escape_in_name, prefix))
 
 
-def _in_name(char: str) -> str:
-    return _IN_NAMES.get(char) or (char if char.isalnum() else f"_{ord(char):x}_")
+def _escape_in_name(char: str) -> str:
+    return _ESCAPES.get(char) or (char if char.isalnum() else f"_{ord(char):x}_")
 
 
-_IN_NAMES: Final = {"/": "_", "-": "__", "_": "__"}
+_ESCAPES: Final = {"/": "_", "-": "__", "_": "__"}
 _OWN_PATHS: Final = {
     "submit_task": "/tasks",
     "list_tasks": "/tasks",
@@ -113,7 +113,7 @@ _OWN_PATHS: Final = {
 }
 
 
-class LiveExtra(dict[str, Any]):
+class LazyOperation(dict[str, Any]):
     """Part of an operation that is made when the document is: task types may be registered until then."""
 
     def __init__(self, make: Callable[[], dict[str, Any]]) -> None:
@@ -125,33 +125,33 @@ class LiveExtra(dict[str, Any]):
         return self._make().items()
 
 
-def body_of(model: type[BaseModel]) -> dict[str, Any]:
+def json_request_body(model: type[BaseModel]) -> dict[str, Any]:
     """Return an operation's part about a JSON body of this model."""
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": _inlined(model)}}}}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": _inline_schema(model)}}}}
 
 
-def submission_of(types: TaskTypes) -> dict[str, Any]:
+def submission_operation(types: TaskTypes) -> dict[str, Any]:
     """Return the operation's part about a submission, with an example per task type."""
-    examples = {one.name: {"value": _example(one)} for one in types.all()}
-    content = {"schema": reference_to(form_of(types)), "examples": examples}
+    examples = {task_type.name: {"value": _example_submission(task_type)} for task_type in types.exposed_types()}
+    content = {"schema": schema_reference(submission_schema(types)), "examples": examples}
     return {
         "requestBody": {"required": True, "content": {"application/json": content}},
         "parameters": [IDEMPOTENCY_KEY, PREFER],
     }
 
 
-def _example(task_type: TaskType) -> dict[str, Any]:
+def _example_submission(task_type: TaskType) -> dict[str, Any]:
     params = task_type.params_schema
-    return {"task_type": task_type.name, "params": _samples(params, params.get("$defs", {}), 0), "priority": 0}
+    return {"task_type": task_type.name, "params": _sample_object(params, params.get("$defs", {}), 0), "priority": 0}
 
 
-def _samples(schema: dict[str, Any], definitions: dict[str, Any], level: int) -> dict[str, Any]:
+def _sample_object(schema: dict[str, Any], definitions: dict[str, Any], level: int) -> dict[str, Any]:
     """Return a value for each property that is required."""
     properties = schema.get("properties", {})
-    return {name: _sample(properties.get(name, {}), definitions, level) for name in schema.get("required", ())}
+    return {name: _sample_value(properties.get(name, {}), definitions, level) for name in schema.get("required", ())}
 
 
-def _sample(schema: dict[str, Any], definitions: dict[str, Any], level: int) -> Any:
+def _sample_value(schema: dict[str, Any], definitions: dict[str, Any], level: int) -> Any:
     """Return a value of about this form."""
     if "$ref" in schema:
         schema = {**definitions.get(schema["$ref"].removeprefix("#/$defs/"), {}), **schema}
@@ -161,13 +161,13 @@ def _sample(schema: dict[str, Any], definitions: dict[str, Any], level: int) -> 
     if "const" in schema:
         return schema["const"]
     if schema.get("type") == "object":
-        return _samples(schema, definitions, level + 1) if level < _MOST_LEVELS else {}
+        return _sample_object(schema, definitions, level + 1) if level < _MAX_EXAMPLE_DEPTH else {}
     samples = {"string": "text", "integer": 1, "number": 1.0, "boolean": True, "array": [], "null": None}
     return samples.get(str(schema.get("type")), "text")
 
 
-def _inlined(model: type[BaseModel]) -> dict[str, Any]:
+def _inline_schema(model: type[BaseModel]) -> dict[str, Any]:
     """Return the model's schema without references, as a part of another document."""
-    schema = without_references(model.model_json_schema())
+    schema = inline_references(model.model_json_schema())
     schema.pop("examples", None)
     return schema

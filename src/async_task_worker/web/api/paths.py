@@ -21,39 +21,39 @@ _MARK: Final = "="
 _PLAIN_IN_PATHS: Final = "/:@!$&'()*+,;=~"
 
 
-def segment_of(task_id: str) -> str:
+def segment_for(task_id: str) -> str:
     """Return what stands for the id in a path."""
     if task_id in RESERVED_IDS or task_id.startswith(_MARK) or "/" in task_id or not task_id.isprintable():
-        return _encoded(task_id)
+        return _encode(task_id)
     return quote(task_id, safe=":@~")
 
 
-def id_in(segment: str) -> str:
+def task_id_from(segment: str) -> str:
     """Return the id that a segment of a path, percent-decoded already, stands for."""
     if not segment.startswith(_MARK):
         return segment
     try:
-        written = urlsafe_b64decode(segment[1:] + "=" * (-(len(segment) - 1) % 4))
-        task_id = written.decode("utf-8", "surrogatepass")
+        decoded = urlsafe_b64decode(segment[1:] + "=" * (-(len(segment) - 1) % 4))
+        task_id = decoded.decode("utf-8", "surrogatepass")
     except ValueError:
         return segment
-    return task_id if task_id and _encoded(task_id) == segment else segment
+    return task_id if task_id and _encode(task_id) == segment else segment
 
 
-def slashes_kept(path: str, raw_path: bytes | None) -> str:
+def encode_inner_slashes(path: str, raw_path: bytes | None) -> str:
     """Return the path with segments that hold slashes of their own (``%2F``) encoded, so that they stay one segment."""
-    if raw_path is None or b"%2f" not in raw_path.lower() or _decoded(raw_path) != path:
+    if raw_path is None or b"%2f" not in raw_path.lower() or _decode(raw_path) != path:
         return path
-    segments = map(_decoded, raw_path.split(b"/"))
-    return "/".join(_encoded(segment) if "/" in segment else segment for segment in segments)
+    segments = map(_decode, raw_path.split(b"/"))
+    return "/".join(_encode(segment) if "/" in segment else segment for segment in segments)
 
 
-def href_of(request: Request, task_id: str) -> str:
+def task_path(request: Request, task_id: str) -> str:
     """Return the path of a task, from a request to the path of all tasks."""
-    return f"{path_of(request).rstrip('/')}/{segment_of(task_id)}"
+    return f"{request_path(request).rstrip('/')}/{segment_for(task_id)}"
 
 
-def path_of(request: Request) -> str:
+def request_path(request: Request) -> str:
     """Return the request's path as its client wrote it, with what a proxy may have taken off its front."""
     path, root = request.scope["path"], request.scope.get("root_path", "").rstrip("/")
     if not f"{path}/".startswith(f"{root}/"):
@@ -61,9 +61,9 @@ def path_of(request: Request) -> str:
     return quote(path, safe=_PLAIN_IN_PATHS)
 
 
-def _encoded(task_id: str) -> str:
+def _encode(task_id: str) -> str:
     return _MARK + urlsafe_b64encode(task_id.encode("utf-8", "surrogatepass")).decode("ascii").rstrip("=")
 
 
-def _decoded(raw: bytes) -> str:
+def _decode(raw: bytes) -> str:
     return unquote_to_bytes(raw).decode("utf-8", "replace")

@@ -13,8 +13,8 @@ from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
 from ..problems import Problem
-from .error_mapping import TOLD, problem_of
-from .paths import RESERVED_IDS, slashes_kept
+from .error_mapping import MAPPED_ERRORS, problem_of
+from .paths import RESERVED_IDS, encode_inner_slashes
 
 _HEAD: Final = "async_task_worker.head"
 """Marks the scope of a ``HEAD`` request, which is answered like a ``GET``; the server leaves out the body."""
@@ -37,15 +37,15 @@ class TaskRoute(APIRoute):
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Say whether the request is for this route: a reserved name is no id."""
-        asked = _as_get(scope)
-        path = slashes_kept(scope["path"], scope.get("raw_path"))
+        get_scope = _as_get(scope)
+        path = encode_inner_slashes(scope["path"], scope.get("raw_path"))
         if path != scope["path"]:
-            asked = {**asked, "path": path}
-        match, child_scope = super().matches(asked)
+            get_scope = {**get_scope, "path": path}
+        match, child_scope = super().matches(get_scope)
         params = child_scope.get("path_params", {})
         if params.get("task_id") in RESERVED_IDS and "{task_id}" in self.path:
             return Match.NONE, {}
-        if "rest" in params and self._is_elsewhere(params["rest"]):
+        if "rest" in params and self._matches_sibling(params["rest"]):
             return Match.NONE, {}
         return match, child_scope
 
@@ -53,42 +53,42 @@ class TaskRoute(APIRoute):
         """Answer the request, or say which methods its path takes."""
         scope = _as_get(scope)
         if self.methods and scope["method"] not in self.methods:
-            problem = Problem("method_not_allowed", headers={"Allow": ", ".join(sorted(self._methods_here()))})
+            problem = Problem("method_not_allowed", headers={"Allow": ", ".join(sorted(self._allowed_methods()))})
             await problem.response()(scope, receive, send)
             return
         await super().handle(scope, receive, send)
 
     def get_route_handler(self) -> Handler:
         """Return the handler, with what it raises about the request turned into an answer."""
-        answer = super().get_route_handler()
+        handler = super().get_route_handler()
 
-        async def answered(request: Request) -> Response:
+        async def handle_errors(request: Request) -> Response:
             try:
-                return await answer(request)
+                return await handler(request)
             except Problem as problem:
                 return problem.response()
             except RequestValidationError as error:
-                return _invalid(error).response()
-            except TOLD as error:
+                return _validation_problem(error).response()
+            except MAPPED_ERRORS as error:
                 return problem_of(error).response()
             except ClientDisconnect:
                 return Problem("invalid_request", "the body broke off").response()
 
-        return answered
+        return handle_errors
 
-    def _methods_here(self) -> set[str]:
+    def _allowed_methods(self) -> set[str]:
         """Return the methods of every sibling with the same path."""
         found = {method for route in self.siblings if route.path == self.path for method in route.methods or ()}
         return found | {"HEAD"} if "GET" in found else found
 
-    def _is_elsewhere(self, rest: str) -> bool:
+    def _matches_sibling(self, rest: str) -> bool:
         """Whether the rest of a path below ``/tasks/`` is some sibling's."""
         path = self.path.removesuffix("{rest:path}") + rest
         named = [route.path_regex.match(path) for route in self.siblings if route.path != self.path]
         return any(found and found.groupdict().get("task_id") not in RESERVED_IDS for found in named)
 
 
-def asks_for_headers(request: Request) -> bool:
+def is_head_request(request: Request) -> bool:
     """Whether the request is a ``HEAD``: nothing of a body is sent, and none should be waited for."""
     return _HEAD in request.scope
 
@@ -98,7 +98,7 @@ def _as_get(scope: Scope) -> Scope:
     return {**scope, "method": "GET", _HEAD: True} if scope.get("method") == "HEAD" else scope
 
 
-def _invalid(error: RequestValidationError) -> Problem:
+def _validation_problem(error: RequestValidationError) -> Problem:
     """Return the problem, without the values: they may be secret, or not even JSON."""
     errors = [
         {"field": ".".join(str(part) for part in one["loc"]), "message": str(one["msg"])} for one in error.errors()

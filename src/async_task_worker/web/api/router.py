@@ -14,10 +14,10 @@ from starlette.responses import JSONResponse, Response
 from ...model.validation import checked_switch
 from ..limits import Limits
 from ..models.pages import HealthBody, TaskPageBody, TaskTypesBody
-from ..models.problem_body import UNAVAILABLE, documented
+from ..models.problem_body import UNAVAILABLE, problem_responses
 from ..models.requests import TaskAction, TaskBatch
 from ..models.responses import TaskBody
-from ..models.submitted_params import GivenParams
+from ..models.submitted_params import SubmittedParams
 from ..models.task_types import TaskTypes
 from ..rendering.redaction import Redact
 from ..server_shutdown import ServerShutdown
@@ -25,12 +25,12 @@ from ..worker_protocol import REQUIRED_ATTRIBUTES, WebWorker, WorkerFeatures
 from .bulk import ActionBody, BatchBody
 from .endpoints import Endpoints
 from .health import WorkerReports
-from .openapi import EVENT_STREAM, IF_NONE_MATCH, LiveExtra, body_of, operation_id_of, submission_of
+from .openapi import EVENT_STREAM, IF_NONE_MATCH, LazyOperation, json_request_body, operation_id, submission_operation
 from .route_class import TaskRoute
-from .scopes import Scope, Scopes
-from .submission import Submissions
-from .submission_schemas import carrier_of, form_of
-from .task_renderer import TaskBodies
+from .scopes import CallerScopes, Scope
+from .submission import TaskSubmitter
+from .submission_schemas import schema_dependency, submission_schema
+from .task_renderer import TaskRenderer
 
 
 class EventStreamResponse(Response):
@@ -63,31 +63,31 @@ def create_router(  # noqa: PLR0913 - the documented options, by keyword
     _check_paths(prefix, dependencies)
     limits = Limits() if limits is None else limits
     types = TaskTypes(expose)
-    given = GivenParams(
+    submitted_params = SubmittedParams(
         limits.params_kept,
         is_known=lambda task_id: worker.get_task_info(task_id) is not None,
-        known=lambda: sum(worker.counts().values()),
+        task_count=lambda: sum(worker.counts().values()),
     )
     if hasattr(worker.events, "subscribe_records"):  # not every object that can be served has it
-        given.added.follow(worker.events)
-    bodies = TaskBodies(limits, given, types, redact, show_tracebacks)
-    submissions = Submissions(worker, types, given, bodies, limits)
+        submitted_params.added.follow(worker.events)
+    renderer = TaskRenderer(limits, submitted_params, types, redact, show_tracebacks)
+    submitter = TaskSubmitter(worker, types, submitted_params, renderer, limits)
     shutdown = ServerShutdown()
     reports = WorkerReports(worker, shutdown, show_details=protect_health)
-    endpoints = Endpoints(worker, types, bodies, submissions, limits, reports, shutdown, Scopes(scope))
+    endpoints = Endpoints(worker, types, renderer, submitter, limits, reports, shutdown, CallerScopes(scope))
     router = APIRouter(
         prefix=prefix,
         tags=["tasks"] if tags is None else list(tags),
         route_class=type("RouterTaskRoute", (TaskRoute,), {}),
         default_response_class=JsonResponse,
-        generate_unique_id_function=operation_id_of,
+        generate_unique_id_function=operation_id,
     )
-    asked = list(dependencies or ())
-    routes = _Routes(router, [*asked, Depends(_loop_check(worker))], UNAVAILABLE)
+    access_dependencies = list(dependencies or ())
+    routes = _Routes(router, [*access_dependencies, Depends(_loop_check(worker))], UNAVAILABLE)
     _add_tasks(routes, endpoints, types)
     _add_task(routes, endpoints)
     _add_worker(routes, endpoints)
-    _add_health(_Routes(router, asked if protect_health else [], ()), endpoints)
+    _add_health(_Routes(router, access_dependencies if protect_health else [], ()), endpoints)
     routes.add("/tasks/{rest:path}", endpoints.refuse_path, ("GET", "POST", "PUT", "PATCH", "DELETE"), hidden=True)
     return router
 
@@ -141,7 +141,7 @@ class _Routes:
         endpoint: Callable[..., Any],
         methods: Sequence[str] = ("GET",),
         *,
-        shown: dict[int | str, dict[str, Any]] | None = None,
+        responses: dict[int | str, dict[str, Any]] | None = None,
         codes: Iterable[str] = (),
         hidden: bool = False,
         dependencies: Sequence[Depends] = (),
@@ -153,7 +153,7 @@ class _Routes:
             path: Below the router's prefix.
             endpoint: What answers; its name is that of the operation.
             methods: What it takes.
-            shown: What it answers if all goes well.
+            responses: OpenAPI responses of a successful request.
             codes: Codes of problems it can answer with, beside those of every route.
             hidden: Whether to leave it out of the OpenAPI document.
             dependencies: Further ones of this route.
@@ -164,7 +164,7 @@ class _Routes:
             endpoint,
             methods=list(methods),
             dependencies=[*self._dependencies, *dependencies],
-            responses=None if hidden else {**documented(*codes, *self._codes), **(shown or {})},
+            responses=None if hidden else {**problem_responses(*codes, *self._codes), **(responses or {})},
             include_in_schema=not hidden,
             **options,
         )
@@ -172,33 +172,33 @@ class _Routes:
 
 def _add_tasks(routes: _Routes, endpoints: Endpoints, types: TaskTypes) -> None:
     """Add what is about tasks in general."""
-    form = form_of(types)  # kept by the route, so that the next router can share it
+    schema = submission_schema(types)  # kept by the route, so that the next router can share it
     routes.add(
         "/tasks",
         endpoints.submit_task,
         ("POST",),
         status_code=201,
-        shown={
-            **_shown(201, TaskBody, "The task", Location="Where it is"),
-            **_shown(200, TaskBody, "The task this key was used for before", Location="Where it is"),
+        responses={
+            **_response(201, TaskBody, "The task", Location="Where it is"),
+            **_response(200, TaskBody, "The task this key was used for before", Location="Where it is"),
         },
         codes=(
             *("invalid_json", "unknown_task_type", "task_not_found", "task_id_conflict", "idempotency_mismatch"),
             *("body_too_large", "unsupported_media_type", "invalid_params"),
             *("metadata_too_large", "queue_full"),
         ),
-        openapi_extra=LiveExtra(lambda: submission_of(types)),
-        dependencies=[carrier_of(form)],
+        openapi_extra=LazyOperation(lambda: submission_operation(types)),
+        dependencies=[schema_dependency(schema)],
     )
     routes.add(
         "/tasks",
         endpoints.list_tasks,
-        shown=_shown(200, TaskPageBody, "A page of tasks", Link="Where the next page is"),
+        responses=_response(200, TaskPageBody, "A page of tasks", Link="Where the next page is"),
         codes=("invalid_cursor",),
     )
     routes.add("/tasks/", endpoints.submit_task, ("POST",), hidden=True)
     routes.add("/tasks/", endpoints.list_tasks, hidden=True)
-    routes.add("/tasks/types", endpoints.list_task_types, shown=_shown(200, TaskTypesBody, "The task types"))
+    routes.add("/tasks/types", endpoints.list_task_types, responses=_response(200, TaskTypesBody, "The task types"))
     routes.add("/types", endpoints.list_task_types, hidden=True)
     for path, endpoint, model, answer in (
         ("/tasks/batch", endpoints.submit_batch, TaskBatch, BatchBody),
@@ -208,9 +208,9 @@ def _add_tasks(routes: _Routes, endpoints: Endpoints, types: TaskTypes) -> None:
             path,
             endpoint,
             ("POST",),
-            shown=_shown(200, answer, "What became of each"),
+            responses=_response(200, answer, "What became of each"),
             codes=("invalid_json", "body_too_large", "unsupported_media_type"),
-            openapi_extra=body_of(model),
+            openapi_extra=json_request_body(model),
         )
 
 
@@ -219,8 +219,8 @@ def _add_task(routes: _Routes, endpoints: Endpoints) -> None:
     routes.add(
         "/tasks/{task_id}",
         endpoints.get_task,
-        shown={
-            **_shown(200, TaskBody, "The task", ETag="Names this state of the task"),
+        responses={
+            **_response(200, TaskBody, "The task", ETag="Names this state of the task"),
             304: {"description": "It has not changed"},
         },
         codes=("task_not_found",),
@@ -231,7 +231,7 @@ def _add_task(routes: _Routes, endpoints: Endpoints) -> None:
         endpoints.delete_task,
         ("DELETE",),
         status_code=204,
-        shown={204: {"description": "It is cancelled, or had ended before"}},
+        responses={204: {"description": "It is cancelled, or had ended before"}},
         codes=("task_not_found",),
     )
     routes.add(
@@ -239,20 +239,20 @@ def _add_task(routes: _Routes, endpoints: Endpoints) -> None:
         endpoints.cancel_task,
         ("POST",),
         status_code=202,
-        shown=_shown(202, TaskBody, "The task"),
+        responses=_response(202, TaskBody, "The task"),
         codes=("task_not_found", "task_finished"),
     )
     routes.add(
         "/tasks/{task_id}/result",
         endpoints.get_task_result,
-        shown={200: {"description": "What the task returned", "content": {"application/json": {"schema": {}}}}},
+        responses={200: {"description": "What the task returned", "content": {"application/json": {"schema": {}}}}},
         codes=("task_not_found", "not_finished", "result_dropped", "task_failed", "task_cancelled"),
     )
     routes.add(
         "/tasks/{task_id}/events",
         endpoints.follow_task,
         response_class=EventStreamResponse,
-        shown={204: {"description": "All has been told"}},
+        responses={204: {"description": "All has been told"}},
         codes=("task_not_found", "too_many_streams"),
         openapi_extra=EVENT_STREAM,
     )
@@ -267,11 +267,11 @@ def _add_worker(routes: _Routes, endpoints: Endpoints) -> None:
         codes=("too_many_streams",),
         openapi_extra=EVENT_STREAM,
     )
-    routes.add("/stats", endpoints.get_stats, shown=_shown(200, dict[str, JsonValue], "Its numbers"))
+    routes.add("/stats", endpoints.get_stats, responses=_response(200, dict[str, JsonValue], "Its numbers"))
     routes.add(
         "/cache",
         endpoints.get_cache,
-        shown=_shown(200, dict[str, JsonValue], "Its numbers"),
+        responses=_response(200, dict[str, JsonValue], "Its numbers"),
         codes=("cache_unavailable",),
     )
     routes.add(
@@ -279,7 +279,7 @@ def _add_worker(routes: _Routes, endpoints: Endpoints) -> None:
         endpoints.clear_cache,
         ("DELETE",),
         status_code=204,
-        shown={204: {"description": "It is empty"}},
+        responses={204: {"description": "It is empty"}},
         codes=("cache_unavailable",),
     )
 
@@ -291,11 +291,11 @@ def _add_health(routes: _Routes, endpoints: Endpoints) -> None:
         ("/health/live", endpoints.check_liveness),
         ("/health/ready", endpoints.check_readiness),
     ):
-        shown = {**_shown(200, HealthBody, "It is well"), **_shown(503, HealthBody, "It is not")}
-        routes.add(path, endpoint, shown=shown)
+        responses = {**_response(200, HealthBody, "It is well"), **_response(503, HealthBody, "It is not")}
+        routes.add(path, endpoint, responses=responses)
 
 
-def _shown(status: int, model: Any, description: str, **headers: str) -> dict[int | str, dict[str, Any]]:
+def _response(status: int, model: Any, description: str, **headers: str) -> dict[int | str, dict[str, Any]]:
     """Return an OpenAPI response with a body of this model."""
     named = {name: {"description": about, "schema": {"type": "string"}} for name, about in headers.items()}
     return {status: {"model": model, "description": description, **({"headers": named} if named else {})}}

@@ -19,7 +19,7 @@ Scope = Callable[[Request], str | Awaitable[str]]
 _CREDENTIALS: Final = ("authorization", "cookie", "x-api-key")
 
 
-class Scopes:
+class CallerScopes:
     """Tells the callers of one router apart.
 
     Args:
@@ -30,22 +30,22 @@ class Scopes:
         self._scope = scope
         self._warned = False
 
-    async def of(self, request: Request) -> str:
+    async def scope_of(self, request: Request) -> str:
         """Return what stands for the caller.
 
         Raises:
             TypeError: The function that names it returned something else than a str.
         """
         if self._scope is None:
-            return self._by_credentials(request)
-        found = self._scope(request)
-        if isawaitable(found):
-            found = await found
-        if not isinstance(found, str):
-            raise TypeError(f"scope must return a str, such as a user id, not {found!r}")
-        return found
+            return self._credentials_digest(request)
+        scope = self._scope(request)
+        if isawaitable(scope):
+            scope = await scope
+        if not isinstance(scope, str):
+            raise TypeError(f"scope must return a str, such as a user id, not {scope!r}")
+        return scope
 
-    def _by_credentials(self, request: Request) -> str:
+    def _credentials_digest(self, request: Request) -> str:
         if not self._warned:
             self._warned = True
             logger.warning(

@@ -8,17 +8,17 @@ from uuid_utils import uuid4
 
 from ...exceptions import DuplicateTaskError, NotStorableError
 from ..limits import Limits
-from ..models.requests import TaskSubmission, size_of
-from ..models.submitted_params import GivenParams
+from ..models.requests import TaskSubmission, approximate_size
+from ..models.submitted_params import SubmittedParams
 from ..models.task_types import TaskType, TaskTypes
 from ..problems import Problem
 from ..worker_protocol import WebWorker, WorkerFeatures
-from .error_mapping import TOLD, problem_of
+from .error_mapping import MAPPED_ERRORS, problem_of
 from .paths import RESERVED_IDS
-from .task_renderer import TaskBodies
+from .task_renderer import TaskRenderer
 
 
-class Submissions:
+class TaskSubmitter:
     """Submits the tasks of one router.
 
     Args:
@@ -30,49 +30,54 @@ class Submissions:
     """
 
     def __init__(
-        self, worker: WebWorker, types: TaskTypes, given: GivenParams, bodies: TaskBodies, limits: Limits
+        self,
+        worker: WebWorker,
+        types: TaskTypes,
+        submitted_params: SubmittedParams,
+        renderer: TaskRenderer,
+        limits: Limits,
     ) -> None:
         self._worker = worker
         self._types = types
-        self._given = given
-        self._bodies = bodies
+        self._submitted_params = submitted_params
+        self._renderer = renderer
         self._limits = limits
-        self._is_bounded = WorkerFeatures(worker).max_queue_size is not None
+        self._has_capacity_limit = WorkerFeatures(worker).max_queue_size is not None
 
-    async def submit(self, wanted: TaskSubmission, *, waits: bool = True) -> str:
+    async def submit(self, request: TaskSubmission, *, wait_for_capacity: bool = True) -> str:
         """Have the task run; return its id.
 
         Args:
-            wanted: What was asked for.
-            waits: Whether a full queue is waited for; else it refuses at once.
+            request: The checked body of the request.
+            wait_for_capacity: Whether to wait for capacity in a full queue; otherwise it refuses at once.
 
         Raises:
             Problem: It cannot be: nothing is left of it then.
         """
-        task_type = self._types.get(wanted.task_type)
+        task_type = self._types.get(request.task_type)
         try:
-            return await self._submitted(task_type, wanted, waits)
+            return await self._validate_and_submit(task_type, request, wait_for_capacity)
         except Problem as problem:
-            raise self._bodies.refused(problem, wanted, task_type.possible_secrets(wanted.params)) from None
+            raise self._renderer.redact_problem(problem, request, task_type.possible_secrets(request.params)) from None
 
-    async def _submitted(self, task_type: TaskType, wanted: TaskSubmission, waits: bool) -> str:
-        arguments = task_type.checked(wanted.params)
-        if wanted.task_id in RESERVED_IDS:
-            raise Problem("invalid_request", f"{wanted.task_id!r} cannot be a task's id: it names a path")
-        if wanted.metadata and size_of(wanted.metadata) > self._limits.metadata:
+    async def _validate_and_submit(self, task_type: TaskType, request: TaskSubmission, wait_for_capacity: bool) -> str:
+        arguments = task_type.parse_arguments(request.params)
+        if request.task_id in RESERVED_IDS:
+            raise Problem("invalid_request", f"{request.task_id!r} cannot be a task's id: it names a path")
+        if request.metadata and approximate_size(request.metadata) > self._limits.metadata:
             raise Problem("metadata_too_large", f"the metadata is over {self._limits.metadata} bytes")
-        params = task_type.shown(wanted.params, arguments)
-        task_id = wanted.task_id or str(uuid4())
+        params = task_type.render_params(request.params, arguments)
+        task_id = request.task_id or str(uuid4())
         try:
-            secrets = task_type.secrets(arguments)
-            with self._given.coming(task_id, params, size_of(params) if params else 0, secrets):
-                await self._submit(task_type.name, arguments, task_id, wanted, waits)
+            secrets = task_type.secrets_in(arguments)
+            with self._submitted_params.pending(task_id, params, approximate_size(params) if params else 0, secrets):
+                await self._submit(task_type.name, arguments, task_id, request, wait_for_capacity)
         except DuplicateTaskError:
             raise Problem(
                 "task_id_conflict",
-                f"a task {wanted.task_id!r} is known already; leave out task_id to have one made, or choose another",
+                f"a task {request.task_id!r} is known already; leave out task_id to have one made, or choose another",
             ) from None
-        except TOLD as error:
+        except MAPPED_ERRORS as error:
             raise problem_of(error) from None
         except NotStorableError as error:
             raise _not_storable(error) from None
@@ -81,20 +86,22 @@ class Submissions:
         return task_id
 
     async def _submit(
-        self, task_type: str, arguments: dict[str, Any], task_id: str, wanted: TaskSubmission, waits: bool
+        self, task_type: str, arguments: dict[str, Any], task_id: str, request: TaskSubmission, wait_for_capacity: bool
     ) -> None:
-        bounded = {"queue_timeout": self._limits.queue_wait if waits else 0.0} if self._is_bounded else {}
+        capacity_options = (
+            {"queue_timeout": self._limits.queue_wait if wait_for_capacity else 0.0} if self._has_capacity_limit else {}
+        )
         await self._worker.submit(
             task_type,
             (),
             arguments,
-            priority=wanted.priority,
+            priority=request.priority,
             task_id=task_id,
-            metadata={"task_type": wanted.task_type, **(wanted.metadata or {})},
-            timeout=wanted.timeout,
-            use_cache=wanted.use_cache,
-            cache_ttl=wanted.cache_ttl,
-            **bounded,
+            metadata={"task_type": request.task_type, **(request.metadata or {})},
+            timeout=request.timeout,
+            use_cache=request.use_cache,
+            cache_ttl=request.cache_ttl,
+            **capacity_options,
         )
 
 

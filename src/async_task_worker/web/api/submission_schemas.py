@@ -22,13 +22,13 @@ from ..models.requests import TaskSubmission
 from ..models.task_types import TaskType, TaskTypes
 
 _NAME: Final = "WorkerTaskSubmission"
-_NO_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9]")
+_NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9]")
 _REF: Final = "#/components/schemas/"
 
-_made: Final[WeakValueDictionary[Any, type[SubmissionForm]]] = WeakValueDictionary()
+_schemas: Final[WeakValueDictionary[Any, type[SubmissionSchema]]] = WeakValueDictionary()
 
 
-class SubmissionForm(BaseModel):
+class SubmissionSchema(BaseModel):
     """A task to be run. Each subclass stands for the forms of some task types."""
 
     __types__: TaskTypes
@@ -36,14 +36,16 @@ class SubmissionForm(BaseModel):
     @classmethod
     def __get_pydantic_json_schema__(cls, _schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         """Return the forms of all types that are registered by now."""
-        forms: list[CoreSchema] = [_form_of(one).__pydantic_core_schema__ for one in cls.__types__.all()]
-        if not forms:
-            return _placed(TaskSubmission, handler)
-        found = handler(core_schema.union_schema([*forms]))
-        return {"title": "Task", "oneOf": found.get("anyOf", [found])}
+        schemas: list[CoreSchema] = [
+            _task_type_schema(task_type).__pydantic_core_schema__ for task_type in cls.__types__.exposed_types()
+        ]
+        if not schemas:
+            return _inlined(TaskSubmission, handler)
+        union = handler(core_schema.union_schema([*schemas]))
+        return {"title": "Task", "oneOf": union.get("anyOf", [union])}
 
 
-class _TypeForm(BaseModel):
+class _TaskTypeSchema(BaseModel):
     """A task to be run. Each subclass stands for the form of one task type."""
 
     __task_type__: TaskType
@@ -51,27 +53,29 @@ class _TypeForm(BaseModel):
     @classmethod
     def __get_pydantic_json_schema__(cls, _schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         """Return the form, with the params of the type in it."""
-        base, params = _placed(TaskSubmission, handler), _placed(cls.__task_type__.model, handler)
+        base, params = _inlined(TaskSubmission, handler), _inlined(cls.__task_type__.model, handler)
         name = cls.__task_type__.name
         properties = base["properties"] | {
             "task_type": {"const": name, "type": "string", "title": "Task Type"},
             "params": params,
         }
         required = ["task_type", *(["params"] if params.get("required") else [])]
-        form = base | {"title": name, "properties": properties, "required": required}
-        form.pop("examples", None)
-        return form
+        schema = base | {"title": name, "properties": properties, "required": required}
+        schema.pop("examples", None)
+        return schema
 
 
-def _form_of(task_type: TaskType) -> type[_TypeForm]:
-    if task_type.form is None:
-        name = "Submit" + _NO_IN_NAMES.sub("", task_type.name.title())
-        task_type.form = type(name, (_TypeForm,), {"__task_type__": task_type, "__module__": __name__})
-    form: type[_TypeForm] = task_type.form
-    return form
+def _task_type_schema(task_type: TaskType) -> type[_TaskTypeSchema]:
+    if task_type.submission_schema is None:
+        name = "Submit" + _NOT_IN_NAMES.sub("", task_type.name.title())
+        task_type.submission_schema = type(
+            name, (_TaskTypeSchema,), {"__task_type__": task_type, "__module__": __name__}
+        )
+    schema: type[_TaskTypeSchema] = task_type.submission_schema
+    return schema
 
 
-def _placed(model: type[BaseModel], handler: GetJsonSchemaHandler) -> dict[str, Any]:
+def _inlined(model: type[BaseModel], handler: GetJsonSchemaHandler) -> dict[str, Any]:
     """Return the schema of a model, to be put where it is used. Models inside of it become components."""
     schema: Any = model.__pydantic_core_schema__
     if schema["type"] == "definitions":
@@ -83,40 +87,40 @@ def _without_name(schema: dict[str, Any]) -> Any:
     return {key: value for key, value in schema.items() if key != "ref"}
 
 
-def form_of(types: TaskTypes) -> type[SubmissionForm]:
+def submission_schema(types: TaskTypes) -> type[SubmissionSchema]:
     """Return the form of a submission of these types; routers that offer the same ones share it."""
-    if types.only not in _made:
-        suffix = "" if types.only is None else _digest(sorted(types.only))
-        _made[types.only] = form = type(
-            f"{_NAME}{suffix}", (SubmissionForm,), {"__types__": types, "__module__": __name__}
+    if types.exposed not in _schemas:
+        suffix = "" if types.exposed is None else _digest(sorted(types.exposed))
+        _schemas[types.exposed] = schema = type(
+            f"{_NAME}{suffix}", (SubmissionSchema,), {"__types__": types, "__module__": __name__}
         )
-        return form
-    return _made[types.only]
+        return schema
+    return _schemas[types.exposed]
 
 
-def reference_to(form: type[SubmissionForm]) -> dict[str, str]:
+def schema_reference(schema: type[SubmissionSchema]) -> dict[str, str]:
     """Return the reference to the component."""
-    return {"$ref": _REF + form.__name__}
+    return {"$ref": _REF + schema.__name__}
 
 
-def carrier_of(form: type[SubmissionForm]) -> Any:
+def schema_dependency(schema: type[SubmissionSchema]) -> Any:
     """Return a dependency that brings the form into the document, and does nothing else."""
 
-    class Carried:
+    class _Carrier:
         @classmethod
         def __get_pydantic_core_schema__(cls, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
             anything = core_schema.any_schema()
-            return core_schema.json_or_python_schema(form.__pydantic_core_schema__, anything)
+            return core_schema.json_or_python_schema(schema.__pydantic_core_schema__, anything)
 
-    async def carry(**_ignored: Any) -> None:
+    async def carrier(**_ignored: Any) -> None:
         """Take the header that stands for the form."""
 
     header: FieldInfo = Header(alias="x-submission-form", include_in_schema=False)
     parameter = inspect.Parameter(
-        "carried", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[Carried, header]
+        "carried", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[_Carrier, header]
     )
-    carry.__signature__ = inspect.Signature([parameter])  # type: ignore[attr-defined]
-    return Depends(carry)
+    carrier.__signature__ = inspect.Signature([parameter])  # type: ignore[attr-defined]
+    return Depends(carrier)
 
 
 def _digest(names: list[str]) -> str:

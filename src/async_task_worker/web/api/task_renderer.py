@@ -12,18 +12,26 @@ from ...model.secret_values import HIDDEN
 from ...model.status import FAILED, TaskInfo, document_of
 from ..limits import Limits
 from ..models.requests import TaskSubmission
-from ..models.submitted_params import GivenParams
+from ..models.submitted_params import SubmittedParams
 from ..models.task_types import TaskTypes
 from ..problems import Problem
-from ..rendering.redaction import QUOTING, REDACTED, UNKNOWN_QUOTING, Redact, SafeRedact, cut_out, hide_quotes
+from ..rendering.redaction import (
+    QUOTING_FIELDS,
+    REDACTED,
+    UNKNOWN_QUOTING_FIELDS,
+    Redact,
+    SafeRedaction,
+    hide_quoting_fields,
+    remove_texts,
+)
 
-_BULKY: Final = ("params", "metadata", "result", "progress_detail")
+_BULKY_FIELDS: Final = ("params", "metadata", "result", "progress_detail")
 _UNPROCESSABLE: Final = 422
-_ALL: Final = 16 << 20
+_MAX_REDACTED: Final = 16 << 20
 """Characters a redaction gets to see of a field; what is larger it is told is too large."""
 
 
-class TaskBodies:
+class TaskRenderer:
     """Makes the bodies of one router's tasks.
 
     Args:
@@ -35,71 +43,80 @@ class TaskBodies:
     """
 
     def __init__(
-        self, limits: Limits, given: GivenParams, types: TaskTypes, redact: Redact | None, show_tracebacks: bool
+        self,
+        limits: Limits,
+        submitted_params: SubmittedParams,
+        types: TaskTypes,
+        redact: Redact | None,
+        show_tracebacks: bool,
     ) -> None:
         self._limits = limits
-        self._given = given
+        self._submitted_params = submitted_params
         self._types = types
-        self._redact = None if redact is None else SafeRedact(redact)
+        self._redact = None if redact is None else SafeRedaction(redact)
         self._show_tracebacks = show_tracebacks
 
-    def redacts(self, task_type: str | None = None) -> bool:
+    def may_redact(self, task_type: str | None = None) -> bool:
         """Whether something may be kept out of what is shown of tasks, or of those of one type."""
-        with_secrets = self._given.added.with_secrets
-        if self._redact is not None or (with_secrets if task_type is None else task_type in with_secrets):
+        functions_with_secrets = self._submitted_params.added.functions_with_secrets
+        if self._redact is not None or (
+            functions_with_secrets if task_type is None else task_type in functions_with_secrets
+        ):
             return True
-        return any(map(self._types.hides, get_all_task_types() if task_type is None else [task_type]))
+        return any(map(self._types.has_secret_params, get_all_task_types() if task_type is None else [task_type]))
 
-    def full(self, info: TaskInfo) -> dict[str, Any]:
+    def render(self, info: TaskInfo) -> dict[str, Any]:
         """Return the body of a task that is shown by itself."""
         return self._body(info, self._limits.result)
 
-    def brief(self, info: TaskInfo) -> dict[str, Any]:
+    def render_brief(self, info: TaskInfo) -> dict[str, Any]:
         """Return the body of a task among others: large parts are placeholders."""
         return self._body(info, self._limits.listed)
 
-    async def listed(self, infos: list[TaskInfo]) -> list[dict[str, Any]]:
+    async def render_page(self, infos: list[TaskInfo]) -> list[dict[str, Any]]:
         """Return the brief bodies of a page, and let others have their turn where that takes long."""
-        bodies, redacts = [], self.redacts()
+        bodies, redacts = [], self.may_redact()
         for info in infos:
-            bodies.append(self.brief(info))
+            bodies.append(self.render_brief(info))
             if redacts:  # it sees each whole, results of megabytes too
                 await asyncio.sleep(0)
         return bodies
 
-    def shows(self, info: TaskInfo, wanted: str) -> bool:
+    def is_text_visible(self, info: TaskInfo, submission: str) -> bool:
         """Whether a text occurs in what is shown of a task: a search must not tell what is redacted."""
-        body = self._redacted(info, _ALL)
+        body = self._redacted(info, _MAX_REDACTED)
         metadata = body.get("metadata")
         values = metadata.values() if isinstance(metadata, dict) else (metadata,)
         texts = (body.get("id"), body.get("task_type"), body.get("error"), *values)
-        wanted = wanted.casefold()
-        return any(isinstance(found, str) and wanted in found.casefold() for found in texts)
+        submission = submission.casefold()
+        return any(isinstance(found, str) and submission in found.casefold() for found in texts)
 
-    def result(self, info: TaskInfo) -> Any:
+    def result_of(self, info: TaskInfo) -> Any:
         """Return a completed task's result alone; None if a redaction leaves it out."""
-        return self.full(info).get("result")
+        return self.render(info).get("result")
 
-    def error(self, info: TaskInfo) -> str | None:
+    def error_of(self, info: TaskInfo) -> str | None:
         """Return a failed task's error alone; None if a redaction leaves it out."""
-        error: str | None = self.full(info).get("error")
+        error: str | None = self.render(info).get("error")
         return error
 
     def _body(self, info: TaskInfo, limit: int) -> dict[str, Any]:
         if self._redact is None and not self._may_quote_secrets(info):
-            return self._shown(info, limit)
-        body = self._redacted(info, max(limit, _ALL))
-        for part in _BULKY:
+            return self._document(info, limit)
+        body = self._redacted(info, max(limit, _MAX_REDACTED))
+        for part in _BULKY_FIELDS:
             if body.get(part) is not None:
                 body[part] = rendered(body[part], limit)
         if isinstance(body.get("error"), str):
             body["error"] = clipped(body["error"], limit)
         return body
 
-    def _shown(self, info: TaskInfo, limit: int) -> dict[str, Any]:
-        return document_of(info, limit, self._given.of(info.id), include_traceback=self._show_tracebacks)
+    def _document(self, info: TaskInfo, limit: int) -> dict[str, Any]:
+        return document_of(
+            info, limit, self._submitted_params.params_of(info.id), include_traceback=self._show_tracebacks
+        )
 
-    def refused(self, problem: Problem, wanted: TaskSubmission, secrets: frozenset[str]) -> Problem:
+    def redact_problem(self, problem: Problem, submission: TaskSubmission, secrets: frozenset[str]) -> Problem:
         """Return the problem of a submission without what is not to be shown of that.
 
         A redaction is asked what it would show of a task with these params that failed with this text.
@@ -107,52 +124,52 @@ class TaskBodies:
         if problem.status != _UNPROCESSABLE or (self._redact is None and not secrets):
             return problem
 
-        detail = None if problem.detail is None else self._hidden(problem.detail, wanted, secrets)
+        detail = None if problem.detail is None else self._redact_message(problem.detail, submission, secrets)
         members = dict(problem.members)
         if "errors" in members:
             members["errors"] = [
                 {
-                    "field": self._hidden_keys(one["field"], wanted, secrets),
-                    "message": self._hidden(one["message"], wanted, secrets),
+                    "field": self._redact_keys(one["field"], submission, secrets),
+                    "message": self._redact_message(one["message"], submission, secrets),
                 }
                 for one in members["errors"]
             ]
         return Problem(problem.code, detail, headers=problem.headers, **members)
 
-    def _hidden(self, message: str, wanted: TaskSubmission, secrets: frozenset[str]) -> str:
-        body = cut_out(_failed(wanted, message), secrets, HIDDEN)
+    def _redact_message(self, message: str, submission: TaskSubmission, secrets: frozenset[str]) -> str:
+        body = remove_texts(_failed_document(submission, message), secrets, HIDDEN)
         if self._redact is not None:
             body = self._redact(body)
         error = body.get("error")
         return REDACTED if error is None else str(error)
 
-    def _hidden_keys(self, field: str, wanted: TaskSubmission, secrets: frozenset[str]) -> str:
+    def _redact_keys(self, field: str, submission: TaskSubmission, secrets: frozenset[str]) -> str:
         """Return where an error is without the keys of objects that are not to be shown; the param itself may be."""
         param, dot, keys = field.partition(".")
-        return f"{param}.{self._hidden(keys, wanted, secrets)}" if dot else field
+        return f"{param}.{self._redact_message(keys, submission, secrets)}" if dot else field
 
     def _may_quote_secrets(self, info: TaskInfo) -> bool:
-        secrets = self._given.secrets_of(info.id)
-        return bool(secrets) or (secrets is None and self._types.hides(info.name))
+        secrets = self._submitted_params.secrets_of(info.id)
+        return bool(secrets) or (secrets is None and self._types.has_secret_params(info.name))
 
     def _redacted(self, info: TaskInfo, limit: int) -> dict[str, Any]:
         """Return the body without what is secret by its type, and then as the redaction leaves it."""
-        body = self._shown(info, limit)
-        secrets = self._given.secrets_of(info.id)
+        body = self._document(info, limit)
+        secrets = self._submitted_params.secrets_of(info.id)
         if secrets:
-            body = cut_out(body, secrets, HIDDEN)
-        elif secrets is None and self._types.hides(info.name):
-            known = self._given.of(info.id) is not None
-            body = hide_quotes(body, HIDDEN, QUOTING if known else UNKNOWN_QUOTING)
+            body = remove_texts(body, secrets, HIDDEN)
+        elif secrets is None and self._types.has_secret_params(info.name):
+            known = self._submitted_params.params_of(info.id) is not None
+            body = hide_quoting_fields(body, HIDDEN, QUOTING_FIELDS if known else UNKNOWN_QUOTING_FIELDS)
         return body if self._redact is None else self._redact(body)
 
 
-def _failed(wanted: TaskSubmission, error: str) -> dict[str, Any]:
+def _failed_document(submission: TaskSubmission, error: str) -> dict[str, Any]:
     """Return the body of a task that was wanted like this and failed at once."""
     now = datetime.now(UTC)
     info = TaskInfo(
-        id=wanted.task_id or "",
-        name=wanted.task_type,
+        id=submission.task_id or "",
+        name=submission.task_type,
         status=FAILED,
         phase=None,
         created_at=now,
@@ -163,10 +180,10 @@ def _failed(wanted: TaskSubmission, error: str) -> dict[str, Any]:
         result=None,
         error=error,
         error_detail=None,
-        metadata={**(wanted.metadata or {})},
-        priority=wanted.priority,
+        metadata={**(submission.metadata or {})},
+        priority=submission.priority,
         attempt=0,
         from_cache=False,
         revision=0,
     )
-    return document_of(info, _ALL, wanted.params)
+    return document_of(info, _MAX_REDACTED, submission.params)

@@ -12,18 +12,19 @@ from typing import Any, Final, NamedTuple
 
 from sse_starlette import ServerSentEvent
 
+from ...model.rendering import rfc3339
 from ...model.status import TRANSITIONS, TaskInfo
 from ...state.events import PROGRESS, TaskEvent
 from ..limits import Limits
-from ..rendering.json_text import encoded, rfc3339
+from ..rendering.json_text import encode_json
 from ..worker_protocol import WebWorker
 
 VERSION: Final = 1
-ENDINGS: Final = frozenset(f"task.{status}" for status in TRANSITIONS if not TRANSITIONS[status])
-_LINGER: Final = 60.0
+TERMINAL_EVENTS: Final = frozenset(f"task.{status}" for status in TRANSITIONS if not TRANSITIONS[status])
+_GRACE_PERIOD: Final = 60.0
 """Seconds events are still kept after the last reader left, for one that comes back."""
 
-_STATS_EVERY: Final = 1.0
+_STATS_INTERVAL: Final = 1.0
 
 
 class Frame(NamedTuple):
@@ -32,7 +33,7 @@ class Frame(NamedTuple):
     seq: int
     task_id: str | None
     data: bytes
-    is_ending: bool
+    is_terminal: bool
 
 
 class Reader:
@@ -47,17 +48,17 @@ class Reader:
     def __init__(self, task_id: str | None, seq: int) -> None:
         self.task_id = task_id
         self.seq = seq
-        self.missed = False
-        self._news = asyncio.Event()
+        self.has_missed = False
+        self._notified = asyncio.Event()
 
-    def wake(self) -> None:
+    def notify(self) -> None:
         """Let it look for news."""
-        self._news.set()
+        self._notified.set()
 
     async def wait(self) -> None:
         """Wait for news."""
-        await self._news.wait()
-        self._news.clear()
+        await self._notified.wait()
+        self._notified.clear()
 
 
 class EventLog:
@@ -77,26 +78,26 @@ class EventLog:
     def __init__(
         self,
         worker: WebWorker,
-        body: Callable[[TaskInfo], dict[str, Any]],
+        render: Callable[[TaskInfo], dict[str, Any]],
         stats: Callable[[], dict[str, Any]],
         limits: Limits,
     ) -> None:
         self._worker = worker
-        self._body = body
+        self._render = render
         self._stats = stats
         self._limits = limits
-        self._run = secrets.token_hex(4)  # numbers of an earlier process mean nothing here
+        self._run_id = secrets.token_hex(4)  # numbers of an earlier process mean nothing here
         self._seq = 0
         self._frames: deque[Frame] = deque()
         self._bytes = 0
         self._readers: dict[str | None, set[Reader]] = {}
-        self._told: dict[str, float] = {}  # when the progress of each task was told last
-        self._held: dict[str, TaskEvent] = {}  # progress that is to be told later
-        self._flush: asyncio.TimerHandle | None = None
-        self._tick: asyncio.TimerHandle | None = None
-        self._linger: asyncio.TimerHandle | None = None
+        self._published_at: dict[str, float] = {}  # when the progress of each task was told last
+        self._deferred: dict[str, TaskEvent] = {}  # progress that is to be told later
+        self._deferred_timer: asyncio.TimerHandle | None = None
+        self._stats_timer: asyncio.TimerHandle | None = None
+        self._grace_timer: asyncio.TimerHandle | None = None
         self._last_stats: dict[str, Any] = {}
-        self._stop: Callable[[], None] | None = None
+        self._unsubscribe: Callable[[], None] | None = None
 
     @property
     def readers(self) -> int:
@@ -110,16 +111,16 @@ class EventLog:
 
     def open(self, task_id: str | None, last_id: str | None) -> Reader:
         """Return a reader that goes on after the event *last_id*, or begins with the next one."""
-        self._begin()
+        self._start_listening()
         reader = Reader(task_id, self._seq)
         if last_id is not None:
-            seq = self._number(last_id)
+            seq = self._seq_in(last_id)
             first = self._frames[0].seq if self._frames else self._seq + 1
             if seq is None or seq < first - 1:
-                reader.missed = True
+                reader.has_missed = True
             else:
                 reader.seq = seq
-                reader.wake()
+                reader.notify()
         self._readers.setdefault(task_id, set()).add(reader)
         return reader
 
@@ -129,15 +130,17 @@ class EventLog:
         readers.discard(reader)
         if not readers:
             self._readers.pop(reader.task_id, None)
-        if not self._readers and self._stop is not None:
-            self._cancel("_tick")
-            self._linger = asyncio.get_running_loop().call_later(_LINGER, self._end, context=Context())
+        if not self._readers and self._unsubscribe is not None:
+            self._cancel_timer("_stats_timer")
+            self._grace_timer = asyncio.get_running_loop().call_later(
+                _GRACE_PERIOD, self._stop_listening, context=Context()
+            )
 
     def read(self, reader: Reader) -> Iterator[Frame]:
         """Yield what the reader has not read yet."""
         if self._frames and reader.seq < self._frames[0].seq - 1 and reader.task_id is None:
-            reader.missed = True
-        if reader.missed:
+            reader.has_missed = True
+        if reader.has_missed:
             return
         behind = self._seq - reader.seq
         start = max(0, len(self._frames) - behind)
@@ -147,118 +150,122 @@ class EventLog:
                 yield frame
         reader.seq = self._seq
 
-    def resume(self, reader: Reader) -> None:
+    def skip_missed(self, reader: Reader) -> None:
         """Let a reader that missed events go on with the next one."""
-        reader.missed = False
+        reader.has_missed = False
         reader.seq = self._seq
 
     def frame(self, reader: Reader, kind: str, **members: Any) -> bytes:
         """Return an event for one reader alone; it carries the number of the last one that has read."""
-        return self._written(reader.seq, kind, datetime.now(UTC), members)
+        return self._encode(reader.seq, kind, datetime.now(UTC), members)
 
     def snapshot(self, reader: Reader, info: TaskInfo) -> bytes:
         """Return the event that tells one reader of a task as it is now."""
         kind = f"task.{info.status}" if info.finished else "task.started" if info.started_at else "task.created"
-        return self.frame(reader, kind, task=self._body(info))
+        return self.frame(reader, kind, task=self._render(info))
 
-    def hear(self, event: TaskEvent) -> None:
+    def on_event(self, event: TaskEvent) -> None:
         """Take in an event of the worker."""
         task_id, loop = event.task.id, asyncio.get_running_loop()
         if event.type == PROGRESS:
-            due = self._told.get(task_id, float("-inf")) + self._limits.progress_interval
+            due = self._published_at.get(task_id, float("-inf")) + self._limits.progress_interval
             if due > loop.time():
-                self._held[task_id] = event
-                self._flush = self._flush or loop.call_at(due, self._tell_held, context=Context())
+                self._deferred[task_id] = event
+                self._deferred_timer = self._deferred_timer or loop.call_at(
+                    due, self._publish_deferred, context=Context()
+                )
                 return
-            self._told[task_id] = loop.time()
-            self._held.pop(task_id, None)
+            self._published_at[task_id] = loop.time()
+            self._deferred.pop(task_id, None)
         elif event.task.finished:
-            if (held := self._held.pop(task_id, None)) is not None:
+            if (held := self._deferred.pop(task_id, None)) is not None:
                 self._publish(held)
-            self._told.pop(task_id, None)
+            self._published_at.pop(task_id, None)
         self._publish(event)
 
-    def _tell_held(self) -> None:
-        self._flush = None
+    def _publish_deferred(self) -> None:
+        self._deferred_timer = None
         now, loop = asyncio.get_running_loop().time(), asyncio.get_running_loop()
         next_due = float("inf")
-        for task_id, event in list(self._held.items()):
-            due = self._told[task_id] + self._limits.progress_interval
+        for task_id, event in list(self._deferred.items()):
+            due = self._published_at[task_id] + self._limits.progress_interval
             if due <= now:
-                del self._held[task_id]
-                self._told[task_id] = now
+                del self._deferred[task_id]
+                self._published_at[task_id] = now
                 self._publish(event)
             else:
                 next_due = min(next_due, due)
-        if self._held:
-            self._flush = loop.call_at(next_due, self._tell_held, context=Context())
+        if self._deferred:
+            self._deferred_timer = loop.call_at(next_due, self._publish_deferred, context=Context())
 
     def _publish(self, event: TaskEvent) -> None:
-        self._append(event.type, event.task.id, event.at, {"task": self._body(event.task)})
+        self._append(event.type, event.task.id, event.at, {"task": self._render(event.task)})
 
     def _append(self, kind: str, task_id: str | None, at: datetime, members: dict[str, Any]) -> None:
         self._seq += 1
-        frame = Frame(self._seq, task_id, self._written(self._seq, kind, at, members), kind in ENDINGS)
+        frame = Frame(self._seq, task_id, self._encode(self._seq, kind, at, members), kind in TERMINAL_EVENTS)
         self._frames.append(frame)
         self._bytes += len(frame.data)
         while len(self._frames) > self._limits.buffered_events or self._bytes > self._limits.buffered_bytes:
             self._drop_oldest()
         for audience in (None, frame.task_id) if frame.task_id is not None else (None,):
             for reader in self._readers.get(audience, ()):
-                reader.wake()
+                reader.notify()
 
     def _drop_oldest(self) -> None:
-        gone = self._frames.popleft()
-        self._bytes -= len(gone.data)
-        if gone.task_id is not None:
-            for reader in self._readers.get(gone.task_id, ()):
-                if reader.seq < gone.seq:
-                    reader.missed = True
-                    reader.wake()
+        dropped = self._frames.popleft()
+        self._bytes -= len(dropped.data)
+        if dropped.task_id is not None:
+            for reader in self._readers.get(dropped.task_id, ()):
+                if reader.seq < dropped.seq:
+                    reader.has_missed = True
+                    reader.notify()
 
-    def _written(self, seq: int, kind: str, at: datetime, members: dict[str, Any]) -> bytes:
-        data = encoded({"v": VERSION, "seq": seq, "ts": rfc3339(at), **members}).decode("utf-8")
-        return ServerSentEvent(data, event=kind, id=f"{self._run}-{seq}", sep="\n").encode()
+    def _encode(self, seq: int, kind: str, at: datetime, members: dict[str, Any]) -> bytes:
+        data = encode_json({"v": VERSION, "seq": seq, "ts": rfc3339(at), **members}).decode("utf-8")
+        return ServerSentEvent(data, event=kind, id=f"{self._run_id}-{seq}", sep="\n").encode()
 
-    def _number(self, event_id: str) -> int | None:
+    def _seq_in(self, event_id: str) -> int | None:
         run, _, seq = event_id.partition("-")
-        known = run == self._run and seq.isdecimal() and seq.isascii() and len(seq) < _LONGEST_NUMBER
+        known = run == self._run_id and seq.isdecimal() and seq.isascii() and len(seq) < _MAX_DIGITS
         return int(seq) if known and int(seq) <= self._seq else None
 
-    def _begin(self) -> None:
+    def _start_listening(self) -> None:
         loop = asyncio.get_running_loop()
-        self._cancel("_linger")
-        if self._stop is None:
-            self._stop = Context().run(self._worker.events.listen, self.hear)
-        if self._tick is None:
+        self._cancel_timer("_grace_timer")
+        if self._unsubscribe is None:
+            self._unsubscribe = Context().run(self._worker.events.listen, self.on_event)
+        if self._stats_timer is None:
             self._last_stats = self._stats()
-            self._tick = loop.call_later(_STATS_EVERY, self._tell_stats, context=Context())
+            self._stats_timer = loop.call_later(_STATS_INTERVAL, self._publish_stats, context=Context())
 
-    def _tell_stats(self) -> None:
-        self._tick = asyncio.get_running_loop().call_later(_STATS_EVERY, self._tell_stats, context=Context())
+    def _publish_stats(self) -> None:
+        self._stats_timer = asyncio.get_running_loop().call_later(
+            _STATS_INTERVAL, self._publish_stats, context=Context()
+        )
         stats = self._stats()
         if stats != self._last_stats:
             self._last_stats = stats
             self._append("stats", None, datetime.now(UTC), {"stats": stats})
 
-    def _end(self) -> None:
+    def _stop_listening(self) -> None:
         """Stop listening. What is kept is no longer the latest, so it goes."""
-        for timer in ("_tick", "_flush", "_linger"):
-            self._cancel(timer)
-        if self._stop is not None:
-            self._stop()
-            self._stop = None
+        for timer in ("_stats_timer", "_deferred_timer", "_grace_timer"):
+            self._cancel_timer(timer)
+        if self._unsubscribe is not None:
+            self._unsubscribe()
+            self._unsubscribe = None
         self._frames.clear()
         self._bytes = 0
         self._seq += 1  # an id given out before is not the latest any more: something may have been missed
-        self._told.clear()
-        self._held.clear()
+        self._published_at.clear()
+        self._deferred.clear()
 
-    def _cancel(self, timer: str) -> None:
+    def _cancel_timer(self, timer: str) -> None:
         handle: asyncio.TimerHandle | None = getattr(self, timer)
         if handle is not None:
             handle.cancel()
             setattr(self, timer, None)
 
 
-_LONGEST_NUMBER: Final = 19
+_MAX_DIGITS: Final = 19

@@ -21,12 +21,12 @@ from .log import EventLog, Reader
 
 Fetch = Callable[[str], Awaitable[TaskInfo | None]]
 
-_PING_EVERY: Final = 15
-_LAST_WORDS: Final = 0.3
+_PING_INTERVAL: Final = 15
+_ABORT_GRACE: Final = 0.3
 """Seconds a reader has to take what is left when the server exits."""
 
-_AT_ONCE: Final = 64 << 10
-_RETRY: Final = b"retry: 2000\n\n"
+_MAX_CHUNK: Final = 64 << 10
+_RETRY_FIELD: Final = b"retry: 2000\n\n"
 
 
 class EventStreams:
@@ -45,7 +45,7 @@ class EventStreams:
         self._shutdown = shutdown
         self._limits = limits
 
-    async def answer(self, last_id: str | None, task_id: str | None = None) -> Response:
+    async def respond(self, last_id: str | None, task_id: str | None = None) -> Response:
         """Return a stream of all events, or of those of one task until it ends.
 
         A browser asks again when a stream ends. If the task has ended and all about it has
@@ -58,66 +58,66 @@ class EventStreams:
             raise Problem("too_many_streams", headers={"Retry-After": "10"})
         reader = self._log.open(task_id, last_id)  # before the task is looked at, so that nothing falls between
         try:
-            info = None if task_id is None else await self._info(task_id)
-            if info is not None and info.finished and last_id is not None and self._has_read_all(reader):
+            info = None if task_id is None else await self._require_info(task_id)
+            if info is not None and info.finished and last_id is not None and self._is_up_to_date(reader):
                 self._log.close(reader)
                 return Response(status_code=204)
         except BaseException:
             self._log.close(reader)
             raise
         connection = ClientConnection()
-        told = self._told(reader, info, connection, resumed=last_id is not None)
-        return _Stream(told, connection, self._limits.send_timeout, lambda: self._log.close(reader))
+        content = self._generate(reader, info, connection, resumed=last_id is not None)
+        return _Stream(content, connection, self._limits.send_timeout, lambda: self._log.close(reader))
 
-    async def _info(self, task_id: str) -> TaskInfo:
+    async def _require_info(self, task_id: str) -> TaskInfo:
         info = await self._fetch(task_id)
         if info is None:
             raise Problem("task_not_found", f"no task {task_id!r} is known here")
         return info
 
-    def _has_read_all(self, reader: Reader) -> bool:
-        return not reader.missed and not list(self._log.read(reader))
+    def _is_up_to_date(self, reader: Reader) -> bool:
+        return not reader.has_missed and not list(self._log.read(reader))
 
-    async def _told(
+    async def _generate(
         self, reader: Reader, info: TaskInfo | None, connection: ClientConnection, *, resumed: bool
     ) -> AsyncIterator[bytes]:
-        leaving = asyncio.Event()
+        ending = asyncio.Event()
 
-        def leave() -> None:
-            leaving.set()
-            reader.wake()
+        def end() -> None:
+            ending.set()
+            reader.notify()
 
-        def leave_for_good() -> None:
-            leave()
-            connection.abort_after(_LAST_WORDS)
+        def end_for_shutdown() -> None:
+            end()
+            connection.abort_after(_ABORT_GRACE)
 
-        calls = [self._shutdown.subscribe(leave_for_good)]
+        cleanups = [self._shutdown.subscribe(end_for_shutdown)]
         if (lifetime := self._limits.stream_lifetime) is not None:
-            calls.append(asyncio.get_running_loop().call_later(lifetime, leave, context=Context()).cancel)
+            cleanups.append(asyncio.get_running_loop().call_later(lifetime, end, context=Context()).cancel)
         try:
-            yield _RETRY + self._log.frame(reader, "hello", task_id=reader.task_id)
+            yield _RETRY_FIELD + self._log.frame(reader, "hello", task_id=reader.task_id)
             if info is not None and (info.finished or not resumed):
                 yield self._log.snapshot(reader, info)
             if info is None or not info.finished:
-                async for chunk in self._followed(reader, leaving):
+                async for chunk in self._live_chunks(reader, ending):
                     yield chunk
             yield self._log.frame(reader, "bye")
         finally:
-            for call in calls:
-                call()
+            for cleanup in cleanups:
+                cleanup()
 
-    async def _followed(self, reader: Reader, leaving: asyncio.Event) -> AsyncIterator[bytes]:
+    async def _live_chunks(self, reader: Reader, ending: asyncio.Event) -> AsyncIterator[bytes]:
         """Yield events as they come, several at once if there are; return when the stream is to end."""
-        while not leaving.is_set():
+        while not ending.is_set():
             frames = list(self._log.read(reader))
-            for chunk in _joined([frame.data for frame in frames]):
+            for chunk in _join([frame.data for frame in frames]):
                 yield chunk
-            if reader.task_id is not None and any(frame.is_ending for frame in frames):
+            if reader.task_id is not None and any(frame.is_terminal for frame in frames):
                 return
-            if not reader.missed:
+            if not reader.has_missed:
                 await reader.wait()
                 continue
-            self._log.resume(reader)
+            self._log.skip_missed(reader)
             yield self._log.frame(reader, "resync")
             if reader.task_id is not None:
                 info = await self._fetch(reader.task_id)
@@ -137,7 +137,7 @@ class _Stream(EventSourceResponse):
         send_timeout: float,
         close: Callable[[], None],
     ) -> None:
-        super().__init__(content, ping=_PING_EVERY, send_timeout=send_timeout, sep="\n")
+        super().__init__(content, ping=_PING_INTERVAL, send_timeout=send_timeout, sep="\n")
         self._connection = connection
         self._close = close
 
@@ -156,14 +156,14 @@ class _Stream(EventSourceResponse):
         await asyncio.get_running_loop().create_future()
 
 
-def _joined(parts: list[bytes]) -> list[bytes]:
+def _join(parts: list[bytes]) -> list[bytes]:
     chunks: list[bytes] = []
     pending: list[bytes] = []
     size = 0
     for part in parts:
         pending.append(part)
         size += len(part)
-        if size >= _AT_ONCE:
+        if size >= _MAX_CHUNK:
             chunks.append(b"".join(pending))
             pending, size = [], 0
     return [*chunks, b"".join(pending)] if pending else chunks

@@ -9,30 +9,30 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from ...model.functions import TaskFunction
 from ...model.record import TaskRecord
+from ...model.rendering import TOO_LARGE, placeholder, rendered, text
 from ...model.secret_values import bounded_secret_texts
 from ...state.events import CREATED
-from ..rendering.json_text import TOO_LARGE, placeholder, rendered, text
 from ..rendering.secret_params import bound_secrets
-from .requests import size_of
+from .requests import approximate_size
 
-_LARGEST: Final = 16 << 10
+_MAX_CHARACTERS: Final = 16 << 10
 """Characters shown of one task's arguments. They are read while the task is added, so this bounds that, too."""
 
-_MOST_PARTS: Final = 1000
+_MAX_VALUES: Final = 1000
 """Values read in one task's arguments."""
 
-_BARE: Final = 500
+_ENTRY_OVERHEAD: Final = 500
 """Bytes that an entry takes by itself, about."""
 
-_PER_CHARACTER: Final = 4
+_BYTES_PER_CHARACTER: Final = 4
 """Bytes of plain data for each character of its ``repr``, about: an empty dict takes 64."""
 
 
-_UNCHANGING: Final = frozenset({str, bytes, int, float, bool, type(None)})
+_IMMUTABLE_TYPES: Final = frozenset({str, bytes, int, float, bool, type(None)})
 """Types of arguments that are read when somebody asks: nobody can change them, and they hold no secrets."""
 
 
-class _Unread(NamedTuple):
+class _UnreadEntry(NamedTuple):
     function: TaskFunction
     args: tuple[Any, ...]
     kwargs: dict[str, Any] | None
@@ -64,75 +64,79 @@ class AddedParams:
         with_secrets: Names of the functions that had secrets among the arguments of a task, or may have had them.
     """
 
-    def __init__(self, most_bytes: int, is_coming: Callable[[str], bool]) -> None:
-        self._left = most_bytes
-        self._is_coming = is_coming
-        self._entries: OrderedDict[str, _Entry | _Unread] = OrderedDict()
-        self.with_secrets: set[str] = set()
+    def __init__(self, max_bytes: int, is_pending: Callable[[str], bool]) -> None:
+        self._free_bytes = max_bytes
+        self._is_pending = is_pending
+        self._entries: OrderedDict[str, _Entry | _UnreadEntry] = OrderedDict()
+        self.functions_with_secrets: set[str] = set()
 
     def follow(self, events: RecordEvents) -> None:
         """Keep the arguments of each task that is added from now on, for as long as this object lives."""
         reference = weakref.ref(self)
 
-        def hear(kind: str, record: TaskRecord) -> None:
-            if kind == CREATED and (kept := reference()) is not None:
-                kept.take(record)
+        def on_record(kind: str, record: TaskRecord) -> None:
+            if kind == CREATED and (params_kept := reference()) is not None:
+                params_kept.add(record)
 
-        weakref.finalize(self, events.subscribe_records(hear)).atexit = False
+        weakref.finalize(self, events.subscribe_records(on_record)).atexit = False
 
-    def take(self, record: TaskRecord) -> None:
+    def add(self, record: TaskRecord) -> None:
         """Keep the arguments of a new task in place of those of an earlier one of the same id."""
         if record.id in self._entries:
             self._drop(record.id)
-        if self._is_coming(record.id):
+        if self._is_pending(record.id):
             return
         self._entries[record.id] = entry = self._read(record, bound_secrets(record.func))
-        self._left -= entry.size
-        while self._left < 0:
+        self._free_bytes -= entry.size
+        while self._free_bytes < 0:
             self._drop(next(iter(self._entries)))
 
-    def of(self, task_id: str) -> _Entry | None:
+    def entry_of(self, task_id: str) -> _Entry | None:
         """Return what is kept of a task: its params and the secrets among them (None if these are not known)."""
         entry = self._entries.get(task_id)
-        if isinstance(entry, _Unread):
+        if isinstance(entry, _UnreadEntry):
             entry = self._entries[task_id] = _read(entry.function, entry.args, entry.kwargs)._replace(size=entry.size)
         return entry
 
-    def _read(self, record: TaskRecord, bound: frozenset[str]) -> _Entry | _Unread:
-        if not bound and (unread := _unread(record)) is not None:
+    def _read(self, record: TaskRecord, bound: frozenset[str]) -> _Entry | _UnreadEntry:
+        if not bound and (unread := _unread_entry(record)) is not None:
             return unread
         entry = _read(record.function, record.args, record.kwargs)
         if entry.secrets is not None:
             entry = entry._replace(secrets=entry.secrets | bound)
         if entry.secrets is None or entry.secrets:
-            self.with_secrets.add(record.function.name)
+            self.functions_with_secrets.add(record.function.name)
         return entry
 
     def _drop(self, task_id: str) -> None:
         entry = self._entries.pop(task_id, None)
         if entry is not None:
-            self._left += entry.size
+            self._free_bytes += entry.size
 
 
-def _unread(record: TaskRecord) -> _Unread | None:
+def _unread_entry(record: TaskRecord) -> _UnreadEntry | None:
     """Return arguments to be read later, or None if that must be done now: most tasks are never asked about."""
-    args, kwargs, unchanging = record.args, record.kwargs, _UNCHANGING
-    size = _BARE
+    args, kwargs, immutable = record.args, record.kwargs, _IMMUTABLE_TYPES
+    size = _ENTRY_OVERHEAD
     for value in args if kwargs is None else (*args, *kwargs.values()):
-        if type(value) not in unchanging:
+        if type(value) not in immutable:
             return None
         if type(value) is str or type(value) is bytes:
-            size += _PER_CHARACTER * len(value)
-    return _Unread(record.function, args, kwargs, size) if size < _LARGEST else None
+            size += _BYTES_PER_CHARACTER * len(value)
+    return _UnreadEntry(record.function, args, kwargs, size) if size < _MAX_CHARACTERS else None
 
 
 def _read(function: TaskFunction, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> _Entry:
-    params, secrets = shown_arguments(function, args, kwargs)
-    size = _BARE + (_PER_CHARACTER * size_of(params) if params else 0) + sum(map(len, secrets or ()))
+    params, secrets = render_arguments(function, args, kwargs)
+    size = (
+        _ENTRY_OVERHEAD
+        + (_BYTES_PER_CHARACTER * approximate_size(params) if params else 0)
+        + sum(map(len, secrets or ()))
+    )
     return _Entry(params, secrets, size)
 
 
-def shown_arguments(
+def render_arguments(
     function: TaskFunction, args: tuple[Any, ...], kwargs: dict[str, Any] | None
 ) -> tuple[dict[str, Any], frozenset[str] | None]:
     """Return the arguments by the names of their parameters, as plain data, and the secrets among them.
@@ -143,20 +147,20 @@ def shown_arguments(
         return {}, frozenset()
     params: dict[str, Any] = {}
     known: set[str] = set()
-    complete, parts, room = True, _MOST_PARTS, _LARGEST
-    for name, value in _named(function, args, kwargs or {}):
+    complete, parts, budget = True, _MAX_VALUES, _MAX_CHARACTERS
+    for name, value in _by_parameter(function, args, kwargs or {}):
         secrets, parts = bounded_secret_texts(value, parts)
         known |= secrets or set()
         complete = complete and secrets is not None
-        shown = placeholder(value, TOO_LARGE) if secrets is None else rendered(value, max(room, 0))
-        params[name] = [params[name], shown] if name in params else shown
-        room -= size_of(shown) + len(name)
-        if parts <= 0 or room <= -_LARGEST:
+        value_shown = placeholder(value, TOO_LARGE) if secrets is None else rendered(value, max(budget, 0))
+        params[name] = [params[name], value_shown] if name in params else value_shown
+        budget -= approximate_size(value_shown) + len(name)
+        if parts <= 0 or budget <= -_MAX_CHARACTERS:
             return placeholder({}, TOO_LARGE), None
     return params, frozenset(known) if complete else None
 
 
-def _named(function: TaskFunction, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+def _by_parameter(function: TaskFunction, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     """Yield each argument with the name of its parameter; those of ``*args`` together, as a list."""
     for index, value in enumerate(args):
         name = function.parameter_at(index)

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Final
 
-_BEYOND: Final = struct.Struct(">q8s")
+_EXTENSION: Final = struct.Struct(">q8s")
 _MARK: Final = "."
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _OLDEST: Final = datetime(1, 1, 2, tzinfo=UTC)
@@ -22,7 +22,7 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 
 
 @dataclass(slots=True)
-class BeyondWorker:
+class CursorExtension:
     """What a cursor has to hold beyond the worker's own.
 
     Attributes:
@@ -34,27 +34,27 @@ class BeyondWorker:
     digest: bytes | None
 
     @classmethod
-    def of(cls, text: str | None, minutes: float | None = None) -> BeyondWorker:
+    def for_filters(cls, text: str | None, minutes: float | None = None) -> CursorExtension:
         """Return what the cursors for these filters hold.
 
         Args:
             text: What is looked for in tasks as they are shown; None if the worker is told of it, or nothing is.
             minutes: The age that was given.
         """
-        beyond = text, minutes
-        if beyond == (None, None):
+        filters = text, minutes
+        if filters == (None, None):
             return cls(None, None)
-        digest = blake2b(repr(beyond).encode("ascii", "backslashreplace"), digest_size=8).digest()
-        return cls(None if minutes is None else _ago(minutes), digest)
+        digest = blake2b(repr(filters).encode("ascii", "backslashreplace"), digest_size=8).digest()
+        return cls(None if minutes is None else _minutes_ago(minutes), digest)
 
-    def put_on(self, cursor: str | None) -> str | None:
+    def extend(self, cursor: str | None) -> str | None:
         """Return the cursor to show for one of the worker."""
         if cursor is None or self.digest is None:
             return cursor
         since = 0 if self.before is None else (self.before - _EPOCH) // _MICROSECOND
-        return f"{cursor}{_MARK}{_text(_BEYOND.pack(since, self.digest))}"
+        return f"{cursor}{_MARK}{_encode(_EXTENSION.pack(since, self.digest))}"
 
-    def take_off(self, cursor: str | None) -> str | None:
+    def strip_extension(self, cursor: str | None) -> str | None:
         """Return the worker's cursor for one that was shown, and go by the moment that was meant then.
 
         Raises:
@@ -62,8 +62,8 @@ class BeyondWorker:
         """
         if cursor is None:
             return None
-        own, mark, more = cursor.partition(_MARK)
-        since, digest = _read(more) if mark else (0, None)
+        worker_cursor, mark, extension = cursor.partition(_MARK)
+        since, digest = _decode(extension) if mark else (0, None)
         if digest != self.digest:
             raise ValueError(
                 "the filters differ from those of the page that returned this cursor: repeat q and older_than_minutes "
@@ -71,25 +71,25 @@ class BeyondWorker:
             )
         if self.before is not None:
             self.before = _EPOCH + since * _MICROSECOND
-        return own
+        return worker_cursor
 
 
-def _read(more: str) -> tuple[int, bytes]:
+def _decode(extension: str) -> tuple[int, bytes]:
     try:
-        data = base64.b64decode(more + "=" * (-len(more) % 4), altchars=b"-_", validate=True)
-        since, digest = _BEYOND.unpack(data)
+        data = base64.b64decode(extension + "=" * (-len(extension) % 4), altchars=b"-_", validate=True)
+        since, digest = _EXTENSION.unpack(data)
     except (binascii.Error, struct.error, ValueError):
         data, since, digest = b"", 0, b""
-    if _text(data) != more:
+    if _encode(data) != extension:
         raise ValueError("this is not a cursor that a search returned: pass next_cursor of the page before unchanged")
     return since, digest
 
 
-def _text(data: bytes) -> str:
+def _encode(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
 
 
-def _ago(minutes: float) -> datetime:
+def _minutes_ago(minutes: float) -> datetime:
     try:
         return datetime.now(UTC) - timedelta(minutes=minutes)
     except OverflowError:

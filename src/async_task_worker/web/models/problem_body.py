@@ -49,7 +49,7 @@ UNAVAILABLE: Final = ("not_running", "wrong_process", "wrong_event_loop", "stora
 """Codes that any endpoint can answer with, except those about the worker's health."""
 
 
-def documented(*codes: str) -> dict[int | str, dict[str, Any]]:
+def problem_responses(*codes: str) -> dict[int | str, dict[str, Any]]:
     """Return the OpenAPI responses for these codes, an example for each."""
     by_status: defaultdict[int, list[str]] = defaultdict(list)
     for code in dict.fromkeys(codes):
@@ -57,10 +57,10 @@ def documented(*codes: str) -> dict[int | str, dict[str, Any]]:
     return {
         status: {
             "model": Problem,
-            "description": f"{HTTPStatus(status).phrase}: {', '.join(f'`{code}`' for code in alike)}",
+            "description": f"{HTTPStatus(status).phrase}: {', '.join(f'`{code}`' for code in same_status)}",
             "content": ProblemContent(
-                {MEDIA_TYPE: {"examples": {code: {"value": problems.Problem(code).document()} for code in alike}}}
+                {MEDIA_TYPE: {"examples": {code: {"value": problems.Problem(code).document()} for code in same_status}}}
             ),
         }
-        for status, alike in sorted(by_status.items())
+        for status, same_status in sorted(by_status.items())
     }

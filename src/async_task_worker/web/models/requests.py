@@ -10,16 +10,16 @@ from starlette.requests import Request
 from ...model.status import TaskStatus
 from ..limits import Limits
 from ..problems import Problem
-from ..rendering.strict_json import loaded
-from .task_types import said
+from ..rendering.strict_json import parse_json
+from .task_types import error_messages
 
 M = TypeVar("M", bound=BaseModel)
 
 ID_PATTERN: Final = "^[A-Za-z0-9._:~@-]{1,200}$"
-_READ_AWAY: Final = 64 << 20
+_MAX_DISCARDED: Final = 64 << 20
 """Bytes of a body too large that are read and dropped, so that its sender gets to read the answer."""
 
-_MOST_TASKS: Final = Limits().batch
+_DEFAULT_BATCH: Final = Limits().batch
 
 TaskId = Annotated[str, Field(pattern=ID_PATTERN, examples=["nightly-2026-01-05"])]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -46,12 +46,12 @@ class TaskSubmission(BaseModel):
     )
 
 
-def _few_enough(several: object, checked: ValidationInfo) -> object:
+def _check_count(items: object, validation: ValidationInfo) -> object:
     """Refuse more than one request is for, before each of them is looked at."""
-    most = (checked.context or {}).get("batch", _MOST_TASKS)
-    if isinstance(several, list) and len(several) > most:
-        raise Problem("body_too_large", f"one request is for {most} tasks at most")
-    return several
+    max_items = (validation.context or {}).get("batch", _DEFAULT_BATCH)
+    if isinstance(items, list) and len(items) > max_items:
+        raise Problem("body_too_large", f"one request is for {max_items} tasks at most")
+    return items
 
 
 class TaskBatch(BaseModel):
@@ -59,7 +59,7 @@ class TaskBatch(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    tasks: Annotated[list[TaskSubmission], BeforeValidator(_few_enough)]
+    tasks: Annotated[list[TaskSubmission], BeforeValidator(_check_count)]
 
 
 class TaskSelection(BaseModel):
@@ -89,12 +89,12 @@ class TaskAction(BaseModel):
     )
 
     action: Literal["cancel"]
-    ids: Annotated[list[str], BeforeValidator(_few_enough)] = Field(default=[])
+    ids: Annotated[list[str], BeforeValidator(_check_count)] = Field(default=[])
     query: TaskSelection = TaskSelection()
     dry_run: Annotated[bool, Field(strict=True)] = Field(default=False, description="Only tell what would be done.")
 
 
-async def submitted(request: Request, model: type[M], limits: Limits) -> M:
+async def read_body(request: Request, model: type[M], limits: Limits) -> M:
     """Return the request's body, checked against *model*.
 
     Raises:
@@ -103,32 +103,32 @@ async def submitted(request: Request, model: type[M], limits: Limits) -> M:
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type != "application/json" and not content_type.endswith("+json"):
         raise Problem("unsupported_media_type", f"Content-Type is {content_type or 'missing'}, not application/json")
-    data = await _read(request, limits.body)
-    value = loaded(data, limits.depth)
+    data = await _read_bytes(request, limits.body)
+    value = parse_json(data, limits.depth)
     try:
         return model.model_validate(value, context={"batch": limits.batch})
     except ValidationError as error:
-        errors = said(error)
-        detail = "; ".join(f"{one['field'] or 'the body'}: {one['message']}" for one in errors)
+        errors = error_messages(error)
+        detail = "; ".join(f"{error_item['field'] or 'the body'}: {error_item['message']}" for error_item in errors)
         raise Problem("invalid_request", detail, errors=errors) from None
 
 
-async def _read(request: Request, most_bytes: int) -> bytes:
+async def _read_bytes(request: Request, max_bytes: int) -> bytes:
     parts: list[bytes] = []
     size = 0
     async for part in request.stream():
         size += len(part)
-        if size <= most_bytes:
+        if size <= max_bytes:
             parts.append(part)
-        elif size > _READ_AWAY:
+        elif size > _MAX_DISCARDED:
             break
         else:
             parts.clear()
-    if size > most_bytes:
-        raise Problem("body_too_large", f"the body is over {most_bytes} bytes", headers={"Connection": "close"})
+    if size > max_bytes:
+        raise Problem("body_too_large", f"the body is over {max_bytes} bytes", headers={"Connection": "close"})
     return b"".join(parts)
 
 
-def size_of(value: Any) -> int:
+def approximate_size(value: Any) -> int:
     """Return about how many bytes plain JSON data takes."""
     return len(repr(value))

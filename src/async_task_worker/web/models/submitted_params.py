@@ -15,7 +15,7 @@ Secrets = frozenset[str] | None
 """Texts that are never to be shown; None if it is not known which."""
 
 
-class GivenParams:
+class SubmittedParams:
     """Params by the id of their task, for as long as the task is known and there is room.
 
     Args:
@@ -25,19 +25,19 @@ class GivenParams:
         known: How many tasks there are.
     """
 
-    def __init__(self, most_bytes: int, is_known: Callable[[str], bool], known: Callable[[], int]) -> None:
-        self._left = most_bytes
+    def __init__(self, max_bytes: int, is_known: Callable[[str], bool], task_count: Callable[[], int]) -> None:
+        self._free_bytes = max_bytes
         self._is_known = is_known
-        self._known = known
-        self._given: dict[str, tuple[dict[str, Any], int, Secrets]] = {}
-        self._coming: dict[str, tuple[dict[str, Any], Secrets]] = {}
-        self.added = AddedParams(most_bytes, self._coming.__contains__)
+        self._task_count = task_count
+        self._kept: dict[str, tuple[dict[str, Any], int, Secrets]] = {}
+        self._pending: dict[str, tuple[dict[str, Any], Secrets]] = {}
+        self.added = AddedParams(max_bytes, self._pending.__contains__)
         """Those of tasks that did not come over HTTP; as much of them again."""
-        self._held: OrderedDict[str, None] = OrderedDict()  # those that take room, the oldest first
-        self._to_look_at: deque[str] = deque()
+        self._evictable: OrderedDict[str, None] = OrderedDict()  # those that take room, the oldest first
+        self._prune_queue: deque[str] = deque()
 
     @contextmanager
-    def coming(
+    def pending(
         self, task_id: str, params: dict[str, Any], size: int, secrets: frozenset[str] = frozenset()
     ) -> Iterator[None]:
         """Know the params of a task while it is submitted, and keep them if that succeeds.
@@ -54,64 +54,64 @@ class GivenParams:
         Raises:
             DuplicateTaskError: Somebody submits a task of this id at the moment.
         """
-        if task_id in self._coming:
+        if task_id in self._pending:
             raise DuplicateTaskError(task_id=task_id)
-        if task_id in self._given and not self._is_known(task_id):
+        if task_id in self._kept and not self._is_known(task_id):
             self._forget(task_id)
-        self._coming[task_id] = params, secrets
+        self._pending[task_id] = params, secrets
         try:
             yield
             self._keep(task_id, params, size, secrets)
         finally:
-            del self._coming[task_id]
+            del self._pending[task_id]
 
     def _keep(self, task_id: str, params: dict[str, Any], size: int, secrets: frozenset[str]) -> None:
         self._forget(task_id)
-        self._given[task_id] = params, size, secrets
-        self._to_look_at.append(task_id)
+        self._kept[task_id] = params, size, secrets
+        self._prune_queue.append(task_id)
         if size:
-            self._left -= size
-            self._held[task_id] = None
-            while self._left < 0:
-                self._let_go(next(iter(self._held)))
-        if len(self._given) > self._known():
-            self._look_at_some()
+            self._free_bytes -= size
+            self._evictable[task_id] = None
+            while self._free_bytes < 0:
+                self._evict(next(iter(self._evictable)))
+        if len(self._kept) > self._task_count():
+            self._prune()
 
-    def of(self, task_id: str) -> dict[str, Any] | None:
+    def params_of(self, task_id: str) -> dict[str, Any] | None:
         """Return the params of a task, a placeholder for them if they are no longer kept, or None if not known."""
-        found = self._found(task_id)
+        found = self._lookup(task_id)
         return None if found is None else found[0]
 
     def secrets_of(self, task_id: str) -> Secrets:
         """Return the secrets among the params of a task; None if its params are not known, or no longer kept."""
-        found = self._found(task_id)
+        found = self._lookup(task_id)
         return None if found is None else found[1]
 
-    def _found(self, task_id: str) -> tuple[dict[str, Any], Secrets] | None:
+    def _lookup(self, task_id: str) -> tuple[dict[str, Any], Secrets] | None:
         """Return the params and secrets of a task: of the latest that has or had its id."""
-        if (coming := self._coming.get(task_id)) is not None:
+        if (coming := self._pending.get(task_id)) is not None:
             return coming
-        if (added := self.added.of(task_id)) is not None:
+        if (added := self.added.entry_of(task_id)) is not None:
             return added.params, added.secrets
-        found = self._given.get(task_id)
+        found = self._kept.get(task_id)
         return None if found is None else (found[0], found[2])
 
-    def _let_go(self, task_id: str) -> None:
-        found = self._given.get(task_id)
+    def _evict(self, task_id: str) -> None:
+        found = self._kept.get(task_id)
         if found is not None and found[1]:
-            self._left += found[1]
-            del self._held[task_id]
-            self._given[task_id] = NO_LONGER_KEPT, 0, None if found[2] else frozenset()
+            self._free_bytes += found[1]
+            del self._evictable[task_id]
+            self._kept[task_id] = NO_LONGER_KEPT, 0, None if found[2] else frozenset()
 
-    def _look_at_some(self) -> None:
+    def _prune(self) -> None:
         """Look at two tasks for each that comes, so that what is kept of unknown ones stays bounded."""
-        for _ in range(min(2, len(self._to_look_at))):
-            task_id = self._to_look_at.popleft()
-            if task_id in self._given and self._is_known(task_id):
-                self._to_look_at.append(task_id)
+        for _ in range(min(2, len(self._prune_queue))):
+            task_id = self._prune_queue.popleft()
+            if task_id in self._kept and self._is_known(task_id):
+                self._prune_queue.append(task_id)
             else:
                 self._forget(task_id)
 
     def _forget(self, task_id: str) -> None:
-        self._let_go(task_id)
-        self._given.pop(task_id, None)
+        self._evict(task_id)
+        self._kept.pop(task_id, None)

@@ -14,14 +14,15 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from ...model.functions import TaskCallable
 from ...model.registry import exposed_function, function_of, get_all_task_types, get_task_function
+from ...model.rendering import rendered, text
 from ...model.secret_values import HIDDEN, secret_texts
 from ...model.signatures import BY_NAME, PROGRESS_PARAMETER, innermost, parameters_by_name
 from ..problems import Problem
-from ..rendering.json_text import encoded, rendered, text
+from ..rendering.json_text import encode_json
 from ..rendering.redaction import texts_in
 from ..rendering.secret_params import bound_secrets, secret_params
 
-_MOST_SAID: Final = 20
+_MAX_ERRORS: Final = 20
 _JSON_SCALARS: Final = (str, int, float, bool, type(None))
 
 
@@ -43,18 +44,18 @@ class TaskType:
         self.function = function
         self.description = inspect.cleandoc(inspect.getdoc(function) or "").partition("\n\n")[0]
         parameters = [found for found in parameters_by_name(function) if found.name != PROGRESS_PARAMETER]
-        types = _resolved(function, parameters)
-        self._called = function_of(function).named(name, idempotent=True)
-        self._rest = next((one.name for one in parameters if one.kind is inspect.Parameter.VAR_KEYWORD), None)
-        self.model = _model(name, parameters, types, self._rest)
+        types = _parameter_types(function, parameters)
+        self._task_function = function_of(function).named(name, idempotent=True)
+        self._var_keyword = next((one.name for one in parameters if one.kind is inspect.Parameter.VAR_KEYWORD), None)
+        self.model = _model(name, parameters, types, self._var_keyword)
         self.secret_params = secret_params(function)
         self._bound_secrets = bound_secrets(function)
         self._is_typed = any(found is not Any for found in types.values())
         self._names = {f"p{index}": parameter.name for index, parameter in enumerate(parameters)}
-        self.form: Any = None
+        self.submission_schema: Any = None
         self.params_schema = self.model.model_json_schema()
 
-    def checked(self, params: dict[str, Any]) -> dict[str, Any]:
+    def parse_arguments(self, params: dict[str, Any]) -> dict[str, Any]:
         """Return the arguments these params stand for, of the types the function is annotated with.
 
         Raises:
@@ -62,17 +63,17 @@ class TaskType:
         """
         if PROGRESS_PARAMETER in params:
             raise Problem("invalid_params", f"{PROGRESS_PARAMETER} is not a param: the worker gives it")
-        arguments = self._converted(params) if self._is_typed else params
+        arguments = self._convert(params) if self._is_typed else params
         try:
-            self._called.check((), arguments)
+            self._task_function.check((), arguments)
         except TypeError as error:
             raise Problem("invalid_params", str(error)) from None
         return arguments
 
-    def secrets(self, arguments: Mapping[str, Any]) -> frozenset[str]:
+    def secrets_in(self, arguments: Mapping[str, Any]) -> frozenset[str]:
         """Return what the secret ones of these arguments hold, and what is secret in every call of the function."""
         secrets = self._bound_secrets
-        for name in self._secret_among(arguments):
+        for name in self._secret_names(arguments):
             value = arguments[name]
             plain = type(value) in _JSON_SCALARS  # of a type that allows for a secret or text, for instance
             secrets |= frozenset(texts_in(value)) if plain else secret_texts(value)
@@ -80,10 +81,10 @@ class TaskType:
 
     def possible_secrets(self, params: Mapping[str, Any]) -> frozenset[str]:
         """Return every text in params that may be secret, where they cannot be read as arguments."""
-        found = (text for name in self._secret_among(params) for text in texts_in(params[name]))
+        found = (text for name in self._secret_names(params) for text in texts_in(params[name]))
         return self._bound_secrets.union(found)
 
-    def shown(self, params: dict[str, Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
+    def render_params(self, params: dict[str, Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Return the params as they are shown: the secret ones as what they were read as, without the secrets.
 
         A secret may be written otherwise than what is read from it, and what is neither text nor a number is
@@ -93,38 +94,40 @@ class TaskType:
             return params
         hidden = {
             name: HIDDEN if type(arguments[name]) in _JSON_SCALARS else rendered(arguments[name], sys.maxsize)
-            for name in self._secret_among(params)
+            for name in self._secret_names(params)
         }
         return {**params, **hidden}
 
-    def _secret_among(self, params: Mapping[str, Any]) -> list[str]:
+    def _secret_names(self, params: Mapping[str, Any]) -> list[str]:
         """Return the names of those that are secret by their type: with ``**more: SecretStr``, all further ones."""
         if not self.secret_params:
             return []
-        known = self._names.values() if self._rest in self.secret_params else ()
+        known = self._names.values() if self._var_keyword in self.secret_params else ()
         return [name for name in params if name in self.secret_params or (known and name not in known)]
 
     def body(self) -> dict[str, Any]:
         """Return what is told of the type."""
         return {"name": self.name, "description": self.description, "params_schema": self.params_schema}
 
-    def _converted(self, params: dict[str, Any]) -> dict[str, Any]:
+    def _convert(self, params: dict[str, Any]) -> dict[str, Any]:
         try:
-            model = self.model.model_validate_json(encoded(params), strict=True)
+            model = self.model.model_validate_json(encode_json(params), strict=True)
         except ValidationError as error:
-            raise Problem("invalid_params", f"{self.name} cannot take these params", errors=said(error)) from None
+            raise Problem(
+                "invalid_params", f"{self.name} cannot take these params", errors=error_messages(error)
+            ) from None
         more = model.__pydantic_extra__ or {}  # one may be called like a field: model_fields_set has both
         given = [field for field, name in self._names.items() if name in params and name not in more]
         return {self._names[field]: getattr(model, field) for field in given} | more
 
 
-def said(error: ValidationError) -> list[dict[str, str]]:
+def error_messages(error: ValidationError) -> list[dict[str, str]]:
     """Return what is wrong and where, the first of it, without the values: they may be secret, or not even JSON."""
-    found = error.errors(include_url=False, include_context=False, include_input=False)[:_MOST_SAID]
+    found = error.errors(include_url=False, include_context=False, include_input=False)[:_MAX_ERRORS]
     return [{"field": ".".join(str(part) for part in one["loc"]), "message": one["msg"]} for one in found]
 
 
-_described: Final[dict[str, TaskType]] = {}
+_task_types: Final[dict[str, TaskType]] = {}
 """The types by their names, each of the function registered last; the routers of an application share them."""
 
 
@@ -141,7 +144,7 @@ class TaskTypes:
     def __init__(self, expose: Iterable[str] | None) -> None:
         if isinstance(expose, str):
             raise TypeError(f"expose must be several names, such as a list, not the single name {expose!r}")
-        self.only: frozenset[str] | None = None if expose is None else frozenset(expose)
+        self.exposed: frozenset[str] | None = None if expose is None else frozenset(expose)
 
     def get(self, name: str) -> TaskType:
         """Return the type of this name.
@@ -149,42 +152,42 @@ class TaskTypes:
         Raises:
             Problem: There is none, or it is not offered.
         """
-        function = exposed_function(name) if self.only is None or name in self.only else None
+        function = exposed_function(name) if self.exposed is None or name in self.exposed else None
         if function is None:
             raise Problem(
                 "unknown_task_type", f"no task type {name!r} is offered here; GET /tasks/types lists those that are"
             )
-        return _type(name, function)
+        return _task_type(name, function)
 
-    def hides(self, name: str) -> bool:
+    def has_secret_params(self, name: str) -> bool:
         """Whether tasks of this name have secret params, or secrets bound to their function, offered or not."""
         function = get_task_function(name)
         return function is not None and bool(secret_params(function) or bound_secrets(function))
 
-    def all(self) -> list[TaskType]:
+    def exposed_types(self) -> list[TaskType]:
         """Return all types on offer, in the order in which their names were registered first."""
         functions = {name: exposed_function(name) for name in get_all_task_types()}
         return [
-            _type(name, function)
+            _task_type(name, function)
             for name, function in functions.items()
-            if function is not None and (self.only is None or name in self.only)
+            if function is not None and (self.exposed is None or name in self.exposed)
         ]
 
 
-def _type(name: str, function: TaskCallable) -> TaskType:
-    known = _described.get(name)
+def _task_type(name: str, function: TaskCallable) -> TaskType:
+    known = _task_types.get(name)
     if known is None or known.function is not function:
-        known = _described[name] = TaskType(name, function)
+        known = _task_types[name] = TaskType(name, function)
     return known
 
 
-def _resolved(function: TaskCallable, parameters: list[inspect.Parameter]) -> dict[str, Any]:
+def _parameter_types(function: TaskCallable, parameters: list[inspect.Parameter]) -> dict[str, Any]:
     """Return the type of each parameter, Any where there is none that JSON can be read as."""
     names: dict[str, Any] = getattr(innermost(function), "__globals__", {})  # what annotations as text speak of
-    return {parameter.name: _readable(parameter.annotation, names) for parameter in parameters}
+    return {parameter.name: _json_type(parameter.annotation, names) for parameter in parameters}
 
 
-def _readable(annotation: Any, names: dict[str, Any]) -> Any:
+def _json_type(annotation: Any, names: dict[str, Any]) -> Any:
     if annotation is inspect.Parameter.empty:
         return Any
     stub = type("Stub", (), {"__annotations__": {"it": annotation}})
@@ -236,21 +239,21 @@ def _is_json_scalar(value: object) -> bool:
     return isinstance(value, _JSON_SCALARS)
 
 
-def without_references(schema: dict[str, Any]) -> dict[str, Any]:
+def inline_references(schema: dict[str, Any]) -> dict[str, Any]:
     """Return a JSON schema with every definition in its place, so that it can stand inside another document.
 
     It is for schemas of ours: one that refers to itself would be endless.
     """
     definitions = schema.pop("$defs", {})
 
-    def placed(part: Any) -> Any:
+    def inlined(part: Any) -> Any:
         if isinstance(part, list):
-            return [placed(item) for item in part]
+            return [inlined(item) for item in part]
         if not isinstance(part, dict):
             return part
         name = str(part.get("$ref", "")).removeprefix("#/$defs/")
-        beside = {key: placed(value) for key, value in part.items() if key != "$ref" or name not in definitions}
-        return {**placed(definitions[name]), **beside} if name in definitions else beside
+        beside = {key: inlined(value) for key, value in part.items() if key != "$ref" or name not in definitions}
+        return {**inlined(definitions[name]), **beside} if name in definitions else beside
 
-    found: dict[str, Any] = placed(schema)
+    found: dict[str, Any] = inlined(schema)
     return found

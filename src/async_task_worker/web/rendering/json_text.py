@@ -7,15 +7,13 @@ from typing import Final
 
 from pydantic_core import PydanticSerializationError, to_json
 
-from ...model.rendering import TOO_LARGE, placeholder, rendered, rfc3339, text
-
-__all__ = ["NO_LONGER_KEPT", "TOO_LARGE", "encoded", "placeholder", "rendered", "rfc3339", "text"]
+from ...model.rendering import placeholder
 
 NO_LONGER_KEPT: Final = placeholder({}, "no longer kept")
 """Stands for the params of a task that there was no room to keep."""
 
 
-def encoded(body: object) -> bytes:
+def encode_json(body: object) -> bytes:
     """Return plain data as JSON text; what UTF-8 cannot hold is escaped."""
     try:
         return to_json(body, inf_nan_mode="null")

@@ -11,8 +11,9 @@ from functools import partial
 from typing import Any, Final
 
 from ...model.failure import class_name, exc_info_of
+from ...model.rendering import TOO_LARGE, placeholder, rendered
 from ...model.safe_logger import SafeLogger
-from .json_text import NO_LONGER_KEPT, TOO_LARGE, placeholder, rendered
+from .json_text import NO_LONGER_KEPT
 
 logger = SafeLogger("async_task_worker.web.redaction")
 
@@ -24,17 +25,17 @@ REDACTED: Final = "[redacted]"
 FAILED_REDACTION: Final = "[redaction failed]"
 """What is shown in place of what a redaction could not redact."""
 
-_SOURCES: Final = ("params", "metadata")
-QUOTING: Final = ("error", "error_detail", "result", "progress_detail", "phase", *_SOURCES)
+_SECRET_SOURCES: Final = ("params", "metadata")
+QUOTING_FIELDS: Final = ("error", "error_detail", "result", "progress_detail", "phase", *_SECRET_SOURCES)
 """Fields of a task that may quote what is hidden in its params or metadata."""
 
-UNKNOWN_QUOTING: Final = ("error", "error_detail", "result", "progress_detail")
+UNKNOWN_QUOTING_FIELDS: Final = ("error", "error_detail", "result", "progress_detail")
 """Those that are hidden if the params of a task are not known here at all: its metadata was never part of them."""
 
-_UNSHOWN_PARAMS: Final = (NO_LONGER_KEPT, placeholder({}, TOO_LARGE))
+_PARAMS_PLACEHOLDERS: Final = (NO_LONGER_KEPT, placeholder({}, TOO_LARGE))
 """Placeholders for all params of a task."""
 
-_PLAIN: Final = frozenset(
+_SAFE_FIELDS: Final = frozenset(
     {
         *("id", "status", "progress", "priority", "attempt", "from_cache", "result_dropped"),
         *("created_at", "started_at", "completed_at", "wait_time", "run_time"),
@@ -42,7 +43,7 @@ _PLAIN: Final = frozenset(
 )
 """Fields without any text that a user or a task has written, but for the id."""
 
-_OBJECTS: Final = frozenset({"progress_detail", *_SOURCES})
+_OBJECT_FIELDS: Final = frozenset({"progress_detail", *_SECRET_SOURCES})
 """Fields that are objects, whatever is hidden of them."""
 
 
@@ -59,29 +60,32 @@ def redact_names(*names: str) -> Redact:
     """
     if not names or not all(isinstance(name, str) for name in names):
         raise TypeError('redact_names needs the names of fields: redact_names("password", "token")')
-    marked = frozenset(name.casefold() for name in names)
+    names_to_hide = frozenset(name.casefold() for name in names)
 
     def redact(task: dict[str, Any]) -> dict[str, Any]:
-        if any(_is_unreadable(task.get(source)) for source in _SOURCES):
-            hidden = {key: _hidden(key, REDACTED) for key in QUOTING if task.get(key) is not None}
+        if any(_is_incomplete(task.get(source)) for source in _SECRET_SOURCES):
+            hidden = {key: _hidden_value(key, REDACTED) for key in QUOTING_FIELDS if task.get(key) is not None}
             return {**task, **hidden}
         secrets: set[str] = set()
-        masked = {key: _masked(task[key], marked, secrets if key in _SOURCES else set()) for key in _present(task)}
-        shown = cut_out({**task, **masked}, secrets, REDACTED)
+        masked = {
+            key: _mask(task[key], names_to_hide, secrets if key in _SECRET_SOURCES else set())
+            for key in _present_fields(task)
+        }
+        shown = remove_texts({**task, **masked}, secrets, REDACTED)
         if task.get("params", {}) is None:
-            shown |= {key: _hidden(key, REDACTED) for key in UNKNOWN_QUOTING if shown.get(key) is not None}
+            shown |= {key: _hidden_value(key, REDACTED) for key in UNKNOWN_QUOTING_FIELDS if shown.get(key) is not None}
         return shown
 
     return redact
 
 
-def cut_out(task: dict[str, Any], secrets: Iterable[str], stand_in: str) -> dict[str, Any]:
+def remove_texts(task: dict[str, Any], secrets: Iterable[str], replacement: str) -> dict[str, Any]:
     """Return a task without these texts, in each form in which something may quote them."""
-    cut = _cutter(secrets, stand_in)
-    return task if cut is None else {**task, **{key: cut(task[key]) for key in _present(task)}}
+    cut = _replacer(secrets, replacement)
+    return task if cut is None else {**task, **{key: cut(task[key]) for key in _present_fields(task)}}
 
 
-class SafeRedact:
+class SafeRedaction:
     """Applies a redaction of the user's, and shows next to nothing of a task on which it fails.
 
     Args:
@@ -94,9 +98,9 @@ class SafeRedact:
 
     def __call__(self, task: dict[str, Any]) -> dict[str, Any]:
         """Return what the redaction makes of a task; if it fails, only its id, status, numbers and times."""
-        blank = {key: value if key in _PLAIN else _blanked(key, value) for key, value in task.items()}
+        blank = {key: value if key in _SAFE_FIELDS else _blank_value(key, value) for key, value in task.items()}
         try:
-            return _plain(self._redact(task))
+            return _plain_dict(self._redact(task))
         except Exception as error:  # noqa: BLE001 - a function of the user's may raise anything
             self._log(blank["id"], error)
             return blank
@@ -113,53 +117,59 @@ class SafeRedact:
             )
 
 
-def _plain(redacted: object) -> dict[str, Any]:
+def _plain_dict(redacted: object) -> dict[str, Any]:
     """Return what a redaction returned as plain data, or raise if that is not a dict."""
     if not isinstance(redacted, dict):
         raise TypeError(f"redact must return the dict to show, not {class_name(type(redacted))}")
     return {str(key): rendered(value, sys.maxsize) for key, value in redacted.items()}
 
 
-def _blanked(key: str, value: Any) -> Any:
+def _blank_value(key: str, value: Any) -> Any:
     """Return what is shown of a field that could not be redacted, of a type that fits the field."""
     if key in {"metadata", "params", "progress_detail"}:
         return None if value is None else {"redact": FAILED_REDACTION}
     return None if value is None and key != "error" else FAILED_REDACTION
 
 
-def hide_quotes(task: dict[str, Any], stand_in: str, fields: Iterable[str] = QUOTING) -> dict[str, Any]:
+def hide_quoting_fields(
+    task: dict[str, Any], replacement: str, fields: Iterable[str] = QUOTING_FIELDS
+) -> dict[str, Any]:
     """Return a task without what may quote a secret that is not known here (any more).
 
     What remains is the type of an error, the type of the task in its metadata, and why params are not shown. A
     result can have any form, that of a placeholder too, so nothing in it is taken for harmless.
     """
-    return {**task, **{key: _left_of(key, task, stand_in) for key in fields if task.get(key) is not None}}
+    return {**task, **{key: _remainder(key, task, replacement) for key in fields if task.get(key) is not None}}
 
 
-def _left_of(key: str, task: dict[str, Any], stand_in: str) -> Any:
+def _remainder(key: str, task: dict[str, Any], replacement: str) -> Any:
     value = task[key]
     if key == "error_detail" and isinstance(value, dict):
-        return {"type": value.get("type"), "message": stand_in}
+        return {"type": value.get("type"), "message": replacement}
     if key == "metadata" and isinstance(value, dict) and value.get("task_type") == task.get("task_type"):
         return {"task_type": value["task_type"]}
-    return value if key == "params" and value in _UNSHOWN_PARAMS else _hidden(key, stand_in)
+    return value if key == "params" and value in _PARAMS_PLACEHOLDERS else _hidden_value(key, replacement)
 
 
-def _hidden(key: str, stand_in: str) -> Any:
+def _hidden_value(key: str, replacement: str) -> Any:
     """Return what stands for a field of which nothing is shown, of a type that fits the field."""
-    return placeholder({}, stand_in) if key in _OBJECTS else stand_in
+    return placeholder({}, replacement) if key in _OBJECT_FIELDS else replacement
 
 
-def _cutter(secrets: Iterable[str], stand_in: str) -> Callable[[Any], Any] | None:
-    forms = sorted(_forms(secrets), key=len, reverse=True)
-    return partial(_cut, quotes=re.compile("|".join(map(re.escape, forms))), stand_in=stand_in) if forms else None
+def _replacer(secrets: Iterable[str], replacement: str) -> Callable[[Any], Any] | None:
+    forms = sorted(_quoted_forms(secrets), key=len, reverse=True)
+    return (
+        partial(_replace_texts, pattern=re.compile("|".join(map(re.escape, forms))), replacement=replacement)
+        if forms
+        else None
+    )
 
 
-def _present(task: dict[str, Any]) -> list[str]:
-    return [key for key in (*_SOURCES, *QUOTING[:-2]) if task.get(key) is not None]
+def _present_fields(task: dict[str, Any]) -> list[str]:
+    return [key for key in (*_SECRET_SOURCES, *QUOTING_FIELDS[:-2]) if task.get(key) is not None]
 
 
-def _is_unreadable(value: Any) -> bool:
+def _is_incomplete(value: Any) -> bool:
     return isinstance(value, dict) and ("$type" in value or any(map(_is_too_large, value.values())))
 
 
@@ -168,18 +178,18 @@ def _is_too_large(value: Any) -> bool:
     return isinstance(value, dict) and "$type" in value and str(value.get("$text")).startswith(TOO_LARGE)
 
 
-def _masked(value: Any, marked: AbstractSet[str], secrets: set[str]) -> Any:
+def _mask(value: Any, names_to_hide: AbstractSet[str], secrets: set[str]) -> Any:
     """Return *value* with marked fields hidden; what they held goes into *secrets*."""
     if isinstance(value, dict):
         shown = {}
         for name, item in value.items():
-            if name.casefold() in marked:
+            if name.casefold() in names_to_hide:
                 secrets.update(texts_in(item))
                 shown[name] = REDACTED
             else:
-                shown[name] = _masked(item, marked, secrets)
+                shown[name] = _mask(item, names_to_hide, secrets)
         return shown
-    return [_masked(item, marked, secrets) for item in value] if isinstance(value, list) else value
+    return [_mask(item, names_to_hide, secrets) for item in value] if isinstance(value, list) else value
 
 
 def texts_in(value: Any) -> Iterable[str]:
@@ -191,16 +201,18 @@ def texts_in(value: Any) -> Iterable[str]:
     return () if value is None or isinstance(value, bool) or value == "" else (str(value),)
 
 
-def _forms(secrets: Iterable[str]) -> set[str]:
+def _quoted_forms(secrets: Iterable[str]) -> set[str]:
     """Return each secret as it is, and as ``repr`` and JSON would write it."""
     return {form for secret in secrets for form in (secret, repr(secret)[1:-1], json.dumps(secret)[1:-1])}
 
 
-def _cut(value: Any, quotes: re.Pattern[str], stand_in: str) -> Any:
+def _replace_texts(value: Any, pattern: re.Pattern[str], replacement: str) -> Any:
     if isinstance(value, dict):
-        return {quotes.sub(stand_in, name): _cut(item, quotes, stand_in) for name, item in value.items()}
+        return {
+            pattern.sub(replacement, name): _replace_texts(item, pattern, replacement) for name, item in value.items()
+        }
     if isinstance(value, list):
-        return [_cut(item, quotes, stand_in) for item in value]
+        return [_replace_texts(item, pattern, replacement) for item in value]
     if isinstance(value, str):
-        return quotes.sub(stand_in, value)
-    return stand_in if value is not None and quotes.fullmatch(str(value)) else value
+        return pattern.sub(replacement, value)
+    return replacement if value is not None and pattern.fullmatch(str(value)) else value

@@ -14,27 +14,27 @@ from ...model.functions import TaskCallable
 from ...model.secret_values import secret_texts
 from ...model.signatures import innermost, parameters_by_name
 
-_MOST_LAYERS: Final = 100
-_NONE: Final[frozenset[str]] = frozenset()
+_MAX_WRAPPERS: Final = 100
+_NO_SECRETS: Final[frozenset[str]] = frozenset()
 _SECRET: Final = (Secret, SecretStr, SecretBytes)
-_known: Final[weakref.WeakKeyDictionary[Any, frozenset[str]]] = weakref.WeakKeyDictionary()
+_cached: Final[weakref.WeakKeyDictionary[Any, frozenset[str]]] = weakref.WeakKeyDictionary()
 
 
 def secret_params(function: TaskCallable) -> frozenset[str]:
     """Return the names of a function's params whose type hides its value, or a part of it."""
     try:
-        known = _known.get(function)
+        cached = _cached.get(function)
     except TypeError:  # an object that cannot be referred to weakly
-        return _found(function)
-    if known is None:
-        known = _known[function] = _found(function)
-    return known
+        return _find(function)
+    if cached is None:
+        cached = _cached[function] = _find(function)
+    return cached
 
 
 def bound_secrets(function: Any) -> frozenset[str]:
     """Return the secrets among what a function gets without being given it: default values, arguments of a partial."""
     values: list[Any] = []
-    for _ in range(_MOST_LAYERS):
+    for _ in range(_MAX_WRAPPERS):
         if isinstance(function, partial):
             values += (function.args, function.keywords)
             function = function.func
@@ -44,19 +44,19 @@ def bound_secrets(function: Any) -> frozenset[str]:
         if inner is None:
             break
         function = inner
-    return secret_texts(list(filter(None, values))) if any(values) else _NONE
+    return secret_texts(list(filter(None, values))) if any(values) else _NO_SECRETS
 
 
-def _found(function: TaskCallable) -> frozenset[str]:
+def _find(function: TaskCallable) -> frozenset[str]:
     names = getattr(innermost(function), "__globals__", {})
     return frozenset(
         parameter.name
         for parameter in parameters_by_name(function)
-        if parameter.annotation is not parameter.empty and _hides(_resolved(parameter.annotation, names), set())
+        if parameter.annotation is not parameter.empty and _has_secret(_resolve(parameter.annotation, names), set())
     )
 
 
-def _resolved(annotation: Any, names: dict[str, Any]) -> Any:
+def _resolve(annotation: Any, names: dict[str, Any]) -> Any:
     if not isinstance(annotation, str):
         return annotation
     stub = type("Stub", (), {"__annotations__": {"it": annotation}})
@@ -66,22 +66,22 @@ def _resolved(annotation: Any, names: dict[str, Any]) -> Any:
         return Any
 
 
-def _hides(annotation: Any, seen: set[Any]) -> bool:
+def _has_secret(annotation: Any, seen: set[Any]) -> bool:
     """Whether values of this type are secret, or have a part that is."""
     parts = list(typing.get_args(annotation))
     kind = typing.get_origin(annotation) or annotation
-    if (meant := _meant(kind)) is not None and id(kind) not in seen:
+    if (meant := _aliased_type(kind)) is not None and id(kind) not in seen:
         seen.add(id(kind))
         parts.append(meant)
     if isinstance(kind, type) and kind not in seen:
         if issubclass(kind, _SECRET):
             return True
         seen.add(kind)
-        parts += _fields(kind)
-    return any(_hides(part, seen) for part in parts)
+        parts += _field_types(kind)
+    return any(_has_secret(part, seen) for part in parts)
 
 
-def _meant(kind: Any) -> Any:
+def _aliased_type(kind: Any) -> Any:
     """Return the type that another name was given to by ``NewType`` or ``type``; None for any other."""
     if isinstance(kind, typing.NewType):
         return kind.__supertype__
@@ -91,7 +91,7 @@ def _meant(kind: Any) -> Any:
         return None
 
 
-def _fields(kind: type) -> list[Any]:
+def _field_types(kind: type) -> list[Any]:
     """Return the types of the fields of a model, dataclass, typed dict or named tuple."""
     if issubclass(kind, BaseModel):
         return [field.annotation for field in kind.model_fields.values()]

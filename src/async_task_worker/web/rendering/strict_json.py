@@ -11,7 +11,7 @@ from pydantic_core import from_json
 from ..problems import Problem
 
 
-def loaded(data: bytes | bytearray, most_levels: int) -> Any:
+def parse_json(data: bytes | bytearray, max_depth: int) -> Any:
     """Return the value written in *data*.
 
     Raises:
@@ -21,24 +21,24 @@ def loaded(data: bytes | bytearray, most_levels: int) -> Any:
         value = from_json(bytes(data), allow_inf_nan=False)
     except ValueError as error:
         raise Problem("invalid_json", str(error)) from None
-    if data.count(b"[") + data.count(b"{") > most_levels:
-        _check_depth(value, most_levels)
-    if b"e" in data or b"E" in data or len(data) > _SHORTEST_OVERFLOW:
+    if data.count(b"[") + data.count(b"{") > max_depth:
+        _check_depth(value, max_depth)
+    if b"e" in data or b"E" in data or len(data) > _MAX_SAFE_LENGTH:
         _check_finite(value)
     return value
 
 
-_SHORTEST_OVERFLOW = 300
+_MAX_SAFE_LENGTH = 300
 """Bytes below which only a number with an exponent can be more than a float holds."""
 
 
-def _check_depth(value: Any, most_levels: int) -> None:
+def _check_depth(value: Any, max_depth: int) -> None:
     level = [value]
-    for _ in range(most_levels + 1):
-        level = [item for container in level for item in _items(container)]
+    for _ in range(max_depth + 1):
+        level = [item for container in level for item in _children(container)]
         if not level:
             return
-    raise Problem("invalid_json", f"the body is over {most_levels} levels deep")
+    raise Problem("invalid_json", f"the body is over {max_depth} levels deep")
 
 
 def _check_finite(value: Any) -> None:
@@ -46,10 +46,10 @@ def _check_finite(value: Any) -> None:
     while level:
         if not all(isfinite(item) for item in level if type(item) is float):
             raise Problem("invalid_json", "a number in the body is too large")
-        level = [item for container in level for item in _items(container)]
+        level = [item for container in level for item in _children(container)]
 
 
-def _items(value: Any) -> Iterator[Any]:
+def _children(value: Any) -> Iterator[Any]:
     if type(value) is dict:
         return iter(value.values())
     return iter(value) if type(value) is list else iter(())
