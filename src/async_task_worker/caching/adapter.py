@@ -1,7 +1,7 @@
-"""The cache as tasks see it: entries by function and arguments, or by the id of a task that had the result.
+"""AsyncCacheAdapter: cached results by function and arguments, or by the id of a task that had the result.
 
-This is the bridge to :mod:`async_cache`, which knows nothing of tasks. Importing it
-imports that, so the worker does so only once a cache is wanted.
+Connects tasks with :mod:`async_cache`, which knows nothing of tasks. Importing this module imports
+that package, so the worker does so only when a cache is needed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ..model.signatures import PROGRESS_PARAMETER
 from .exceptions import as_worker_errors
 
 MAX_SERIALIZED_SIZE = 10 * 1024 * 1024
-"""Bytes a result may take unless told otherwise."""
+"""Bytes a result may take, by default."""
 
 
 class _TaskCache(AsyncCache):
@@ -33,25 +33,25 @@ class _TaskCache(AsyncCache):
 
 
 class AsyncCacheAdapter:
-    """A cache for the results of tasks, in front of any storage.
+    """A cache for the results of tasks, on any storage.
 
-    Hand one to several workers and they share their results. Whoever makes it ends it:
-    a worker only runs its sweeps.
+    Give one to several workers to share results between them. A worker runs its sweeps, but does
+    not close it: call :meth:`aclose` when no worker uses it any more.
 
     Args:
-        default_ttl: Seconds a result lives whose ttl is None; None for ever, or for the
-            ``cache_ttl`` of the worker it is given to.
+        default_ttl: Seconds a result stays cached if its ttl is None; None for ever, or for the
+            ``cache_ttl`` of the worker that the adapter is given to.
         enabled: Whether :meth:`get` finds and :meth:`set` stores anything.
-        max_serialized_size: Bytes a result may take, encoded; a larger one is not stored. None for any.
-        validate_keys: Whether a key that is no str of 1 to 512 bytes without control
-            characters raises ``InvalidCacheKeyError``.
+        max_serialized_size: Bytes a result may take, encoded; a larger one is not stored. None for any size.
+        validate_keys: Whether a key raises ``InvalidCacheKeyError`` unless it is a str of 1 to 512
+            bytes without control characters.
         cleanup_interval: Seconds between two sweeps of stale mappings; 0 for none.
         max_size: Results kept in memory, where no *adapter* is given; None for any number.
         adapter: Where results are kept: a ``MemoryCacheAdapter``, a ``RedisCacheAdapter``, or any
             object with the four methods of a ``CacheAdapter``. None for memory.
 
     Raises:
-        TypeError: *adapter* lacks a method, or a number is none.
+        TypeError: *adapter* lacks a method, or an option is of the wrong type.
         ValueError: A number is negative or NaN.
     """
 
@@ -75,7 +75,7 @@ class AsyncCacheAdapter:
             max_size=max_size,
             skip_parameters=[PROGRESS_PARAMETER],
         )
-        self.key_fn: KeyFunction | None = None  # of the one worker it belongs to
+        self.key_fn: KeyFunction | None = None  # the cache_key_fn of the worker that created it, if one did
         self._users: WeakSet[object] = WeakSet()
 
     @property
@@ -85,7 +85,7 @@ class AsyncCacheAdapter:
 
     @property
     def enabled(self) -> bool:
-        """Whether anything is found and stored; a task added with ``use_cache=True`` is all the same."""
+        """Whether anything is found and stored. A task added with ``use_cache=True`` uses the cache even if not."""
         return self._cache.enabled
 
     @enabled.setter
@@ -94,11 +94,11 @@ class AsyncCacheAdapter:
 
     @property
     def default_ttl(self) -> float | None:
-        """Seconds a result lives whose ttl is None.
+        """Seconds a result stays cached if its ttl is None.
 
         Raises:
-            TypeError: It was set to what is not a number.
-            ValueError: It was set to NaN.
+            TypeError: The new value is not a number.
+            ValueError: The new value is NaN.
         """
         return self._cache.default_ttl
 
@@ -108,11 +108,11 @@ class AsyncCacheAdapter:
 
     @property
     def cleanup_interval(self) -> float:
-        """Seconds between two sweeps; 0 for none. A change counts from the moment it is made.
+        """Seconds between two sweeps; 0 for none. A change has effect at once.
 
         Raises:
-            TypeError: It was set to what is not a number.
-            ValueError: It was set to a negative number or NaN.
+            TypeError: The new value is not a number.
+            ValueError: The new value is negative or NaN.
         """
         return self._cache.cleanup_interval
 
@@ -122,17 +122,17 @@ class AsyncCacheAdapter:
 
     @property
     def max_serialized_size(self) -> int | None:
-        """Bytes a result may take, encoded; None for any number."""
+        """Bytes a result may take, encoded; None for any size."""
         return self._cache.max_serialized_size
 
     @property
     def validate_keys(self) -> bool:
-        """Whether keys nobody should make are refused."""
+        """Whether invalid keys raise ``InvalidCacheKeyError``."""
         return self._cache.validate_keys
 
     @property
     def task_key_map(self) -> Mapping[str, str]:
-        """Composite entry ids and the keys they stand for: a live, read-only view. Redis keeps its own."""
+        """A read-only view of the composite entry ids and their keys; empty if Redis keeps them."""
         return self._cache.task_key_map
 
     @property
@@ -141,7 +141,7 @@ class AsyncCacheAdapter:
         return self._cache.task_key_map
 
     def statistics(self) -> CacheStatistics:
-        """Return what the cache did so far, and how it stands."""
+        """Return the counters and the current state of the cache."""
         return self._cache.statistics()
 
     async def get(
@@ -156,19 +156,18 @@ class AsyncCacheAdapter:
         """Return ``(True, result)`` for a call whose result is cached, else ``(False, None)``.
 
         Args:
-            func_name: The function, for what tasks of it left; or a name, for what :meth:`set`
-                was given under that name. Two functions may share a name, so the one never
-                finds the other's unless *cache_key_fn* says so.
+            func_name: The function, for results of its tasks; or a name, for what :meth:`set` stored
+                under that name. Functions that share a name never find each other's results,
+                unless *cache_key_fn* makes the same key for both.
             args: Its positional arguments.
             kwargs: Its keyword arguments.
-            cache_key_fn: Makes the key; None for what tasks of the function go by: the
-                ``cache_key_fn`` of its task type, else that of the worker if that has made this
-                cache, else the default key.
-            task_id: From a hit on, this id stands for the result.
-            metadata: For *cache_key_fn*.
+            cache_key_fn: Makes the key; None for that of the function's tasks: the ``cache_key_fn`` of
+                its task type, else that of the worker that created this cache, else the default key.
+            task_id: After a hit, :meth:`get_by_task_id` finds the result by this id, too.
+            metadata: Passed to *cache_key_fn*.
 
         Raises:
-            InvalidCacheKeyError: Keys are validated, and this one is none to be used.
+            InvalidCacheKeyError: Keys are validated, and this one is invalid.
         """
         key, entry_id = self._names(func_name, args, kwargs, cache_key_fn, task_id, metadata)
         return (False, None) if key is None else await self._cache.get(key, entry_id=entry_id, alias=task_id)
@@ -184,22 +183,22 @@ class AsyncCacheAdapter:
         task_id: str | None = None,
         metadata: Mapping[Any, Any] | None = None,
     ) -> bool:
-        """Store a copy of *result* for a call, and say whether that was done.
+        """Store a copy of *result* for a call; return whether it was stored.
 
         Args:
             func_name: As for :meth:`get`, like all but the next two.
             args: Its positional arguments.
             kwargs: Its keyword arguments.
-            result: Any value. One that has no faithful copy, or is too large, is not stored.
-            ttl: Seconds to live, fractions too; None for the default, infinity for ever, zero
-                and less: do not store.
+            result: Any value. One that cannot be copied faithfully, or is too large, is not stored.
+            ttl: Seconds it stays cached, fractions too; None for the default, infinity for ever. With
+                zero or less it is not stored.
             cache_key_fn: Makes the key.
-            task_id: This id stands for the result from now on.
-            metadata: For *cache_key_fn*.
+            task_id: :meth:`get_by_task_id` finds the result by this id.
+            metadata: Passed to *cache_key_fn*.
 
         Raises:
-            InvalidCacheKeyError: Keys are validated, and this one is none to be used.
-            TypeError: *ttl* is no number.
+            InvalidCacheKeyError: Keys are validated, and this one is invalid.
+            TypeError: *ttl* is not a number.
             ValueError: *ttl* is NaN.
         """
         key, entry_id = self._names(func_name, args, kwargs, cache_key_fn, task_id, metadata)
@@ -214,20 +213,20 @@ class AsyncCacheAdapter:
         task_id: str | None = None,
         metadata: Mapping[Any, Any] | None = None,
     ) -> bool:
-        """Drop the cached result of a call, and say whether there was one. For the parameters see :meth:`get`.
+        """Drop the cached result of a call; return whether there was one. For the parameters see :meth:`get`.
 
         Raises:
-            InvalidCacheKeyError: Keys are validated, and this one is none to be used.
+            InvalidCacheKeyError: Keys are validated, and this one is invalid.
         """
         key, _ = self._names(func_name, args, kwargs, cache_key_fn, task_id, metadata)
         return key is not None and await self._cache.delete(key)
 
     def generate_entry_id(self, func_name: TaskCallable | str, task_id: str) -> str:
-        """Return the composite id of a task's result. The bare task id means the same."""
+        """Return the composite id of a task's result. The plain task id works in its place."""
         return generate_entry_id(func_name_of(func_name), task_id)
 
     def entry_id_of(self, record: TaskRecord) -> str:
-        """Return what :meth:`generate_entry_id` does for a task, in a third of the time. For this package only."""
+        """Return :meth:`generate_entry_id` of a task, in a third of the time. For this package only."""
         function = record.function
         if (head := function.entry_head) is None:
             head = function.entry_head = self.generate_entry_id(record.func, "")
@@ -242,7 +241,7 @@ class AsyncCacheAdapter:
         return await self._cache.get_by_entry_id(task_id)
 
     async def invalidate_by_task_id(self, task_id: str) -> bool:
-        """Drop the task's cached result, and say whether there was one. Takes both kinds of id."""
+        """Drop the task's cached result; return whether there was one. Takes both kinds of id."""
         return await self._cache.delete_by_entry_id(task_id)
 
     async def clear(self) -> None:
@@ -250,39 +249,39 @@ class AsyncCacheAdapter:
 
         Raises:
             CacheUnavailableError: The storage did not answer; some results may be left.
-            PrefixRequiredError: It is Redis without a prefix, where other people's keys would go too.
+            PrefixRequiredError: The storage is Redis without a prefix, where this would delete other keys, too.
         """
         with as_worker_errors():
             await self._cache.clear()
 
     def temporarily_disabled(self) -> Suspension:
-        """Return a context manager (``with`` or ``async with``): tasks added inside are not cached, whatever they say.
+        """Return a context manager (``with`` or ``async with``) that disables the cache, also for ``use_cache=True``.
 
-        It counts for everybody who uses this cache meanwhile. Blocks may be nested and overlap.
+        It has effect on all users of this cache. Blocks may be nested and may overlap.
         """
         return self._cache.temporarily_disabled()
 
     async def start_cleanup_task(self) -> None:
-        """Begin to sweep out stale mappings every *cleanup_interval* seconds. Twice, or with 0, does nothing."""
+        """Start sweeping stale mappings every *cleanup_interval* seconds. With 0, or if started, it does nothing."""
         await self._cache.start_cleanup_task()
 
     async def stop_cleanup_task(self) -> None:
-        """End that, and wait until it has ended."""
+        """Stop the sweeps and wait until they have ended."""
         await self._cache.stop_cleanup_task()
 
     async def acquire_cleanup(self, worker: object) -> None:
-        """Sweep as long as one of several workers runs. For this package only."""
+        """Start the sweeps for one of several workers. For this package only."""
         self._users.add(worker)
         await self.start_cleanup_task()
 
     async def release_cleanup(self, worker: object) -> None:
-        """Take one of them off the list. For this package only."""
+        """Stop the sweeps if no other worker needs them. For this package only."""
         self._users.discard(worker)
         if not self._users:
             await self.stop_cleanup_task()
 
     async def aclose(self) -> None:
-        """End the sweeps, wait for what is under way, close a Redis client of the adapter's own making."""
+        """Stop the sweeps, wait for running operations, and close the Redis client if the adapter created it."""
         await self._cache.aclose()
 
     def _names(

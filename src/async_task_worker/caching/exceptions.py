@@ -1,8 +1,7 @@
-"""Errors of the result cache as a worker raises them: each belongs to both families.
+"""Errors of the result cache that are also a TaskWorkerError.
 
-``except TaskWorkerError`` catches them like everything a worker raises, ``except
-async_cache.AsyncCacheError`` like everything a cache does. Importing this imports
-:mod:`async_cache`.
+Both ``except TaskWorkerError`` and ``except async_cache.AsyncCacheError`` catch them. Importing
+this module imports :mod:`async_cache`.
 """
 
 from __future__ import annotations
@@ -37,11 +36,11 @@ _OURS: Final[dict[type[async_cache.AsyncCacheError], type[TaskWorkerError]]] = {
 
 @contextmanager
 def as_worker_errors() -> Iterator[None]:
-    """Raise the cache's errors as the classes of this module, which are subclasses of them."""
+    """Replace errors of the cache by their subclasses from this module."""
     try:
         yield
     except tuple(_OURS) as error:
         ours = _OURS.get(type(error))
-        if ours is None:  # one of ours already
+        if ours is None:  # it is an error of this module already
             raise
         raise ours(*error.args) from error

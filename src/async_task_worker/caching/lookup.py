@@ -1,7 +1,7 @@
-"""How one task goes through the result cache: what its result goes by, when to ask, when to store.
+"""CacheLookup: the key and state of one task's use of the result cache.
 
-A cache can be wrong, slow or gone, and none of that reaches the task: a fault is a miss,
-and what the cache takes in all is at most its timeout.
+Errors of a cache never reach the task: a fault is a miss, and all that the cache does for one
+task takes at most its timeout.
 """
 
 from __future__ import annotations
@@ -21,21 +21,22 @@ if TYPE_CHECKING:  # a worker without a cache does not pay for the import
 
 
 IMMUTABLE_TYPES: Final = frozenset({str, int, float, bool, bytes, complex, type(None)})
-"""Types whose values nobody can change."""
+"""Types whose values cannot change: a key made of them stays valid."""
 
 
 class CacheContext:
-    """What the tickets of one worker share.
+    """What all cache lookups of one worker share.
 
     Args:
         cache: The cache.
-        timeout: Seconds it may take of one task, in all.
-        flights: Where tasks of the same key find each other; None if each is to run by itself.
+        timeout: Seconds the cache may take for one task, in all.
+        flights: Groups of tasks with the same key; None if tasks are not coalesced.
 
     Attributes:
-        local: Whether its entries are in this process, so that asking takes no time.
-        finished_lookups: What all finished tasks share: those whose function was called, and the others.
-        background_tasks: Asyncio Tasks that go on by themselves, to be waited for when the worker stops.
+        local: Whether the entries are in this process, so that a lookup does not wait.
+        finished_lookups: Replace the lookups of finished tasks: ``[False]`` for tasks whose function
+            was called, ``[True]`` for those with a cached or shared result.
+        background_tasks: Asyncio Tasks that the worker waits for when it stops.
     """
 
     def __init__(self, cache: AsyncCache, timeout: float, flights: Flights[Outcome] | None) -> None:
@@ -55,20 +56,20 @@ class CoalescingMember(Protocol):
         """Mark the current context as part of the task."""
 
     def finish(self, outcome: Outcome, lookup: CacheLookup) -> None:
-        """Pass on what became of the task."""
+        """Share the outcome of the task with the other members, or leave them."""
 
 
 class CacheLookup:
-    """Made when a task is added that is to be cached.
+    """The cache key of a task and what it needs to look up and store its result.
 
     Attributes:
-        context: The way to the cache.
-        key: What its result is stored under.
-        member: Its membership among tasks of the same key; None if it has none.
-        from_cache: Whether its result was known before, or shared with another task.
-        unshareable: Whether what becomes of it says nothing about its key: it was told to stop, or runs
-            with other arguments than it was added with.
-        snapshot: Its result held still, once there is one to be stored.
+        context: The cache, and what all lookups of a worker share.
+        key: The key its result is stored under.
+        member: Its membership in a group of coalesced tasks; None if it is in none.
+        from_cache: Whether its result came from the cache or from another task.
+        unshareable: Whether its outcome does not hold for other tasks of its key: it was interrupted,
+            or its arguments have changed since it was added.
+        snapshot: An unchangeable copy of its result, once there is one to store.
     """
 
     __slots__ = (
@@ -97,10 +98,10 @@ class CacheLookup:
         self._entry_id = entry_id
         self._task_id = task_id
         self._custom = custom
-        self._taken: float | None = None  # seconds it took to ask for it, once that is done
+        self._taken: float | None = None  # seconds the lookup took, once it is done
 
     def lookup_nowait(self) -> tuple[bool, Any]:
-        """Return ``(True, result)`` if it is known in this process, else ``(False, None)``."""
+        """Return ``(True, result)`` if the result is cached in this process, else ``(False, None)``."""
         if not self.context.local:
             return False, None
         again = self._taken is not None
@@ -110,7 +111,7 @@ class CacheLookup:
         return found
 
     async def lookup(self) -> tuple[bool, Any]:
-        """Return ``(True, result)`` if it is known, wherever that is, else ``(False, None)``."""
+        """Return ``(True, result)`` if the result is cached, else ``(False, None)``."""
         if self.context.local:
             return self.lookup_nowait()
         loop, context = asyncio.get_running_loop(), self.context
@@ -128,7 +129,7 @@ class CacheLookup:
         return found
 
     async def store(self, result: object) -> None:
-        """Have *result* stored. What takes too long goes on without the task; being cancelled is too late now."""
+        """Store *result*; from the timeout on, in the background. A cancellation is ignored, since the task is done."""
         context = self.context
         self.snapshot = snapshot = context.cache.snapshot(result)
         if context.local:
@@ -143,7 +144,7 @@ class CacheLookup:
                     alias=self._task_id,
                     timeout=context.timeout,
                 ),
-                context=copy_context(),  # an adapter of the user's may read it, as it may when it is asked
+                context=copy_context(),  # a user's adapter may read context variables, as in a lookup
             )
             context.background_tasks.add(storing)
             storing.add_done_callback(context.background_tasks.discard, context=Context())
@@ -151,10 +152,10 @@ class CacheLookup:
                 await asyncio.wait([storing], timeout=max(context.timeout - (self._taken or 0.0), 0.0))
 
     def start(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> None:
-        """Begin to run: what the task adds from here on never waits for it.
+        """Mark the start of the function: tasks that it adds never follow this one.
 
-        If an argument, or what the function is bound to, was changed since the task was added, its result does not
-        belong under its key. Whether it does under a key of the user's own is up to them.
+        If an argument, or the object that the function is bound to, has changed since the task was added,
+        its result does not belong under its key. With a key function of the user's, that is not checked.
         """
         if (
             not self._custom
@@ -166,24 +167,24 @@ class CacheLookup:
             self.member.enter()
 
     def mark_shared(self) -> None:
-        """Note that the task got its result from another of the same key, and let its ids stand for it too."""
+        """Note that the task got its result from another task, and link its ids to the cached entry."""
         self.from_cache = True
         self.context.cache.link(self.key, self._entry_id, self._task_id)
 
     def finish(self, outcome: Outcome) -> CacheLookup:
-        """Pass on what became of the task, and return what stands for its lookup from now on: a spent one."""
+        """Share the outcome with other members, and return the shared lookup that replaces this one."""
         if (member := self.member) is not None:
             self.member = None
             member.finish(outcome, self)
         return self.context.finished_lookups[self.from_cache]
 
     def forget(self, task_id: str) -> None:
-        """Drop the ids that the result of a task goes by: the task is forgotten."""
+        """Drop the ids that the cached entry is known by: the ledger has dropped the task."""
         self.context.cache.forget(task_id)
 
 
 def _arguments_immutable(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> bool:
-    """Whether nobody can change what the key was made of: a function bound to nothing, values of such types."""
+    """Return whether all that a key is made of is immutable: an unbound function and values of immutable types."""
     if type(func) is not FunctionType or not IMMUTABLE_TYPES.issuperset(map(type, args)):
         return False
     values = (*(kwargs or {}).values(), *(func.__defaults__ or ()), *(func.__kwdefaults__ or {}).values())

@@ -1,7 +1,7 @@
-"""What a worker has to do with its result cache: whether there is one, for which tasks, and its upkeep.
+"""CacheService: the result cache of one worker.
 
-The cache is made, and :mod:`async_cache` imported, when it is first wanted: a worker
-that caches nothing pays nothing for it.
+The cache is created, and :mod:`async_cache` imported, when it is first needed: a worker that
+caches nothing does not pay for it.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from .adapter import AsyncCacheAdapter
 
 CLEANUP_INTERVAL: Final = 900.0
-"""Seconds between two sweeps of stale mappings unless told otherwise."""
+"""Seconds between two sweeps of stale mappings, by default."""
 
 SHUTDOWN_GRACE: Final = 0.25
-"""Seconds that what is under way with the cache may still take when the worker stops."""
+"""Seconds that background tasks of the cache may still take when the worker stops."""
 
 
 def resolve_adapter(options: WorkerOptions, result_storage: Callable[[int | None], object]) -> object:
@@ -50,14 +50,14 @@ def resolve_adapter(options: WorkerOptions, result_storage: Callable[[int | None
 
 
 class CacheService:
-    """The result cache of one worker.
+    """Creates the cache of a worker, makes the lookups of its tasks, and runs its sweeps.
 
     Args:
         options: The worker's options.
         adapter: An ``AsyncCacheAdapter``, any ``CacheAdapter``, or None for one in memory.
 
     Raises:
-        TypeError: *adapter* is no cache adapter.
+        TypeError: *adapter* is not a cache adapter.
     """
 
     def __init__(self, options: WorkerOptions, adapter: object) -> None:
@@ -66,19 +66,19 @@ class CacheService:
         self._cache: AsyncCacheAdapter | None = None
         self._context: CacheContext
         self._default_on = adapter is None or enabled  # whether the cache's switch counts for a task without use_cache
-        self._shared = False  # an AsyncCacheAdapter, which others may use too
+        self._shared = False  # whether the user gave an AsyncCacheAdapter, which other workers may use, too
         self._loop: asyncio.AbstractEventLoop | None = None  # set exactly while the worker takes tasks
         if enabled or adapter is not None:
             self._make(adapter)
 
     @property
     def exists(self) -> bool:
-        """Whether there is a cache yet."""
+        """Whether a cache has been created."""
         return self._cache is not None
 
     @property
     def cache(self) -> AsyncCacheAdapter:
-        """The cache, made if there was none."""
+        """The cache; creates one if there is none."""
         return self._make(None) if self._cache is None else self._cache
 
     def lookup_for(self, record: TaskRecord, options: CacheOptions | None) -> CacheLookup | None:
@@ -93,7 +93,7 @@ class CacheService:
         """
         use, ttl, key_fn = (None, None, None) if options is None else options
         if record.func is unregistered:
-            return None  # it has no function to make a key of
+            return None  # a key needs the function
         adapter = self._make(None) if self._cache is None else self._cache
         context = self._context
         cache = context.cache
@@ -119,7 +119,7 @@ class CacheService:
         key_fn: CacheKeyFunction | None,
         metadata: Mapping[Any, Any] | None,
     ) -> bool:
-        """Drop the cached result of a call, and say whether there was one."""
+        """Drop the cached result of a call; return whether there was one."""
         metadata = None if metadata is None else checked_metadata(metadata)
         if self._cache is None:
             return False
@@ -134,13 +134,13 @@ class CacheService:
             await self._cache.clear()
 
     async def start(self) -> None:
-        """Begin the sweeps, on the running loop."""
+        """Start the sweeps on the running event loop."""
         self._loop = asyncio.get_running_loop()
         if self._cache is not None and self._options.sweep_interval != 0:
             await self._cache.acquire_cleanup(self)
 
     async def stop(self) -> None:
-        """End the sweeps, and wait a moment for what is under way. A cache of somebody else's stays open."""
+        """Stop the sweeps and wait up to 0.25 s for background tasks. A cache given by the user stays open."""
         self._loop = None
         if self._cache is None:
             return
@@ -155,9 +155,9 @@ class CacheService:
                 task.cancel()
 
     def _make(self, adapter: Any) -> AsyncCacheAdapter:
-        from async_cache import Flights, MemoryCacheAdapter  # noqa: PLC0415 - see above
+        from async_cache import Flights, MemoryCacheAdapter  # noqa: PLC0415 - only workers that cache pay for it
 
-        from .adapter import AsyncCacheAdapter  # noqa: PLC0415 - see above
+        from .adapter import AsyncCacheAdapter  # noqa: PLC0415 - it imports async_cache
 
         options = self._options
         if isinstance(adapter, AsyncCacheAdapter):
@@ -171,7 +171,7 @@ class CacheService:
                 adapter=memory if adapter is None else adapter,
             )
             cache.key_fn = options.cache_key_fn
-        store = cache._cache  # noqa: SLF001 - the documents show it to everybody
+        store = cache._cache  # noqa: SLF001 - a documented attribute
         flights: Flights[Outcome] | None = Flights(store.count_coalesced) if self._options.coalesce else None
         self._cache = cache
         self._context = CacheContext(store, self._options.cache_timeout, flights)

@@ -17,14 +17,14 @@ from .pool import WorkerPool
 
 
 class Capacity:
-    """Lets callers into a queue of limited size, first come first served.
+    """Lets callers add to a queue of limited size, in the order in which they asked.
 
     Args:
-        limit: How many tasks may wait in the queue.
-        on_full: ``"wait"`` makes a caller wait for room, ``"error"`` refuses it.
+        limit: How many tasks may be queued.
+        on_full: What :meth:`acquire` does at that number: ``"wait"``, or raise an ``"error"``.
         queue: The queue.
-        pool: What takes tasks out of it.
-        events: Tell when it does; listened to only while somebody waits.
+        pool: Takes tasks out of the queue.
+        events: Published when it does; subscribed to only while a caller waits.
     """
 
     def __init__(self, limit: int, on_full: OnFull, queue: Sized, pool: WorkerPool, events: EventBus) -> None:
@@ -33,24 +33,25 @@ class Capacity:
         self._queue = queue
         self._pool = pool
         self._events = events
-        # Who waits, each with the running task that the call was made in.
+        # Waiting calls, each with the running task that made it.
         self._waiting: deque[tuple[asyncio.Future[None], TaskRecord | None]] = deque()
         self._open = True
-        self._granted = 0  # let in, but not back from waiting yet
+        self._granted = 0  # calls that got capacity, but have not resumed yet
         self._loop: asyncio.AbstractEventLoop | None = None
         self._unsubscribe: Callable[[], None] | None = None
         pool.extra_slots.task_awaits_capacity = self._delays_running_task
         pool.on_slot_removed = self._refuse_last_waiting
 
     async def acquire(self, timeout: float | None = None) -> None:
-        """Return as soon as there is room for one task; the caller puts it there before it awaits again.
+        """Wait until one more task may be queued. The caller has to queue it before it awaits again.
 
         Args:
-            timeout: Seconds to wait for room; zero does not wait, None waits as long as it takes.
+            timeout: Seconds to wait; 0 does not wait, None waits as long as it takes.
 
         Raises:
-            QueueFullError: There is none, and waiting was not wished for, took too long or would never end.
-            WorkerNotRunningError: The worker stopped meanwhile.
+            QueueFullError: The queue is full, and *on_full* is ``"error"``, *timeout* expired, or
+                waiting would never end.
+            WorkerNotRunningError: The worker stopped while this waited.
         """
         if not self._waiting and not self._granted and not self._full():
             return
@@ -62,10 +63,10 @@ class Capacity:
             async with asyncio.timeout(timeout):
                 await self._wait(own)
         except TimeoutError:
-            raise QueueFullError(f"There was no room within {timeout:g} seconds") from None
+            raise QueueFullError(f"The queue had no room within {timeout:g} seconds") from None
 
     def grant_waiting(self) -> None:
-        """Let in whoever there is room for now."""
+        """Resume waiting calls, the oldest first, as long as the queue has room for their tasks."""
         while self._waiting and not self._full():
             future, _ = self._waiting.popleft()
             if is_waiting(future):
@@ -75,7 +76,7 @@ class Capacity:
             self._stop_listening()
 
     def open(self) -> None:
-        """Let callers in, from now on: the worker starts. Those of a loop that is gone do not count."""
+        """Accept callers: the worker starts. Calls of a former event loop do not count any more."""
         self._open = True
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
@@ -83,7 +84,7 @@ class Capacity:
             self._waiting.clear()
 
     def close(self) -> None:
-        """Turn away everybody who waits, or was let in and is not back from waiting: the worker stops."""
+        """Refuse all waiting calls, also those that got capacity but have not resumed: the worker stops."""
         self._open = False
         while self._waiting:
             future, _ = self._waiting.popleft()
@@ -92,7 +93,7 @@ class Capacity:
         self._stop_listening()
 
     def _on_event(self, kind: str, _record: TaskRecord) -> None:
-        if kind is not CREATED:  # whoever was let in is about to queue that task
+        if kind is not CREATED:  # a new task uses capacity up and does not free any
             self.grant_waiting()
 
     def _full(self) -> bool:
@@ -104,13 +105,13 @@ class Capacity:
         self._waiting.append((future, own))
         if self._unsubscribe is None:
             self._unsubscribe = self._events.subscribe_records(self._on_event)
-        # there may be room, behind those who are let in but not back yet
+        # The queue may have room already: this call only has to wait behind those that have not resumed yet.
         loop.call_soon(self.grant_waiting, context=Context())
         try:
             await future
         except asyncio.CancelledError:
             if not future.cancelled() and future.exception() is None:
-                self._granted -= 1  # let in and called off in the same turn: the next one may come
+                self._granted -= 1  # it got capacity and was cancelled in the same loop iteration
             self.grant_waiting()
             raise
         self._granted -= 1
@@ -128,7 +129,7 @@ class Capacity:
             raise _deadlock()
 
     def _refuse_last_waiting(self) -> None:
-        """Refuse the last of the running tasks that wait for room, if no other can make any."""
+        """Refuse the running task that began to wait last, if none of the others can end before it gets capacity."""
         running = self._pool.running
         if running and self._pool.free_or_waiting <= 0 and self._is_deadlock(running, self._waiting_tasks()):
             for entry in reversed(self._waiting):
@@ -144,7 +145,7 @@ class Capacity:
         return {record for future, record in self._waiting if not future.done()}
 
     def _delays_running_task(self) -> bool:
-        """Whether a running task waits for room."""
+        """Whether a running task waits for capacity."""
         return not self._waiting_tasks().isdisjoint(self._pool.running)
 
     def _stop_listening(self) -> None:

@@ -1,9 +1,8 @@
-"""Tasks that do the same, at the same time, done once.
+"""Coalescing: concurrent tasks with the same cache key run once.
 
-Two tasks are the same if the cache would store their results under one key. The first
-leads: it waits in the queue and runs like any other. The others follow: they are pending,
-in no queue and in no slot, until the leader has a result for all of them, or leaves the
-lead to the first of them.
+The first one is the leader: it is queued and runs like any other task. The others are followers:
+they are pending, in no queue and in no slot, until the leader has a result for all of them, or
+ends without one and the first follower becomes the leader.
 """
 
 from __future__ import annotations
@@ -28,17 +27,17 @@ if TYPE_CHECKING:
 logger = SafeLogger("async_task_worker.coalescing")
 
 COALESCED = "coalesced"
-"""The phase of a task that follows another."""
+"""The phase of a follower."""
 
 
 class Coalescing:
-    """Brings tasks of the same key together.
+    """Makes concurrent tasks with the same cache key share one run.
 
     Args:
-        ledger: Where their state is kept.
-        queue: Where leaders wait.
-        pool: What runs them.
-        admit: What makes a new task known to the ledger.
+        ledger: The state of tasks.
+        queue: Pending leaders.
+        pool: Runs leaders.
+        admit: Adds a new task to the ledger.
     """
 
     def __init__(self, ledger: Ledger, queue: TaskQueue, pool: WorkerPool, admit: Callable[[TaskRecord], None]) -> None:
@@ -49,7 +48,7 @@ class Coalescing:
         pool.extra_slots.leader_of = self._leader_of
 
     def try_serve(self, record: TaskRecord, lookup: CacheLookup) -> bool:
-        """Admit a new task whose result is known, or about to be; say False, and do nothing, for any other.
+        """Admit a new task that has a cached result or can follow another; return False, and do nothing, for others.
 
         Raises:
             DuplicateTaskError: A task of its id is known.
@@ -63,12 +62,12 @@ class Coalescing:
         return self.has_leader(lookup) and self.follow(record, lookup)
 
     def has_leader(self, lookup: CacheLookup) -> bool:
-        """Whether there is a task of the same key."""
+        """Return whether an unfinished task has the same key."""
         flights = lookup.context.flights
         return flights is not None and lookup.key in flights
 
     def follow(self, record: TaskRecord, lookup: CacheLookup) -> bool:
-        """Admit a new task to wait for the one of the same key; say False, if it cannot, and let it lead its own."""
+        """Admit a new task as a follower; return False if that would deadlock, and it becomes a leader instead."""
         self.lead(record, lookup)
         task = lookup.member
         if not isinstance(task, CoalescedTask) or not task.membership.is_follower:
@@ -81,7 +80,7 @@ class Coalescing:
         return True
 
     def lead(self, record: TaskRecord, lookup: CacheLookup) -> None:
-        """Let others follow a new task, unless it is part of what they would follow."""
+        """Let later tasks follow this new one, unless it was added by the task that they would follow."""
         flights = lookup.context.flights
         if flights is not None and lookup.member is None:
             task = CoalescedTask(self, record)
@@ -89,7 +88,7 @@ class Coalescing:
             lookup.member = task
 
     def cancel_followers(self) -> int:
-        """Cancel every task that follows another; return how many there were."""
+        """Cancel all followers; return how many there were."""
         cancelled = 0
         for record in self._ledger.select({PENDING}):
             member = None if record.cache_lookup is None else record.cache_lookup.member
@@ -98,49 +97,49 @@ class Coalescing:
         return cancelled
 
     def dissolve(self) -> None:
-        """Have nobody follow anybody any more: what waits is to run by itself, and without the cache."""
+        """Let each pending task run by itself, without the cache."""
         for record in self._ledger.select({PENDING}):
             self._ledger.detach_from_cache(record)
 
     def run(self, record: TaskRecord) -> None:
-        """Queue a task that followed, or was about to."""
+        """Queue a follower that became a leader."""
         self._ledger.set_phase(record, None)
         self._queue.put(record)
         self._pool.wake()
 
     def on_promoted(self, leader: CoalescedTask) -> None:
-        """Give a task that has taken the lead, and was queued, its turn."""
+        """Give a new leader, which is queued, the best turn of its group."""
         self._move(leader.record, *leader.effective_turn())
 
     def on_follower_left(self, leader: CoalescedTask, priority: int) -> None:
-        """Give a pending leader the turn of the best of those that are left, if one of this priority has left."""
+        """Give a pending leader the best turn of its group after a follower of this priority has left that."""
         if priority == leader.record.priority < leader.own_priority:
             self._move(leader.record, *leader.effective_turn())
 
     def _move(self, record: TaskRecord, priority: int, since: float) -> None:
-        """Give a queued task the turn of one of this priority that was added at that moment."""
+        """Give a queued task the turn of a task with this priority that was created at *since*."""
         if self._queue.remove(record):
             self._ledger.reprioritize(record, priority)
             self._queue.insert_by_time(record, since)
 
     def _leader_of(self, record: TaskRecord) -> TaskRecord:
-        """Return the task that a follower waits for; any other task itself."""
+        """Return the leader of a follower; any other task itself."""
         member = None if record.cache_lookup is None else record.cache_lookup.member
         leader = member.membership.leader if isinstance(member, CoalescedTask) else None
         return leader.record if isinstance(leader, CoalescedTask) else record
 
     def settle(self, record: TaskRecord, outcome: Outcome) -> None:
-        """End a task that followed."""
+        """Settle a follower."""
         self._ledger.settle(record, outcome)
 
 
 class CoalescedTask:
-    """A task's place among those of the same key.
+    """A task's membership in a group of tasks with the same key.
 
     Attributes:
         record: The task.
         membership: Its membership in the flight: leader, follower, or neither.
-        own_priority: Its own priority. While it leads it goes by the best of those who wait for it, too.
+        own_priority: Its own priority. A leader is queued with the best priority of its group.
     """
 
     __slots__ = ("_coalescing", "membership", "own_priority", "record")
@@ -153,25 +152,25 @@ class CoalescedTask:
         self.own_priority = record.priority
 
     def effective_turn(self) -> tuple[int, float]:
-        """Return the best priority of the task and those who follow it, and when the one of that priority was added."""
+        """Return the best priority of the task and its followers, and when the first task with it was created."""
         best: CoalescedTask = self
         for other in () if self.membership.flight is None else self.membership.flight.followers:
             if isinstance(other.member, CoalescedTask) and other.member.own_priority < best.own_priority:
                 best = other.member
-                if best.own_priority == self.record.priority:  # nobody who is left is better than that
+                if best.own_priority == self.record.priority:  # no task of the group is better than that
                     break
         return best.own_priority, best.record.created
 
     def enter(self) -> None:
-        """Mark the current context as part of the task."""
+        """Mark the current context as part of the task, so that tasks added in it never follow the task."""
         self.membership.enter()
 
     def become_leader(self) -> None:
-        """Run the task after all."""
+        """Queue the task: it has become the leader, or has to run by itself."""
         self._coalescing.run(self.record)
 
     def receive(self, outcome: Outcome) -> None:
-        """End the task as its leader ended, with a copy of the result."""
+        """Settle the task as its leader has ended, with a copy of the result."""
         status, snapshot, _ = outcome
         if status is COMPLETED:
             try:
@@ -190,7 +189,7 @@ class CoalescedTask:
         self._coalescing.settle(self.record, outcome)
 
     def finish(self, outcome: Outcome, lookup: CacheLookup) -> None:
-        """Tell the others what became of the task."""
+        """Share the outcome with the followers, or leave the group, or hand over the lead."""
         if not self.membership.is_leader:
             leader = self.membership.leader
             self.membership.leave()
@@ -222,7 +221,7 @@ class CoalescedTask:
 
 
 def _is_shareable(outcome: Outcome, record: TaskRecord) -> bool:
-    """Whether the end of a task says something about others that do the same, not just about itself."""
+    """Return whether an outcome holds for all tasks of the same key: not a cancellation or a timeout of this task."""
     status, _, error = outcome
     if status is FAILED:
         own = issubclass(type(error), TaskTimeoutError | TaskInterruptedError)  # isinstance() would ask the error

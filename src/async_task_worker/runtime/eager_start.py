@@ -1,9 +1,9 @@
 """Create asyncio Tasks whose coroutine has entered its try block, so that an early cancel is not lost.
 
-A coroutine that is cancelled before its first step never runs at all, ``finally`` included,
-and would take its slot with it. Where a Task can take its first step while it is made (from
-Python 3.12 on) there is no such moment, and a job that never waits costs no turn of the
-loop. Elsewhere the coroutine is taken into its ``try`` by hand.
+A coroutine that is cancelled before its first step never runs at all, ``finally`` included, so
+its slot would never be freed. From Python 3.12 on, a Task takes its first step while it is
+created, and a job that never waits needs no loop iteration of its own. On Python 3.11 the first
+step, up to :func:`suspend_once`, is made before the Task is created.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Job = Coroutine[Any, Any, None]
 
 @coroutine
 def suspend_once() -> Generator[None, None, None]:
-    """Suspend once, inside the ``try`` of the coroutine that awaits this."""
+    """Suspend once, so that the awaiting coroutine has entered its ``try`` block before its Task exists."""
     yield
 
 
@@ -28,12 +28,12 @@ if sys.version_info >= (3, 12):
     EAGER_START = True
 
     def start(job: Job, loop: asyncio.AbstractEventLoop, name: str, context: Context) -> asyncio.Task[None]:
-        """Make the Task and take its first step."""
+        """Create the Task and run its first step."""
         return asyncio.Task(job, loop=loop, name=name, context=context, eager_start=True)
 else:
     EAGER_START = False
 
     def start(job: Job, loop: asyncio.AbstractEventLoop, name: str, context: Context) -> asyncio.Task[None]:
-        """Make the Task; the loop takes its first step in the next turn."""
+        """Create the Task; the loop resumes it in its next iteration."""
         job.send(None)
         return asyncio.Task(job, loop=loop, name=name, context=context)

@@ -38,7 +38,7 @@ _FILL_BUDGET: Final = 0.001
 """Seconds of starting tasks after which other callbacks of the loop get their turn."""
 
 _CLOCK_MASK: Final = 7
-"""The clock is read after every eighth start: each time would cost a fifth of what a small task does."""
+"""The clock is read after every eighth start only, since reading it costs time, too."""
 
 
 class WorkerPool:

@@ -1,4 +1,4 @@
-"""What waits: lower priority numbers first, first come first served within one priority."""
+"""TaskQueue: pending tasks by priority (lower numbers first), in FIFO order within one priority."""
 
 from __future__ import annotations
 
@@ -15,46 +15,46 @@ from ..model.status import PENDING
 from ..model.validation import HIGHEST_PRIORITY
 
 _MIN_STALE = 64
-"""Dead entries below this number are never worth a sweep."""
+"""Stale entries from which on a rebuild of the queue is considered."""
 
 
 class TaskQueue:
-    """A priority queue of pending tasks: a FIFO per priority, a heap of the distinct priorities.
+    """A priority queue of pending tasks: a FIFO per priority, and a heap of the distinct priorities.
 
-    Putting and popping cost no more at a million entries of one priority than at ten, and
-    tasks of equal priority keep their order by construction. The place of a task that was
-    cancelled or moved stays, dead, until it comes up or until half of the queue is dead.
+    ``put`` and ``pop`` cost no more at a million entries of one priority than at ten, and tasks of
+    equal priority keep their order by construction. Removal is lazy: the entry of a task that was
+    cancelled or moved stays, stale, until its turn comes or half of the queue is stale.
     """
 
     __slots__ = ("_fifo", "_heap", "_other_count", "_other_fifos", "_priority", "_stale")
 
     def __init__(self) -> None:
-        self._priority = HIGHEST_PRIORITY  # the priority whose turn it is; no other is lower
-        self._fifo: deque[TaskRecord] = deque()  # its FIFO
-        # The other priorities. A FIFO of one is the record itself: a deque costs more than the task.
+        self._priority = HIGHEST_PRIORITY  # the lowest number in the queue, whose turn it is
+        self._fifo: deque[TaskRecord] = deque()  # the tasks of that priority
+        # The tasks of the other priorities. A single task stands for itself: a deque takes more memory than a task.
         self._other_fifos: dict[int, TaskRecord | deque[TaskRecord]] = {}
         self._heap: list[int] = []
-        self._other_count = 0  # how many entries wait in them
+        self._other_count = 0  # entries in them
         self._stale = 0
 
     def __len__(self) -> int:
-        """Return how many live tasks wait."""
+        """Return how many tasks are queued, stale entries not counted."""
         return len(self._fifo) + self._other_count - self._stale
 
     def put(self, record: TaskRecord) -> None:
         """Add a pending task."""
         if record.status is not PENDING:
-            return  # a listener ended it before it came here
+            return  # an event listener ended it before it was queued
         record.slot = self
         if record.priority == self._priority:
             self._fifo.append(record)
-        elif record.priority < self._priority or not (self._fifo or self._other_count):  # it is the only one
+        elif record.priority < self._priority or not (self._fifo or self._other_count):  # before all others, or alone
             self._preempt(record)
         else:
             self._put_in_other(record)
 
     def extend(self, records: Sequence[TaskRecord]) -> None:
-        """Add pending tasks that come in the order of their turns: a million of one priority take no time."""
+        """Add pending tasks, sorted by priority. Those of the current priority are added without a check each."""
         if not records:
             return
         self.put(records[0])
@@ -67,7 +67,7 @@ class TaskQueue:
         self._fifo.extend(islice(records, 1, None))
 
     def pop(self) -> TaskRecord | None:
-        """Take out the task whose turn it is, or return None."""
+        """Remove and return the task whose turn it is; None if the queue is empty."""
         while self._fifo or self._other_count:
             if not self._fifo:
                 self._advance()
@@ -78,7 +78,7 @@ class TaskQueue:
         return None
 
     def discard(self, record: TaskRecord) -> None:
-        """Count a task as dead if it is queued: its caller is about to end or start it, and it will be passed over."""
+        """Count the entry of a task as stale if it is queued: the caller is about to end or start the task."""
         if record.slot is not self:
             return
         self._stale += 1
@@ -86,7 +86,7 @@ class TaskQueue:
             self._rebuild([live for live in self if live is not record])
 
     def remove(self, record: TaskRecord) -> bool:
-        """Take out a task before its turn; return False if it is not queued. Its place stays, dead."""
+        """Remove a task before its turn; return False if it is not queued. Its entry stays, stale."""
         if record.slot is not self or record.status is not PENDING:
             return False
         self.discard(record)
@@ -94,7 +94,7 @@ class TaskQueue:
         return True
 
     def insert_by_time(self, record: TaskRecord, moment: float) -> None:
-        """Add a pending task behind those of its priority that were added up to *moment*, before the later ones."""
+        """Add a pending task among those of its priority: behind those created up to *moment*, before later ones."""
         fifo = self._fifo if record.priority == self._priority else self._other_fifos.get(record.priority)
         if isinstance(fifo, TaskRecord):
             fifo = self._other_fifos[record.priority] = deque((fifo,))
@@ -107,7 +107,7 @@ class TaskQueue:
         self._other_count += fifo is not self._fifo
 
     def clear(self) -> list[TaskRecord]:
-        """Take out all live tasks, in the order of their turns."""
+        """Remove and return all tasks, in the order of their turns."""
         live = list(self)
         for record in live:
             record.slot = None
@@ -115,9 +115,9 @@ class TaskQueue:
         return live
 
     def __iter__(self) -> Iterator[TaskRecord]:
-        """Iterate over the live tasks in the order of their turns."""
+        """Iterate over the tasks in the order of their turns."""
         fifos = {**self._other_fifos, self._priority: self._fifo}
-        seen: set[TaskRecord] | None = set() if self._stale else None  # one that was moved there and back stands twice
+        seen: set[TaskRecord] | None = set() if self._stale else None  # one moved there and back has two entries
         for priority in sorted(fifos):
             fifo = fifos[priority]
             for record in (fifo,) if isinstance(fifo, TaskRecord) else fifo:
@@ -141,7 +141,7 @@ class TaskQueue:
             self._other_fifos[priority] = deque((fifo, record))
 
     def _preempt(self, record: TaskRecord) -> None:
-        """Start the FIFO of a priority whose turn comes before all others."""
+        """Make the priority of *record*, which comes before all others, the current one."""
         if self._fifo:
             self._other_count += len(self._fifo)
             self._other_fifos[self._priority] = self._fifo
@@ -151,7 +151,7 @@ class TaskQueue:
         self._fifo.append(record)
 
     def _advance(self) -> None:
-        """Go on to the FIFO of the next priority."""
+        """Make the next priority the current one."""
         self._priority = heapq.heappop(self._heap)
         fifo = self._other_fifos.pop(self._priority)
         if isinstance(fifo, TaskRecord):

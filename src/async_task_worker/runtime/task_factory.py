@@ -1,9 +1,9 @@
-"""Start a job through the task factory of its event loop, and notice if it can never end by itself.
+"""FactoryTask: starts a job through the task factory of its event loop and detects if it can never end by itself.
 
 Tracing libraries set a factory that wraps each coroutine. It may return an object of its own,
-take the first step at once, fail, or drop the coroutine. The job is handed over as a fresh
-coroutine, since one that has begun cannot be awaited. A fresh one that is cancelled before its
-first step never runs at all, so its asyncio Task and the coroutine itself are watched.
+run the first step at once, raise, or drop the coroutine. The factory gets a coroutine that has not
+started, since one that has cannot be awaited. If that is cancelled before its first step, it never
+runs at all; so both the Task and the coroutine are watched.
 """
 
 from __future__ import annotations
@@ -22,84 +22,84 @@ from .eager_start import Job
 from .slot import Slot
 
 OnStranded = Callable[["FactoryTask", Ending, bool], None]
-"""Told that a job cannot end by itself: how it ends, and whether some part of it may still run."""
+"""Called with the task, its ending, and whether a part of it may still run, if a job cannot end by itself."""
 
 
 class FactoryTask:
-    """What a task factory made of a job: an asyncio Task as a rule, but it may be any object.
+    """A job and what a task factory returned for it: an asyncio Task as a rule, but it may be any object.
 
     Args:
         job: The coroutine that runs the task.
         slot: Where it runs; ``slot.task`` is this object from before the start until the task ends.
         record: The task.
-        on_stranded: Called once at most, if the job is dropped, cancelled before its first step, or
-            left unfinished by an asyncio Task that is done.
+        on_stranded: Called at most once: if the job is dropped, is cancelled before its first step, or
+            is left unfinished by an asyncio Task that is done.
     """
 
-    __slots__ = ("__weakref__", "_job", "_kept", "_loop", "_made", "_on_stranded", "_tells_end", "record", "slot")
+    __slots__ = ("__weakref__", "_job", "_kept", "_loop", "_on_stranded", "_reports_end", "_returned", "record", "slot")
 
     def __init__(self, job: Job, slot: Slot, record: TaskRecord, on_stranded: OnStranded) -> None:
-        self._kept: Job | None = job  # until it is certain that the factory has kept it, too
+        self._kept: Job | None = job  # until the factory is known to hold it
         self._job: weakref.ref[Job]
         self._loop: asyncio.AbstractEventLoop
-        self._made: Any = None
+        self._returned: Any = None
         self._on_stranded = on_stranded
-        self._tells_end = False
+        self._reports_end = False
         self.slot = slot
         self.record = record
 
     def start(self, loop: asyncio.AbstractEventLoop, context: Context) -> None:
-        """Hand the job to the factory, in *context*, as ``asyncio.create_task`` does in that of its caller.
+        """Call the factory with the job, in *context*.
 
         Raises:
             TypeError: The factory returned None.
-            BaseException: What the factory raises.
+            BaseException: Any error of the factory.
         """
         job = self._kept
         assert job is not None  # noqa: S101 - for the type checker
         self._loop = loop
         self._job = weakref.ref(job, self._dropped)
-        # Called as the loop does for a Task without options, since some factories take none. Not through
-        # the loop: create_task() of newer interpreters itself fails on what is not a Task.
+        # Called without options, since some factories take none. Not through loop.create_task(), which
+        # fails in newer interpreters if the factory returns anything but a Task.
         factory: Any = loop.get_task_factory()
-        made: Any = context.run(factory, loop, job)
-        if made is None:
+        returned: Any = context.run(factory, loop, job)
+        if returned is None:
             raise TypeError(f"the event loop's task factory {factory!r} returned None; it must return a Task")
-        self._made = made
-        with suppress(Exception):  # an object of another kind may have no name
-            made.set_name(self.record.id)
+        self._returned = returned
+        with suppress(Exception):  # an object that is not a Task may have no name
+            returned.set_name(self.record.id)
         with suppress(Exception):
-            Context().run(made.add_done_callback, self._look)
-            self._tells_end = True
+            Context().run(returned.add_done_callback, self._check)
+            self._reports_end = True
         if getcoroutinestate(job) == CORO_CREATED:
-            loop.call_soon(self._look, context=Context())
+            loop.call_soon(self._check, context=Context())
         else:
             self._kept = None
 
     def cancel(self) -> None:
-        """Cancel what the factory made; in the eager first step there is nothing yet."""
-        if self._made is not None:
-            if self._tells_end:
-                self._kept = self._job()  # a wrapper that never begins would drop it with a warning
-            self._made.cancel()
+        """Cancel what the factory returned, if it has returned yet."""
+        if self._returned is not None:
+            if self._reports_end:
+                self._kept = self._job()  # a wrapper that never starts would drop it, with a warning by Python
+            self._returned.cancel()
 
     def close(self) -> None:
-        """Close a job that the factory did not take over."""
+        """Close the job if the factory did not take it."""
         job, self._kept = self._kept, None
         if job is not None:
             job.close()
 
     def _dropped(self, _job: weakref.ref[Job]) -> None:
-        """Look, in the loop's next turn, why the coroutine is gone; the garbage collector calls from any thread."""
+        """Check in the next loop iteration why the coroutine was collected. Called on any thread."""
         if self.slot.task is not self:
             return  # it has ended
         try:
-            self._loop.call_soon_threadsafe(self._look, context=Context())
+            self._loop.call_soon_threadsafe(self._check, context=Context())
         except RuntimeError:  # the loop is closed
-            self._look()
+            self._check()
 
-    def _look(self, _made: object = None) -> None:
-        """Find out whether the job can still end by itself; if not, say how it ends."""
+    def _check(self, _returned: object = None) -> None:
+        """Report the job as stranded if it cannot end by itself any more."""
         job, self._kept = self._job(), None
         if self.slot.task is not self or (job is not None and not self._is_over()):
             return
@@ -109,18 +109,18 @@ class FactoryTask:
         self._on_stranded(self, self._outcome(), goes_on)
 
     def _is_over(self) -> bool:
-        done = getattr(self._made, "done", None)
+        done = getattr(self._returned, "done", None)
         return done is not None and bool(done())
 
     def _outcome(self) -> Ending:
         error: BaseException | None = None
-        cancelled = asyncio._get_running_loop() is None  # closed together with its loop
+        cancelled = asyncio._get_running_loop() is None  # the job was closed together with its loop
         if self._is_over():
             try:
-                error = self._made.exception()
+                error = self._returned.exception()
             except asyncio.CancelledError:
                 cancelled = True
-            except Exception:  # noqa: BLE001 - an object of another kind may have no such method
+            except Exception:  # noqa: BLE001 - an object that is not a Future may lack the method
                 error = None
         if self.slot.stop_reason is not None:
             return self.slot.interrupted_ending(self.record, error)
