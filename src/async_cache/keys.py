@@ -1,8 +1,9 @@
-"""Cache keys: the default one of a call, what key functions are given, and the rules for all keys.
+"""Cache keys: the default key of a call, the context of key functions, and the validation of keys.
 
-A default key names the function and digests the canonical form of its arguments, bound to its
-parameters (:mod:`async_cache.binding`). So calls that mean the same share it, and calls that
-differ in a value or a type do not. It starts with a prefix that no composed key can have.
+A default key consists of the function's identity and a digest of the canonical form of the
+arguments, bound to parameters (:mod:`async_cache.binding`). So equivalent calls have the
+same key, and calls that differ in a value or a type have different ones. It starts with a
+prefix that no composed key has.
 """
 
 from __future__ import annotations
@@ -21,150 +22,151 @@ from .codec.qualified_names import identity_of, name_of
 from .exceptions import InvalidCacheKeyError, UncacheableError, UnencodableError
 
 KeyFunction = Callable[[dict[str, Any]], Any]
-"""Returns a key for the context of a call, see :func:`context_of`."""
+"""Returns the key of a call for its context, see :func:`context_of`."""
 
 DEFAULT_PREFIX: Final = "%call2:"
-"""Heads default keys. It changes with what they are made of, so that what earlier versions stored is not found.
+"""Prefix of default keys. It changes whenever their derivation changes, so that old entries are not found.
 
-In composed keys a ``%`` is only ever followed by ``25``, ``3A`` or a mark of their own.
+In composed keys a ``%`` is followed by ``25``, ``3A`` or a marker that differs from this prefix.
 """
 
-_MOST_BYTES: Final = 512
-_MISFIT: Final = "!"
-"""Stands before the arguments of a call that the function would refuse."""
+_MAX_KEY_BYTES: Final = 512
+_INVALID_CALL: Final = "!"
+"""Prefix of the arguments of a call that does not match the function's parameters."""
 
-_LONGEST_IDENTITY: Final = 256
-_UNFIT: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-_PLAIN: Final = frozenset({int, str, type(None)})  # not float: 0.0 equals -0.0
-_SHORT: Final = 100
+_MAX_IDENTITY_LENGTH: Final = 256
+_INVALID_CHARACTERS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_CACHEABLE_TYPES: Final = frozenset({int, str, type(None)})  # without float, because 0.0 equals -0.0
+_MAX_CACHED_STR: Final = 100
 
 
 class DefaultKeys:
-    """Makes the keys of calls that have no key function.
+    """Derives the keys of calls that have no key function.
 
     Args:
-        skip: Names of parameters that are no part of a key.
+        skip: Names of parameters that keys ignore.
     """
 
     def __init__(self, skip: frozenset[str] = frozenset()) -> None:
         self._binder = Binder(skip)
-        self._known: dict[int, _Known] = {}  # by the id() of plain functions that live
+        self._functions: dict[int, _KnownFunction] = {}  # by the id() of functions that have not been collected
 
     def key(
         self, func: Callable[..., Any] | str, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None = None
     ) -> str:
-        """Return the key of a call: calls of one function that mean the same have the same, others never.
+        """Return the key of a call: equal for equivalent calls of one function, different for all other calls.
 
         Args:
-            func: The function, or a name to stand for it. The two never make the same key. The
-                arguments are bound to the function's parameters and its defaults filled in;
-                with a name they are taken as they are passed.
+            func: The function, or a name, which never has the same key as a function. The
+                arguments are bound to the function's parameters and its defaults are filled in;
+                with a name they are used as passed.
             args: The positional arguments. ``1``, ``True``, ``1.0`` and ``"1"`` differ.
             kwargs: The keyword arguments, whose order does not matter.
 
         Raises:
-            UncacheableError: The function or an argument has nothing safe to go by.
+            UncacheableError: The function or an argument has no canonical form.
         """
-        known = self._known.get(id(func))
+        known = self._functions.get(id(func))
         if known is None:
             if type(func) is not FunctionType:
                 return self._key_of(func, args, kwargs or {})
-            known = self._learn(func)
+            known = self._register(func)
         function: Any = func
-        if known.defaults is function.__defaults__ and known.by_name == function.__kwdefaults__:
+        if known.defaults is function.__defaults__ and known.kwdefaults == function.__kwdefaults__:
             values = (*args, *kwargs.values()) if kwargs else args
-            if (kinds := _kinds_of_small(values)) is not None:
+            if (types := _distinguishing_types(values)) is not None:
                 if kwargs:
-                    return _key_of_small_named(known, values, kinds, tuple(kwargs))
-                return _key_of_small(known, values, kinds)
-        return known.head + _digest_of_bound(known.layout, args, kwargs or {}, defaults_of(function))
+                    return _cached_key_with_kwargs(known, values, types, tuple(kwargs))
+                return _cached_key(known, values, types)
+        return known.prefix + _digest_of_bound(known.layout, args, kwargs or {}, defaults_of(function))
 
-    def _learn(self, func: FunctionType) -> _Known:
+    def _register(self, func: FunctionType) -> _KnownFunction:
         number = id(func)
-        known = self._known[number] = _Known(_head_of(func), self._binder.layout_of(func))
-        finalize(func, self._known.pop, number, None).atexit = False
+        known = self._functions[number] = _KnownFunction(_prefix_of(func), self._binder.layout_of(func))
+        finalize(func, self._functions.pop, number, None).atexit = False
         return known
 
     def _key_of(self, func: Callable[..., Any] | str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
-        head = _head_of(func)
+        prefix = _prefix_of(func)
         call = self._binder.call_of(func, args, kwargs)
-        return head + (_digest(canonical_call, args, kwargs) if call is None else _digest_of_bound(*call))
+        return prefix + (_digest(canonical_call, args, kwargs) if call is None else _digest_of_bound(*call))
 
 
 def _digest_of_bound(layout: Layout, args: tuple[Any, ...], kwargs: Mapping[str, Any], defaults: Defaults) -> str:
     try:
         arguments = layout.normal_form(args, kwargs, defaults)
     except LookupError:
-        return _MISFIT + _digest(canonical_call, args, kwargs)
+        return _INVALID_CALL + _digest(canonical_call, args, kwargs)
     try:
         return _digest(canonical_call, *arguments)
     except UncacheableError:
-        return _digest(canonical_call, *layout.marked(arguments, defaults))
+        return _digest(canonical_call, *layout.with_markers(arguments, defaults))
 
 
-class _Known:
-    """A plain function: how its keys begin, its parameters, and the defaults that these keys hold for."""
+class _KnownFunction:
+    """A plain function: the prefix of its keys, its parameters, and the defaults for which cached keys are valid."""
 
-    __slots__ = ("by_name", "defaults", "head", "layout")
+    __slots__ = ("defaults", "kwdefaults", "layout", "prefix")
 
-    def __init__(self, head: str, layout: Layout) -> None:
-        self.head = head
+    def __init__(self, prefix: str, layout: Layout) -> None:
+        self.prefix = prefix
         self.layout = layout
-        kept: tuple[Any, Any] = layout.defaults or (_NOT_KEPT, None)
-        self.defaults, self.by_name = kept
+        defaults_kept: tuple[Any, Any] = layout.defaults or (_NEVER_EQUAL, None)
+        self.defaults, self.kwdefaults = defaults_kept
 
 
-_NOT_KEPT: Final = object()
-"""In place of default values that may change, or may refer to the function: each key is made anew."""
+_NEVER_EQUAL: Final = object()
+"""Replaces default values that may change, or may refer to the function, so that no key is cached."""
 
 
 @cache
 def default_keys(skip: frozenset[str]) -> DefaultKeys:
-    """Return what makes default keys without these parameters: the same each time, for it learns."""
+    """Return the shared DefaultKeys that ignores these parameters; it caches facts about functions."""
     return DefaultKeys(skip)
 
 
 default_key: Final = default_keys(frozenset()).key
-"""Makes the default key of a call, see :meth:`DefaultKeys.key`."""
+"""Returns the default key of a call, see :meth:`DefaultKeys.key`."""
 
 
-def _head_of(func: Callable[..., Any] | str) -> str:
+def _prefix_of(func: Callable[..., Any] | str) -> str:
     identity = "=" + escape(func) if isinstance(func, str) else function_identity(func)
-    if len(identity) > _LONGEST_IDENTITY or not (identity.isascii() and identity.isprintable()):
+    if len(identity) > _MAX_IDENTITY_LENGTH or not (identity.isascii() and identity.isprintable()):
         identity = "#" + _digest(canonical_form, identity)
     return f"{DEFAULT_PREFIX}{identity}:"
 
 
-def _kinds_of_small(args: tuple[Any, ...]) -> tuple[type, ...] | None:
-    """Return what tells *args* from others that equal them: their types if there is a bool, else nothing.
+def _distinguishing_types(args: tuple[Any, ...]) -> tuple[type, ...] | None:
+    """Return types that distinguish *args* from other arguments equal to them: all types if one is bool, else none.
 
-    None unless all are small, and those of one type equal exactly if they are the same.
+    Returns None if the key cannot be cached: an argument is of a type other than int, str,
+    bool and None, or is a long str.
     """
-    bools = False
+    has_bool = False
     for arg in args:
         kind = type(arg)
         if kind is bool:
-            bools = True
-        elif kind not in _PLAIN or (kind is str and len(arg) > _SHORT):
+            has_bool = True
+        elif kind not in _CACHEABLE_TYPES or (kind is str and len(arg) > _MAX_CACHED_STR):
             return None
-    return tuple(map(type, args)) if bools else ()
+    return tuple(map(type, args)) if has_bool else ()
 
 
 @lru_cache(maxsize=1024)
-def _key_of_small(known: _Known, args: tuple[Any, ...], kinds: tuple[type, ...]) -> str:  # noqa: ARG001 - tells calls apart
-    return known.head + _digest_of_bound(known.layout, args, {}, known.layout.defaults or (None, None))
+def _cached_key(known: _KnownFunction, args: tuple[Any, ...], types: tuple[type, ...]) -> str:  # noqa: ARG001 - part of the cache key
+    return known.prefix + _digest_of_bound(known.layout, args, {}, known.layout.defaults or (None, None))
 
 
 @lru_cache(maxsize=1024)
-def _key_of_small_named(
-    known: _Known,
+def _cached_key_with_kwargs(
+    known: _KnownFunction,
     values: tuple[Any, ...],
-    kinds: tuple[type, ...],  # noqa: ARG001 - tells calls apart
+    types: tuple[type, ...],  # noqa: ARG001 - part of the cache key
     names: tuple[str, ...],
 ) -> str:
     split = len(values) - len(names)
     kwargs = dict(zip(names, values[split:], strict=True))
-    return known.head + _digest_of_bound(known.layout, values[:split], kwargs, known.layout.defaults or (None, None))
+    return known.prefix + _digest_of_bound(known.layout, values[:split], kwargs, known.layout.defaults or (None, None))
 
 
 def _digest(canonical: Callable[..., bytes], *values: Any) -> str:
@@ -177,20 +179,21 @@ def _digest(canonical: Callable[..., bytes], *values: Any) -> str:
 
 def digest_of(form: bytes) -> str:
     """Return the digest of a canonical form."""
-    digest = _BLANK.copy()  # takes two thirds of the time of making one with its parameters
+    digest = _EMPTY_DIGEST.copy()  # takes two thirds of the time of blake2b(digest_size=16)
     digest.update(form)
     return digest.hexdigest()
 
 
-_BLANK: Final = blake2b(digest_size=16)
+_EMPTY_DIGEST: Final = blake2b(digest_size=16)
 
 
 def function_identity(func: Callable[..., Any]) -> str:
-    """Return a text that stands for a function, and for no other.
+    """Return a text that identifies a function.
 
-    A bound method adds its ``__self__`` to :func:`~async_cache.codec.qualified_names.identity_of` the
-    function, a ``partial`` its arguments, and an object with ``__call__`` that has no name
-    is told by its own content, each by its canonical form.
+    A bound method adds its ``__self__`` to the function's
+    :func:`~async_cache.codec.qualified_names.identity_of`, and a ``partial`` its arguments. A
+    callable object without a qualified name is identified by its content. All of these are
+    represented by their canonical form.
 
     Raises:
         UncacheableError: One of these has no canonical form.
@@ -201,13 +204,13 @@ def function_identity(func: Callable[..., Any]) -> str:
         return identity_of(func)
     if kind is MethodType:
         return f"{function_identity(called.__func__)}@{_digest(canonical_form, called.__self__)}"
-    if kind is partial:  # a subclass may call it differently
+    if kind is partial:  # not a subclass, whose __call__ may differ
         return f"{function_identity(called.func)}&{_digest(canonical_call, called.args, called.keywords)}"
     return identity_of(func) if name_of(func) else f"@{_digest(canonical_form, func)}"
 
 
 def func_name_of(func: Any) -> str:
-    """Return what a function is called; of a partial, the one it will call."""
+    """Return the name of a function; for a partial, the name of the function it calls."""
     while type(func) is partial:
         func = func.func
     name = func if isinstance(func, str) else getattr(func, "__name__", None)
@@ -215,7 +218,7 @@ def func_name_of(func: Any) -> str:
 
 
 class Context(dict[str, Any]):
-    """What a key function is given: what can be told about a call, and how to make its default key."""
+    """Argument of a key function: a dict that describes a call, with a function that returns its default key."""
 
     __slots__ = ("default_key",)
 
@@ -230,7 +233,7 @@ def context_of(
     metadata: Mapping[str, Any] | None,
     keys: DefaultKeys | None = None,
 ) -> dict[str, Any]:
-    """Return what a key function is given: a dict of its own, so that it cannot alter the call."""
+    """Return the context of a call: a copy, so that a key function cannot modify the call."""
     name = func_name_of(func)
     context = Context(
         func_name=name,
@@ -245,15 +248,15 @@ def context_of(
 
 
 def generate_entry_id(func_name: str, task_id: str) -> str:
-    """Return the composite id of a task's entry, which no other pair of name and id has."""
+    """Return the entry id of a task, which is unique for each pair of name and id."""
     return f"{escape(func_name)}:{escape(task_id)}"
 
 
 def validate_key(key: object) -> str:
-    """Return *key* if it is fit to be one.
+    """Return *key* if it is valid.
 
     Raises:
-        InvalidCacheKeyError: It is no str, empty, longer than 512 bytes in UTF-8, or has
+        InvalidCacheKeyError: It is not a str, empty, longer than 512 bytes in UTF-8, or contains
             control characters.
     """
     if not isinstance(key, str):
@@ -262,15 +265,15 @@ def validate_key(key: object) -> str:
     size = len(text.encode("utf-8", "replace"))
     if not text:
         raise InvalidCacheKeyError("an empty key")
-    if _UNFIT.search(text):
-        raise InvalidCacheKeyError(f"control characters, or halves of characters, in {text[:80]!r}")
-    if size > _MOST_BYTES:
+    if _INVALID_CHARACTERS.search(text):
+        raise InvalidCacheKeyError(f"control characters or lone surrogates in {text[:80]!r}")
+    if size > _MAX_KEY_BYTES:
         raise InvalidCacheKeyError(f"{size} bytes in {text[:80]!r}...")
     return text
 
 
 def escape(text: str) -> str:
-    """Return *text* so that it can stand between colons and be told from any other."""
-    if "%" not in text and ":" not in text:  # the usual case, at half the time
+    """Return *text* with ``%`` and ``:`` escaped, so that it can be a part of a key between colons."""
+    if "%" not in text and ":" not in text:  # the usual case, in half the time
         return text
     return text.replace("%", "%25").replace(":", "%3A")
