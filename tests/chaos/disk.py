@@ -1,9 +1,8 @@
-"""A disk that remembers what was written to it, can fail, and can lose its power.
+"""A simulated disk that records all writes, can fail, and can lose power.
 
-SQLite writes through a VFS, a layer of its own for files; ``apsw`` lets one be written in
-Python. :class:`Disk` passes everything on to real files and keeps a record of each write,
-sync, truncation and deletion, from which :func:`Disk.after_power_cut` makes the files as a
-power cut would have left them.
+SQLite accesses files through a VFS, and ``apsw`` allows to write one in Python. :class:`Disk`
+passes all operations on to real files and records each write, sync, truncation and deletion.
+:meth:`Disk.after_power_cut` makes from the record the files that a power cut would have left.
 """
 
 from __future__ import annotations
@@ -22,15 +21,15 @@ _numbers = itertools.count()
 
 CHECKPOINT = "PRAGMA wal_autocheckpoint"
 CHECKPOINT_EVERY = 7
-"""Commits from one checkpoint to the next: a short run is to have many.
+"""Commits from one checkpoint to the next: few, so that a short run has many checkpoints.
 
-SQLite makes them itself, and keeps to itself when one fails. apsw would raise what was
-raised in here all the same, so they are made by hand.
+SQLite's automatic checkpoints fail silently, but apsw would raise the errors of this module's
+faults. So the automatic ones are off, and :class:`Connection` makes checkpoints itself.
 """
 
 
 class Change(NamedTuple):
-    """What was done to a file. A ``sync`` makes all before it on the same file durable."""
+    """An operation on a file. A ``sync`` makes all earlier operations on the same file durable."""
 
     kind: str
     file: str
@@ -39,7 +38,7 @@ class Change(NamedTuple):
 
 
 class Fault(NamedTuple):
-    """The *nth* operation of this kind from now on fails with *error*, and so do the few after it."""
+    """The *nth* operation of this kind fails with *error*, and so do those after it, *times* in all."""
 
     kind: str
     nth: int
@@ -48,7 +47,7 @@ class Fault(NamedTuple):
 
 
 class Disk(apsw.VFS):
-    """The files below one folder, with a memory of what was done to them."""
+    """A VFS that records the operations on its files."""
 
     def __init__(self) -> None:
         self.name = f"disk {next(_numbers)}"
@@ -61,19 +60,19 @@ class Disk(apsw.VFS):
         """Return a connection to a file on this disk, for the journal to use."""
         return Connection(str(path), self.name)
 
-    def xOpen(self, name: Any, flags: list[int]) -> apsw.VFSFile:  # noqa: N802 - apsw's name, like those below
+    def xOpen(self, name: Any, flags: list[int]) -> apsw.VFSFile:  # noqa: N802 - apsw defines these names
         return _File(self, name, flags)
 
     def xDelete(self, filename: str, syncdir: bool) -> None:  # noqa: N802
         super().xDelete(filename, syncdir)
-        self.note(Change("delete", Path(filename).name))
+        self.record(Change("delete", Path(filename).name))
 
-    def note(self, change: Change) -> None:
-        """Remember a change."""
+    def record(self, change: Change) -> None:
+        """Record a change."""
         self.changes.append(change)
 
     def fail_if_due(self, kind: str) -> None:
-        """Raise the fault that was asked for, when its turn has come."""
+        """Raise the error of the fault if this operation is to fail."""
         fault = self.fault
         if fault is None or fault.kind != kind:
             return
@@ -81,24 +80,24 @@ class Disk(apsw.VFS):
         if self._seen >= fault.nth + fault.times:
             self.heal()
         elif self._seen >= fault.nth:
-            raise fault.error("as asked for")
+            raise fault.error("injected fault")
 
-    def break_down(self, fault: Fault) -> None:
-        """Have a fault from now on."""
+    def inject(self, fault: Fault) -> None:
+        """Begin to count operations up to a fault."""
         self.fault, self._seen = fault, 0
 
     def heal(self) -> None:
-        """Have no fault any more."""
+        """End the fault."""
         self.fault = None
 
     def after_power_cut(self, at: int, folder: Path, chance: random.Random, kept: float) -> None:
-        """Write into *folder* what is left if the power fails after so many changes.
+        """Write to *folder* the files that a power cut after *at* changes leaves.
 
         Args:
-            at: How many changes were made.
-            folder: An empty one.
-            chance: Decides which of the changes not synced yet have reached the disk.
-            kept: How many of them do, from 0 to 1. One may be torn in two.
+            at: Number of changes before the power cut.
+            folder: An empty folder.
+            chance: Decides which of the changes that were not synced have reached the disk.
+            kept: The part of them that has, from 0 to 1. A write may be torn.
         """
         files: dict[str, bytearray] = {}
         unsynced: dict[str, list[Change]] = {}
@@ -143,20 +142,20 @@ class _File(apsw.VFSFile):
     def xWrite(self, data: bytes, offset: int) -> None:  # noqa: N802
         self._disk.fail_if_due("write")
         super().xWrite(data, offset)
-        self._disk.note(Change("write", self._name, offset, bytes(data)))
+        self._disk.record(Change("write", self._name, offset, bytes(data)))
 
     def xSync(self, flags: int) -> None:  # noqa: N802
         self._disk.fail_if_due("sync")
         super().xSync(flags)
-        self._disk.note(Change("sync", self._name))
+        self._disk.record(Change("sync", self._name))
 
     def xTruncate(self, size: int) -> None:  # noqa: N802
         super().xTruncate(size)
-        self._disk.note(Change("truncate", self._name, size))
+        self._disk.record(Change("truncate", self._name, size))
 
 
 class Connection:
-    """An apsw connection with the methods of sqlite3's that the journal uses, and its errors."""
+    """An apsw connection with the methods and errors of sqlite3 that the journal uses."""
 
     def __init__(self, path: str, vfs: str) -> None:
         with _translated():
@@ -182,21 +181,21 @@ class Connection:
     def backup(
         self, target: Connection, *, pages: int, progress: Callable[[int, int, int], None], sleep: float
     ) -> None:
-        """Copy the file, some pages at a time."""
-        del sleep  # there is nobody to wait for
+        """Copy the file, *pages* at a time."""
+        del sleep  # no other connection could hold a lock
         with _translated(), target._connection.backup("main", self._connection, "main") as copy:
             while not copy.done:
                 copy.step(pages)
                 progress(0, copy.remaining, copy.page_count)
 
     def close(self) -> None:
-        """Let go of the file. That its last checkpoint fails is nothing that sqlite3 would tell, either."""
+        """Close the file. As with sqlite3, a failure of the last checkpoint raises nothing."""
         with suppress(apsw.Error):
             self._connection.close()
 
 
 class Result:
-    """The rows of a statement that has run."""
+    """The rows of an executed statement."""
 
     def __init__(self, rows: Sequence[Any], changed: int) -> None:
         self._rows: Iterator[Any] = iter(rows)
@@ -216,7 +215,7 @@ def _translated() -> Iterator[None]:
     except apsw.Error as error:
         made = sqlite3.OperationalError(str(error))
         code = {apsw.FullError: 13, apsw.IOError: 10, apsw.BusyError: 5}.get(type(error), 0)
-        made.sqlite_errorcode = getattr(error, "extendedresult", code)  # one of our own faults has none
+        made.sqlite_errorcode = getattr(error, "extendedresult", code)  # an injected fault has no code
         raise made from error
 
 

@@ -1,4 +1,4 @@
-"""Whichever write or sync fails, only the calls of that moment hear of it, and the worker goes on."""
+"""A failed read, write or sync affects only the calls of that moment; the worker continues."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from async_task_worker import AsyncTaskWorker, StorageError, TaskStatus, task
 from async_task_worker.backends.sqlite import SqliteBackend
 from async_task_worker.journal import unfinished
 from async_task_worker.journal.location import DatabaseLocation
-from tests.chaos import aftermath
-from tests.chaos.aftermath import FINAL
+from tests.chaos import crash_report
+from tests.chaos.crash_report import FINAL
 from tests.chaos.disk import ERRORS, Disk, Fault
-from tests.chaos.lengths import FAULTS, report
+from tests.chaos.run_length import FAULTS, report
 from tests.support.tasks import call_a_meeting, echo, meet, note, notes, open_gate, sleep_for, wait_at
 from tests.support.waiting import running
 
@@ -49,15 +49,13 @@ async def call(worker: AsyncTaskWorker, caller: int, refused: list[str]) -> list
 
 @pytest.mark.parametrize("kind", ["write", "sync"])
 @pytest.mark.parametrize("error", ERRORS)
-async def test_a_fault_at_any_operation_hurts_only_the_calls_of_that_moment(
-    folder: Path, kind: str, error: str
-) -> None:
-    disk, heard = Disk(), 0
+async def test_a_fault_fails_only_the_calls_that_it_affects(folder: Path, kind: str, error: str) -> None:
+    disk, refusals = Disk(), 0
     for nth in FAULTS:
         path = folder / f"{nth}.db"
         worker = AsyncTaskWorker(max_workers=2, backend=backend_on(path, disk))
         await worker.start()
-        disk.break_down(Fault(kind, nth, ERRORS[error]))
+        disk.inject(Fault(kind, nth, ERRORS[error]))
         refused: list[str] = []
         calls = await asyncio.gather(*(call(worker, caller, refused) for caller in range(CALLERS)))
         acknowledged = [task_id for ids in calls for task_id in ids]
@@ -65,22 +63,22 @@ async def test_a_fault_at_any_operation_hurts_only_the_calls_of_that_moment(
         acknowledged.append(await worker.add_task(echo, "after the fault"))
         await worker.wait_for_tasks(acknowledged)
         await worker.stop()
-        heard += len(refused)
-        left = aftermath.read(path)
+        refusals += len(refused)
+        left = crash_report.read_tasks(path)
         assert left.keys() == set(acknowledged)
         assert {row.status for row in left.values()} == {FINAL}
         path.unlink()
     disk.unregister()
-    report(f"{error} at a {kind}", faults=len(FAULTS), refused=heard, lost=0)
-    assert heard
+    report(f"{error} at a {kind}", faults=len(FAULTS), refused=refusals, lost=0)
+    assert refusals
 
 
-async def test_what_could_not_be_written_when_a_task_ended_is_written_later(folder: Path) -> None:
+async def test_the_end_of_a_task_that_cannot_be_written_is_written_later(folder: Path) -> None:
     disk = Disk()
     worker = AsyncTaskWorker(backend=backend_on(folder / "tasks.db", disk))
     async with worker:
         task_id = await worker.add_task(echo, "kept")
-        disk.break_down(Fault("write", 1, ERRORS["disk full"], times=1_000_000))
+        disk.inject(Fault("write", 1, ERRORS["disk full"], times=1_000_000))
         assert await worker.get_task_future(task_id) == "kept"
         await asyncio.sleep(3)
         disk.heal()
@@ -90,31 +88,31 @@ async def test_what_could_not_be_written_when_a_task_ended_is_written_later(fold
     disk.unregister()
 
 
-async def test_one_failure_while_the_worker_stops_loses_no_end(folder: Path) -> None:
+async def test_one_failed_commit_during_a_stop_loses_no_task_end(folder: Path) -> None:
     disk = Disk()
     worker = AsyncTaskWorker(max_workers=1_500, backend=backend_on(folder / "tasks.db", disk))
     await worker.start()
     ids = await asyncio.gather(*(worker.add_task(wait_at, "gate") for _ in range(1_500)))
     await running(worker, ids[-1])
-    await worker.search_tasks(limit=1)  # that they run is written
-    disk.break_down(Fault("write", 1, ERRORS["disk full"], times=1))
+    await worker.search_tasks(limit=1)  # the search commits that they run
+    disk.inject(Fault("write", 1, ERRORS["disk full"], times=1))
     open_gate("gate")
     await worker.stop()
     assert disk.fault is None
-    assert {row.status for row in aftermath.read(folder / "tasks.db").values()} == {FINAL}
+    assert {row.status for row in crash_report.read_tasks(folder / "tasks.db").values()} == {FINAL}
     disk.unregister()
 
 
-async def test_a_task_that_must_not_run_twice_waits_again_if_the_worker_stops_before_it_is_called(
+async def test_a_non_idempotent_task_is_pending_again_if_the_worker_stops_before_its_call(
     folder: Path,
 ) -> None:
     disk = Disk()
     worker = AsyncTaskWorker(max_workers=1, backend=backend_on(folder / "tasks.db", disk))
     async with worker:
         first, second = await worker.add_task(wait_at, "gate"), await worker.add_task(note_once, "charge")
-        disk.break_down(Fault("write", 1, ERRORS["disk full"], times=1_000_000))
+        disk.inject(Fault("write", 1, ERRORS["disk full"], times=1_000_000))
         open_gate("gate")
-        await running(worker, second)  # but that cannot be written down, so it is not called
+        await running(worker, second)  # this cannot be committed, so the function is not called
         await worker.stop(timeout=0)
         waits, called = worker.get_task_info(second), list(notes)
         disk.heal()
@@ -123,15 +121,15 @@ async def test_a_task_that_must_not_run_twice_waits_again_if_the_worker_stops_be
         assert waits is not None
         assert (waits.status, called, notes) == (TaskStatus.PENDING, [], ["charge"])
     disk.unregister()
-    assert aftermath.read(folder / "tasks.db")[first].status == FINAL
+    assert crash_report.read_tasks(folder / "tasks.db")[first].status == FINAL
 
 
 LONG = "x" * 100_000
-"""An argument that is not read along with the rest of its task."""
+"""An argument so long that it is not on the same page as the rest of its row."""
 
 
 async def left_waiting(worker: AsyncTaskWorker) -> str:
-    """Return a task that an earlier worker has left, and that runs after one that waits for us to :func:`meet`."""
+    """Return a restored task that runs after one that waits for the test to :func:`meet` it."""
     call_a_meeting(of=2)
     first, second = await worker.add_task(meet), await worker.add_task(echo, LONG)
     await running(worker, first)
@@ -151,21 +149,21 @@ async def on_a_disk(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
     disk.unregister()
 
 
-async def test_a_task_whose_arguments_cannot_be_read_for_a_while_waits_for_them(
+async def test_a_restored_task_waits_until_its_arguments_can_be_read(
     on_a_disk: tuple[AsyncTaskWorker, Disk],
 ) -> None:
     worker, disk = on_a_disk
     task_id = await left_waiting(worker)
-    disk.break_down(Fault("read", 1, ERRORS["I/O error"], times=5))
+    disk.inject(Fault("read", 1, ERRORS["I/O error"], times=5))
     await meet()
     assert await worker.get_task_future(task_id) == LONG
     assert disk.fault is None
 
 
-async def test_a_worker_stops_while_a_task_waits_for_its_arguments(on_a_disk: tuple[AsyncTaskWorker, Disk]) -> None:
+async def test_a_worker_can_stop_while_a_task_waits_for_its_arguments(on_a_disk: tuple[AsyncTaskWorker, Disk]) -> None:
     worker, disk = on_a_disk
     task_id = await left_waiting(worker)
-    disk.break_down(Fault("read", 1, ERRORS["I/O error"], times=1_000))
+    disk.inject(Fault("read", 1, ERRORS["I/O error"], times=1_000))
     await meet()
     await running(worker, task_id)
     await worker.stop(timeout=5)
@@ -174,12 +172,12 @@ async def test_a_worker_stops_while_a_task_waits_for_its_arguments(on_a_disk: tu
     assert info.status is TaskStatus.PENDING
 
 
-async def test_what_waits_for_a_disk_that_fails_for_long_is_never_more_than_the_tasks_there_were(folder: Path) -> None:
+async def test_the_commit_queue_stays_bounded_while_the_disk_fails(folder: Path) -> None:
     disk = Disk()
     worker = AsyncTaskWorker(max_workers=5, backend=backend_on(folder / "tasks.db", disk))
     async with worker:
         known = [await worker.add_task(sleep_for, 60, number) for number in range(20)]
-        disk.break_down(Fault("write", 1, ERRORS["disk full"], times=1_000_000))
+        disk.inject(Fault("write", 1, ERRORS["disk full"], times=1_000_000))
         refused: set[type] = set()
         for _ in range(50):
             calls = (worker.add_task(echo, 1) for _ in range(10))
@@ -187,20 +185,20 @@ async def test_what_waits_for_a_disk_that_fails_for_long_is_never_more_than_the_
             await asyncio.sleep(10)
         results = await worker.wait_for_tasks(known)
         await asyncio.sleep(0.5)  # between two attempts
-        backlog = worker._backend._journal._commits.queue  # type: ignore[attr-defined]
-        waited, awaited = list(backlog.updates), backlog.is_awaited
+        queue = worker._backend._journal._commits.queue  # type: ignore[attr-defined]
+        waited, awaited = list(queue.updates), queue.is_awaited
         disk.heal()
         await asyncio.sleep(3)
         assert (results, refused) == (list(range(20)), {StorageError})
         assert sorted(waited) == sorted(known)
         assert not awaited
-        assert not backlog
+        assert not queue
     disk.unregister()
-    assert {row.status for row in aftermath.read(folder / "tasks.db").values()} == {FINAL}
+    assert {row.status for row in crash_report.read_tasks(folder / "tasks.db").values()} == {FINAL}
 
 
 @pytest.mark.parametrize("error", ERRORS)
-async def test_a_cache_on_a_disk_with_faults_gives_no_wrong_result_and_fails_no_task(folder: Path, error: str) -> None:
+async def test_a_cache_on_a_failing_disk_gives_no_wrong_result_and_fails_no_task(folder: Path, error: str) -> None:
     disk, counted = Disk(), 0
     for nth in FAULTS:
         path = folder / f"{nth}.db"
@@ -208,7 +206,7 @@ async def test_a_cache_on_a_disk_with_faults_gives_no_wrong_result_and_fails_no_
         for fault in (Fault("write", nth, ERRORS[error]), None):
             async with worker:
                 if fault is not None:
-                    disk.break_down(fault)
+                    disk.inject(fault)
                 for number in range(10):
                     try:
                         task_id = await worker.add_task(echo, number % 5)
@@ -218,38 +216,38 @@ async def test_a_cache_on_a_disk_with_faults_gives_no_wrong_result_and_fails_no_
                 disk.heal()
         counted += worker.cache.statistics().errors
         assert worker.cache.statistics().faults.get("corrupt", 0) == 0
-        aftermath.read(path)
+        crash_report.read_tasks(path)
         path.unlink()
     disk.unregister()
     report(f"{error} under a cache", faults=len(FAULTS), counted=counted, wrong=0)
     assert counted
 
 
-async def test_a_cancellation_that_cannot_be_written_says_so(folder: Path) -> None:
+async def test_a_cancellation_that_cannot_be_written_raises(folder: Path) -> None:
     disk = Disk()
     worker = AsyncTaskWorker(max_workers=1, backend=backend_on(folder / "tasks.db", disk))
     async with worker:
         ids = [await worker.add_task(sleep_for, 3600) for _ in range(2)]
-        disk.break_down(Fault("write", 1, ERRORS["disk full"], times=1_000_000))
+        disk.inject(Fault("write", 1, ERRORS["disk full"], times=1_000_000))
         with pytest.raises(StorageError):
             await worker.cancel_task(ids[1])
         disk.heal()
         assert await worker.cancel_task(ids[0])
     disk.unregister()
-    left = aftermath.read(folder / "tasks.db")
+    left = crash_report.read_tasks(folder / "tasks.db")
     assert [left[task_id].status for task_id in ids] == [FINAL + 2] * 2
 
 
 @pytest.mark.parametrize("error", ["disk full", "I/O error"])
-async def test_a_worker_stops_on_a_disk_that_takes_nothing(folder: Path, error: str) -> None:
-    """Only locks are ever busy: SQLite takes that for another reader in its last checkpoint, and drops the log."""
+async def test_a_worker_can_stop_while_every_write_fails(folder: Path, error: str) -> None:
+    """Without the error "busy": SQLite would take it for a lock during the last checkpoint, and drop the log."""
     disk = Disk()
     worker = AsyncTaskWorker(max_workers=1, backend=backend_on(folder / "tasks.db", disk))
     await worker.start()
     ended = await worker.add_task(echo, "kept")
     await worker.get_task_future(ended)
     first, second = [await worker.add_task(sleep_for, 3600) for _ in range(2)]
-    disk.break_down(Fault("write", 1, ERRORS[error], times=1_000_000))
+    disk.inject(Fault("write", 1, ERRORS[error], times=1_000_000))
     await worker.stop(timeout=0)
     disk.heal()
     async with worker:
@@ -257,5 +255,5 @@ async def test_a_worker_stops_on_a_disk_that_takes_nothing(folder: Path, error: 
         assert {info.id for info in worker.get_all_tasks(TaskStatus.PENDING)} == {second}
         await worker.stop(timeout=0)
     disk.unregister()
-    left = aftermath.read(folder / "tasks.db")
+    left = crash_report.read_tasks(folder / "tasks.db")
     assert [left[task_id].status for task_id in (ended, first, second)] == [FINAL, 0, 0]

@@ -1,7 +1,7 @@
-"""A disk that is really full: callers are told, nothing acknowledged is lost, and it goes on once there is room.
+"""A disk that is really full: callers get errors, nothing acknowledged is lost, and work continues once there is room.
 
-The small file system is a tmpfs in a namespace of the program's own: nobody else sees it, it is gone
-with the program, and where users may have such namespaces at all it takes no privileges.
+The small file system is a tmpfs in a mount namespace of the program: no other process sees it, and it
+disappears with the program. No privileges are needed where user namespaces are enabled.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.chaos.lengths import report
+from tests.chaos.run_length import report
 
 pytestmark = [
     pytest.mark.slow,
@@ -30,7 +30,7 @@ MOUNTED = 'mount -t tmpfs -o "$0" tmpfs "$1" && shift && exec "$@"'
 
 
 def on_a_small_disk(folder: Path) -> list[str | Path]:
-    """Return what runs a command with a small file system in the place of the folder; skip where that cannot be."""
+    """Return a command prefix that mounts a small file system on the folder; skip where that is impossible."""
     if shutil.which("unshare") is None:
         pytest.skip("there is no unshare to give a program file systems of its own")
     mounted: list[str | Path] = [*NAMESPACE, "sh", "-c", MOUNTED, SMALL, folder]
@@ -56,10 +56,10 @@ def short_of_room(request: pytest.FixtureRequest, folder: Path) -> Callable[[str
     size = [] if small else ["500000"]
 
     def run(mode: str) -> dict[str, Any]:
-        counted = counts([*within, sys.executable, "-m", "tests.chaos.filler", mode, folder, *size])
-        (told,) = counted.pop("errors")
+        counted = counts([*within, sys.executable, "-m", "tests.chaos.disk_filler", mode, folder, *size])
+        (message,) = counted.pop("errors")
         report(request.param, **counted)
-        assert ("database or disk is full" if small else "disk I/O error") in told
+        assert ("database or disk is full" if small else "disk I/O error") in message
         return counted
 
     return run
@@ -72,13 +72,13 @@ def assert_nothing_was_lost(counted: dict[str, Any]) -> None:
     assert counted["found_again"] == counted["acknowledged"]
 
 
-def test_a_full_disk_refuses_new_tasks_keeps_the_others_and_is_used_again_once_there_is_room(
+def test_a_full_disk_refuses_new_tasks_until_there_is_room_and_loses_none(
     short_of_room: Callable[[str], dict[str, Any]],
 ) -> None:
     assert_nothing_was_lost(short_of_room("stay"))
 
 
-def test_a_worker_that_stopped_on_a_full_disk_finds_everything_once_there_is_room(
+def test_a_worker_that_stopped_on_a_full_disk_restores_everything_once_there_is_room(
     short_of_room: Callable[[str], dict[str, Any]],
 ) -> None:
     assert_nothing_was_lost(short_of_room("leave"))

@@ -11,17 +11,17 @@ from pathlib import Path
 import pytest
 
 from async_task_worker.journal.location import MAX_RECOVERIES
-from tests.chaos import aftermath
-from tests.chaos.aftermath import FINAL
-from tests.chaos.lengths import KILLS, report
+from tests.chaos import crash_report
+from tests.chaos.crash_report import FINAL
+from tests.chaos.run_length import KILLS, report
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.slow
 
 
-def victim(path: Path, log: Path, mode: str) -> subprocess.Popen[bytes]:
-    """Start the program and return it once its worker runs."""
-    command = [sys.executable, "-m", "tests.chaos.victim", str(path), str(log), mode]
+def start_worker(path: Path, log: Path, mode: str) -> subprocess.Popen[bytes]:
+    """Start the program and return when its worker runs."""
+    command = [sys.executable, "-m", "tests.chaos.crash_worker", str(path), str(log), mode]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
     assert process.stdout is not None
     assert process.stdout.readline() == b"ready\n"
@@ -39,16 +39,16 @@ def kill_after(process: subprocess.Popen[bytes], seconds: float) -> None:
 def test_kills_under_load_lose_nothing_acknowledged_and_change_no_ending(folder: Path) -> None:
     path, log = folder / "tasks.db", folder / "log"
     chance = random.Random(KILLS)
-    ended: dict[str, aftermath.Row] = {}
+    ended: dict[str, crash_report.Row] = {}
     changed = 0
     for _ in range(KILLS):
-        kill_after(victim(path, log, "load"), chance.uniform(0.01, 0.4))
-        left = aftermath.read(path)
+        kill_after(start_worker(path, log, "load"), chance.uniform(0.01, 0.4))
+        left = crash_report.read_tasks(path)
         changed += sum(left.get(task_id) != row for task_id, row in ended.items())
         ended = {task_id: row for task_id, row in left.items() if row.status >= FINAL}
-    with victim(path, log, "drain") as process:
+    with start_worker(path, log, "drain") as process:
         assert process.wait() == 0
-    left, logged = aftermath.read(path), aftermath.read_log(log)
+    left, logged = crash_report.read_tasks(path), crash_report.read_log(log)
     changed += sum(left.get(task_id) != row for task_id, row in ended.items())
     lost = [task_id for task_id in logged["add"] if task_id not in left]
     uncancelled = [task_id for task_id in logged["cancel"] if left[task_id].status != FINAL + 2]

@@ -1,4 +1,4 @@
-"""A worker whose power fails at any moment loses nothing it acknowledged, whatever the disk held back."""
+"""A power cut at any moment loses nothing acknowledged, whatever part of the unsynced writes the disk has kept."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ pytest.importorskip("apsw")
 from async_task_worker import AsyncTaskWorker
 from async_task_worker.backends.sqlite import SqliteBackend
 from async_task_worker.journal.location import DatabaseLocation
-from tests.chaos import aftermath
-from tests.chaos.aftermath import FINAL
+from tests.chaos import crash_report
+from tests.chaos.crash_report import FINAL
 from tests.chaos.disk import Change, Disk
-from tests.chaos.lengths import CUTS, report
+from tests.chaos.run_length import CUTS, report
 from tests.support.tasks import echo, fail_with, take_turns
 
 CALLERS = 10
@@ -26,7 +26,7 @@ CANCELLED = FINAL + 2
 
 
 async def load(worker: AsyncTaskWorker, disk: Disk, caller: int) -> None:
-    """Add tasks one after the other, cancel some, and note on the disk what was acknowledged."""
+    """Add tasks one after the other, cancel some, and record acknowledgements among the changes of the disk."""
     for number in range(8):
         match (caller + number) % 4:
             case 0:
@@ -35,22 +35,22 @@ async def load(worker: AsyncTaskWorker, disk: Disk, caller: int) -> None:
                 task_id = await worker.add_task(take_turns, 200)
             case _:
                 task_id = await worker.add_task(echo, "value" * number)
-        disk.note(Change("added", task_id))
+        disk.record(Change("added", task_id))
         if number % 3 == 0 and await worker.cancel_task(task_id):
-            disk.note(Change("cancelled", task_id))
+            disk.record(Change("cancelled", task_id))
 
 
-async def lived(disk: Disk, place: DatabaseLocation) -> None:
-    """Have a worker live on the disk."""
-    worker = AsyncTaskWorker(max_workers=3, backend=SqliteBackend(place, disk.connect))
+async def run_worker(disk: Disk, location: DatabaseLocation) -> None:
+    """Run a worker on the disk under load, until all of its tasks have ended."""
+    worker = AsyncTaskWorker(max_workers=3, backend=SqliteBackend(location, disk.connect))
     async with worker:
         await asyncio.gather(*(load(worker, disk, caller) for caller in range(CALLERS)))
         await worker.drain()
     disk.unregister()
 
 
-async def recovered(path: Path) -> int:
-    """Have another worker do what is left; return how much that was."""
+async def recover(path: Path) -> int:
+    """Run the unfinished tasks with another worker; return their number."""
     async with AsyncTaskWorker(backend=f"sqlite:///{path}?check=yes&durability=process") as worker:
         left = len(worker.get_all_tasks())
         await worker.drain()
@@ -66,8 +66,8 @@ class Losses:
         self.lost = self.uncancelled = self.final_states_changed = 0
 
     def count(self, at: int, path: Path) -> None:
-        """Look at what is left of a power cut after so many changes."""
-        found = {task_id: row.status for task_id, row in aftermath.read(path).items()}
+        """Count losses in the file that a power cut after *at* changes left."""
+        found = {task_id: row.status for task_id, row in crash_report.read_tasks(path).items()}
         self.lost += sum(change.file not in found for change in self._changes[:at] if change.kind == "added")
         for change in self._changes[:at]:
             self.uncancelled += change.kind == "cancelled" and found.get(change.file) != CANCELLED
@@ -76,7 +76,7 @@ class Losses:
 
 
 def cut(disk: Disk, folder: Path, kept: float, count: int) -> Iterator[tuple[int, Path]]:
-    """Yield moments of power cuts in the order of time, each with the file it left."""
+    """Yield the moments of *count* power cuts in order, each with the file it left."""
     chance = random.Random(f"{count} {kept}")
     first = next(index for index, change in enumerate(disk.changes) if change.kind == "added")
     for at in sorted(chance.randrange(first, len(disk.changes)) for _ in range(count)):
@@ -89,13 +89,13 @@ def cut(disk: Disk, folder: Path, kept: float, count: int) -> Iterator[tuple[int
 
 @pytest.mark.parametrize("kept", [0.0, 0.5, 1.0], ids=["nothing", "some", "everything"])
 async def test_power_cuts_lose_nothing_acknowledged_and_change_no_ending(folder: Path, kept: float) -> None:
-    """Of what was not synced, the disk has kept nothing, some or all."""
+    """Of the unsynced writes, the disk has kept none, some or all."""
     disk, left = Disk(), 0
-    await lived(disk, DatabaseLocation(folder / "tasks.db"))
+    await run_worker(disk, DatabaseLocation(folder / "tasks.db"))
     losses = Losses(disk)
     for at, path in cut(disk, folder, kept, CUTS // 3 + 1):
         losses.count(at, path)
-        left += await recovered(path)
+        left += await recover(path)
     report(
         f"{CUTS // 3 + 1} power cuts",
         acknowledged=sum(change.kind == "added" for change in disk.changes),
@@ -108,10 +108,10 @@ async def test_power_cuts_lose_nothing_acknowledged_and_change_no_ending(folder:
     assert (losses.lost, losses.uncancelled, losses.final_states_changed) == (0, 0, 0)
 
 
-async def test_a_worker_that_need_not_survive_power_cuts_does_lose_something(folder: Path) -> None:
-    """So the disk above is one that loses what nobody syncs; what is left is sound all the same."""
+async def test_without_sync_a_power_cut_loses_acknowledged_tasks(folder: Path) -> None:
+    """This shows that the simulated disk loses unsynced writes. The file is intact nevertheless."""
     disk = Disk()
-    await lived(disk, DatabaseLocation(folder / "tasks.db", survives_power_cuts=False))
+    await run_worker(disk, DatabaseLocation(folder / "tasks.db", survives_power_cuts=False))
     losses = Losses(disk)
     for at, path in cut(disk, folder, 0.0, 5):
         losses.count(at, path)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.properties.lengths import long_or_short
+from tests.properties.run_length import long_or_short
 from tests.support.serving import Server
 
 EXAMPLES = long_or_short(200, 20)

@@ -21,7 +21,7 @@ from async_task_worker.model.rendering import rendered, rfc3339
 from async_task_worker.web.problems import Problem
 from async_task_worker.web.rendering.json_text import encode_json
 from async_task_worker.web.rendering.strict_json import parse_json
-from tests.properties.lengths import long_or_short
+from tests.properties.run_length import long_or_short
 
 EXAMPLES = long_or_short(10_000, 200)
 NESTED = long_or_short(2_000, 200)

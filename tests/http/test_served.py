@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from tests.http.requests import submit
-from tests.properties.lengths import long_or_short
+from tests.properties.run_length import long_or_short
 from tests.support.serving import Server
 
 pytestmark = [pytest.mark.real_time, pytest.mark.slow]

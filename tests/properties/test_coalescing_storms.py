@@ -18,8 +18,8 @@ import pytest
 from async_cache import MemoryCacheAdapter
 from async_task_worker import AsyncTaskWorker, QueueFullError, TaskInfo, TaskQueue, TaskStatus, WorkerNotRunningError
 from async_task_worker.model.clock import Clock
-from tests.properties.lengths import long_or_short
-from tests.properties.witness import Witness
+from tests.properties.event_checker import EventChecker
+from tests.properties.run_length import long_or_short
 from tests.support.adapters import TroubledCache, hang, lose_connection
 from tests.support.shuffled_loop import run_shuffled
 
@@ -56,7 +56,7 @@ class Storm:
             clock=Clock(loop.wall, loop.time),
         )
         self.waiting = 0  # tasks that wait for others
-        self.witness = Witness(self.worker, waiting=lambda: self.waiting)
+        self.checker = EventChecker(self.worker, waiting=lambda: self.waiting)
         self.ids: list[str] = []
         self.keys: dict[str, int] = {}
         self.running: Counter[int] = Counter()
@@ -150,17 +150,19 @@ class Storm:
 
     def check_priorities(self) -> None:
         """Raise AssertionError unless who leads and is queued is as urgent as the best of those who wait for it."""
-        access = getattr(self.worker._caching, "_access", None)
-        for flight in () if access is None or access.flights is None else access.flights._flights.values():
+        context = getattr(self.worker._caching, "_context", None)
+        for flight in () if context is None or context.flights is None else context.flights._flights.values():
             assert flight.leader is not None
             leader: Any = flight.leader.member
             if isinstance(leader.record.slot, TaskQueue) and leader.record.status is TaskStatus.PENDING:
                 followers: list[Any] = [membership.member for membership in flight.followers]
-                assert leader.record.priority == min(leader.own, *(task.own for task in followers), leader.own)
-                assert all(task.record.priority == task.own for task in followers)
+                assert leader.record.priority == min(
+                    leader.own_priority, *(task.own_priority for task in followers), leader.own_priority
+                )
+                assert all(task.record.priority == task.own_priority for task in followers)
 
     def check(self) -> None:
-        self.witness.check()
+        self.checker.check()
         infos = {info.id: info for info in self.worker.get_all_tasks()}
         assert set(infos) == set(self.ids)
         results = []
@@ -177,9 +179,9 @@ class Storm:
             after = infos.get(task_id)
             if after is not None and before is not None and not before.finished:
                 assert answer is (after.status is TaskStatus.CANCELLED)
-        access = self.worker._caching._access
-        assert access.flights is not None
-        assert len(access.flights) == 0
+        context = self.worker._caching._context
+        assert context.flights is not None
+        assert len(context.flights) == 0
         assert all(info.started_at is None for info in infos.values() if info.from_cache and info.attempt == 0)
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from async_cache.codec import Codec
 from async_cache.codec.stdlib_types import STDLIB_DECODERS
 from async_cache.exceptions import CorruptError, UnencodableError
-from tests.properties.lengths import long_or_short
+from tests.properties.run_length import long_or_short
 from tests.properties.typed_values import MARK, Box, Color, Pair, anything, reading
 
 codec = Codec()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from async_cache import compose_key_functions, extract_key_component, key_component
 from async_cache.keys import context_of, default_key
-from tests.properties.lengths import long_or_short
+from tests.properties.run_length import long_or_short
 from tests.properties.typed_values import WORDS, anything, near_miss, reading
 
 PAIRS = long_or_short(300_000, 3_000)

@@ -47,8 +47,8 @@ from async_task_worker import (
 )
 from async_task_worker.model.clock import Clock
 from async_task_worker.model.status import TRANSITIONS
-from tests.properties.lengths import stateful_settings
 from tests.properties.model import AT_ONCE, BY_GATE, BY_TIME, KINDS, SAME_TIME, Expected, Model
+from tests.properties.run_length import stateful_settings
 from tests.support import tasks
 from tests.support.backends import BACKENDS, MEMORY_DISK, Backend
 from tests.support.virtual_time import VirtualTimeLoop

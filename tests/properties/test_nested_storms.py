@@ -18,8 +18,8 @@ import pytest
 
 from async_task_worker import AsyncTaskWorker, QueueFullError, TaskStatus, TaskWorkerError, task
 from async_task_worker.model.clock import Clock
-from tests.properties.lengths import long_or_short
-from tests.properties.witness import Witness
+from tests.properties.event_checker import EventChecker
+from tests.properties.run_length import long_or_short
 from tests.support.backends import BACKENDS, Backend
 
 DEEPEST = 5
@@ -64,7 +64,7 @@ class Storm:
         )
         self.count = 0
         self.waiting: Counter[int] = Counter()  # how often each task waits for others just now
-        self.witness = Witness(self.worker, waiting=lambda: sum(times > 0 for times in self.waiting.values()))
+        self.checker = EventChecker(self.worker, waiting=lambda: sum(times > 0 for times in self.waiting.values()))
 
     async def add(self, depth: int) -> None:
         """Add a task that adds more, or one that is shared with others."""
@@ -128,7 +128,7 @@ class Storm:
                 if self.choices.random() < 0.3:
                     await self.worker.cancel_task(str(self.choices.randrange(self.count)))
             await self.worker.drain(timeout=10_000)
-            self.witness.check()
+            self.checker.check()
             await self.check_slots()
 
     async def check_slots(self) -> None:

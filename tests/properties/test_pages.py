@@ -12,7 +12,7 @@ import pytest
 
 from async_task_worker import AsyncTaskWorker
 from tests.conftest import MakeWorker
-from tests.properties.lengths import long_or_short
+from tests.properties.run_length import long_or_short
 from tests.support.tasks import echo, wait_at
 from tests.support.waiting import finished
 

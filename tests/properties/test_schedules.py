@@ -25,8 +25,8 @@ from async_task_worker import (
     WorkerNotRunningError,
 )
 from async_task_worker.model.clock import Clock
-from tests.properties.lengths import long_or_short
-from tests.properties.witness import Witness
+from tests.properties.event_checker import EventChecker
+from tests.properties.run_length import long_or_short
 from tests.support import tasks
 from tests.support.backends import Backend
 from tests.support.shuffled_loop import ShuffledLoop, run_shuffled
@@ -96,7 +96,7 @@ class Program:
             on_full=choices.choice(["wait", "wait", "error"]),
             task_timeout=choices.choice([None, None, 3]),
         )
-        self.witness = Witness(self.worker, self.limit)
+        self.checker = EventChecker(self.worker, self.limit)
         self.loop = asyncio.get_running_loop()
         self.made = self.gates_opened = 0
         self.accepted: list[str] = []
@@ -202,7 +202,7 @@ class Program:
             await self.worker.start()  # for what was not done in time
             await self.worker.drain(timeout=1000)
             await self.worker.stop()
-        self.witness.check()
+        self.checker.check()
         assert self.worker.abandoned_tasks == 0
         assert asyncio.all_tasks() == {asyncio.current_task()}
         known = {info.id: info for info in self.worker.get_all_tasks()}
@@ -281,7 +281,7 @@ def on_every_schedule(address: Callable[[], str]) -> OnEverySchedule:
         async def main() -> object:
             tasks.forget_everything()
             worker = new_worker(slots, backend=address(), **options)
-            witness = Witness(worker, options.get("max_queue_size"))
+            checker = EventChecker(worker, options.get("max_queue_size"))
             await worker.start()
             result = await scenario(worker)
             await worker.start()
@@ -289,7 +289,7 @@ def on_every_schedule(address: Callable[[], str]) -> OnEverySchedule:
             await worker.stop(0)
             tasks.open_all_gates()
             await asyncio.sleep(60)
-            witness.check()
+            checker.check()
             assert asyncio.all_tasks() == {asyncio.current_task()}
             return result
 

@@ -25,7 +25,7 @@ from async_task_worker import (
 from async_task_worker.model.record import TaskRecord
 from async_task_worker.model.status import TRANSITIONS
 from tests.conftest import MakeWorker
-from tests.properties.lengths import long_or_short
+from tests.properties.run_length import long_or_short
 from tests.support.backends import Backend
 from tests.support.tasks import (
     cancel_itself,

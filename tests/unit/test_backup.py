@@ -179,7 +179,7 @@ async def test_a_backup_that_cannot_be_written_leaves_nothing_and_the_worker_goe
         await worker.add_task(echo, 1, task_id="before")
         await worker.drain()
         await worker._backend._journal.flush()  # type: ignore[attr-defined]
-        disk.break_down(Fault("write", 1, apsw.FullError, times=1))
+        disk.inject(Fault("write", 1, apsw.FullError, times=1))
         with pytest.raises(StorageError, match=r"copy\.db"):
             await worker.backup(folder / "copy.db")
         assert not files_in(folder)

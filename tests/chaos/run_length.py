@@ -1,4 +1,4 @@
-"""How much chaos there is: a little in every run, a lot with ``ATW_CHAOS=1`` in the environment."""
+"""Number of repetitions of the chaos tests: few by default, many with ``ATW_CHAOS=1`` in the environment."""
 
 from __future__ import annotations
 
@@ -13,5 +13,5 @@ FAULTS: Final = range(1, 51) if LONG else (1, 2, 3, 5, 8, 13, 21, 34)
 
 
 def report(title: str, **counts: object) -> None:
-    """Print what was counted; pytest shows it with ``-s``."""
+    """Print counts; pytest shows them with ``-s``."""
     sys.stdout.write(f"\n{title}: {', '.join(f'{name} {count}' for name, count in counts.items())}\n")

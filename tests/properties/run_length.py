@@ -1,4 +1,4 @@
-"""How long the random tests go on: short in every run, at length with ``ATW_LONG=1`` in the environment."""
+"""Length of the random tests: short by default, long with ``ATW_LONG=1`` in the environment."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ LONG: Final = os.environ.get("ATW_LONG", "0") not in ("", "0")
 
 
 def long_or_short(long: T, short: T) -> T:
-    """Return the one that this run asks for."""
+    """Return *long* in a long run, else *short*."""
     return long if LONG else short
 
 
 def stateful_settings() -> settings:
-    """Return the length of a state machine's run. It is random everywhere; a failure prints what replays it."""
+    """Return the settings of a state machine. Its runs are random; a failure prints the code that replays it."""
     return settings(
         max_examples=long_or_short(200, 60),
         stateful_step_count=long_or_short(50, 30),

@@ -1,4 +1,4 @@
-"""Looking at a file of tasks whose owner is gone."""
+"""Read what a crashed worker left: the tasks in its file, and its log."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 FINAL = 2
-"""The lowest status that is final, as it is written in the file."""
+"""The lowest number of a terminal status in the file."""
 
 
 class Row(NamedTuple):
-    """What is left of a task."""
+    """A task in the file."""
 
     status: int
     attempt: int
@@ -20,13 +20,13 @@ class Row(NamedTuple):
     ended_at: float | None
 
 
-def read(path: Path) -> dict[str, Row]:
-    """Return the tasks in the file by id, once its integrity is checked."""
+def read_tasks(path: Path) -> dict[str, Row]:
+    """Check the integrity of the file and return its tasks by id."""
     connection = sqlite3.connect(path)
     try:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'task'").fetchall():
-            return {}  # not even that was kept
+            return {}  # the schema was lost, too
         rows = connection.execute("SELECT id, status, attempt, recoveries, ended_at FROM task")
         return {task_id: Row(*rest) for task_id, *rest in rows}
     finally:
@@ -34,7 +34,7 @@ def read(path: Path) -> dict[str, Row]:
 
 
 def read_log(path: Path) -> dict[str, Counter[str]]:
-    """Return how often which event was logged of which task."""
+    """Return the number of logged events by kind and task id."""
     found: dict[str, Counter[str]] = {"add": Counter(), "cancel": Counter(), "run": Counter()}
     for line in path.read_text().splitlines():
         event, _, task_id = line.partition(" ")

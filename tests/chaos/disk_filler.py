@@ -1,8 +1,8 @@
-"""A program that runs out of room: it adds tasks to a durable worker until nothing more fits, makes room and goes on.
+"""A program that fills its disk: it adds tasks to a durable worker until nothing more fits, makes room and continues.
 
-``python -m tests.chaos.filler stay|leave FOLDER [BYTES]``. Either the folder lies on a small file
-system, or no file may grow beyond so many bytes. Room is made for the worker that had none, or
-after it has stopped. What was counted is printed as JSON.
+``python -m tests.chaos.disk_filler stay|leave FOLDER [BYTES]``. Either the folder is on a small file
+system, or no file may become larger than BYTES. Room is made while the worker runs (``stay``), or
+after it has stopped (``leave``). The counts are printed as JSON.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from contextlib import suppress
 from pathlib import Path
 
 from async_task_worker import AsyncTaskWorker, StorageError, TaskStatus, task
-from tests.chaos import aftermath
-from tests.chaos.aftermath import FINAL
+from tests.chaos import crash_report
+from tests.chaos.crash_report import FINAL
 
 CALLERS = 5
 PAYLOAD = "x" * 1000
 BALLAST = 500_000
-"""Bytes whose file is deleted to make room."""
+"""Size in bytes of the file that is deleted to make room."""
 
 
 @task("chaos.fill")
@@ -32,21 +32,21 @@ async def fill(payload: str) -> int:
 
 
 def occupy(folder: Path) -> Callable[[], None]:
-    """Take a part of the disk; return what gives it back."""
+    """Occupy a part of the disk; return a function that frees it."""
     ballast = folder / "ballast"
     ballast.write_bytes(bytes(BALLAST))
     return ballast.unlink
 
 
 def limit(size: int) -> Callable[[], None]:
-    """Let no file of this process grow beyond *size* bytes; return what lifts that."""
+    """Limit the files of this process to *size* bytes; return a function that removes the limit."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 class Filler:
-    """Callers who add tasks, and what they were told."""
+    """Callers that add tasks, and the outcomes of their calls."""
 
     def __init__(self, worker: AsyncTaskWorker) -> None:
         self.worker = worker
@@ -78,7 +78,7 @@ def durable(path: Path, **options: str) -> AsyncTaskWorker:
 
 
 async def fill_up(worker: AsyncTaskWorker) -> Filler:
-    """Add tasks until nothing more fits; those that were acknowledged are run all the same."""
+    """Add tasks until nothing more fits; the acknowledged ones run nevertheless."""
     filler = Filler(worker)
     await asyncio.gather(*(filler.add_until_refused(caller) for caller in range(CALLERS)))
     await worker.wait_for_tasks(filler.acknowledged)
@@ -86,7 +86,7 @@ async def fill_up(worker: AsyncTaskWorker) -> Filler:
 
 
 async def stay(path: Path, make_room: Callable[[], None]) -> Filler:
-    """Go on with the same worker once there is room."""
+    """Continue with the same worker once there is room."""
     async with durable(path) as worker:
         filler = await fill_up(worker)
         make_room()
@@ -111,7 +111,7 @@ async def leave(path: Path, make_room: Callable[[], None]) -> Filler:
 
 
 async def found_again(path: Path) -> set[str]:
-    """Return the completed tasks that a new worker finds, in a file that it has looked through for damage."""
+    """Return the completed tasks that a new worker finds, after it has checked the file for damage."""
     async with durable(path, check="yes") as worker:
         page = await worker.search_tasks(TaskStatus.COMPLETED, limit=1_000_000)
     return {info.id for info in page.tasks}
@@ -122,7 +122,7 @@ def main() -> None:
     path = Path(folder) / "tasks.db"
     make_room = limit(int(size[0])) if size else occupy(path.parent)
     filler = asyncio.run({"stay": stay, "leave": leave}[mode](path, make_room))
-    left, acknowledged = aftermath.read(path), set(filler.acknowledged)
+    left, acknowledged = crash_report.read_tasks(path), set(filler.acknowledged)
     counted = {
         "acknowledged": len(acknowledged),
         "refused": len(filler.refused),

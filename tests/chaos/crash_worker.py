@@ -1,8 +1,8 @@
-"""A program that is killed: it adds, runs and cancels tasks on a durable worker, and logs what it was promised.
+"""A program that the tests kill: it adds, runs and cancels tasks on a durable worker, and logs acknowledgements.
 
-``python -m tests.chaos.victim FILE LOG load|drain``. The log is appended to by plain writes,
-which a kill cannot take back: ``add ID`` and ``cancel ID`` once acknowledged, ``run ID`` at
-each start of a task's function.
+``python -m tests.chaos.crash_worker FILE LOG load|drain``. The log is written without a buffer, so
+a kill loses none of it: ``add ID`` and ``cancel ID`` after each acknowledgement, ``run ID`` at each
+call of a task's function.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ CALLERS = 20
 log = -1
 
 
-def write_down(event: str, task_id: str) -> None:
+def log_event(event: str, task_id: str) -> None:
     os.write(log, f"{event} {task_id}\n".encode())
 
 
-def write_down_run() -> None:
+def log_run() -> None:
     record = current_record()
     assert record is not None
-    write_down("run", record.id)
+    log_event("run", record.id)
 
 
 @task("chaos.quick")
 async def quick(number: int) -> int:
-    write_down_run()
+    log_run()
     return number
 
 
 @task("chaos.slow")
 async def slow(seconds: float, progress_callback: ProgressCallback) -> dict[str, float]:
-    write_down_run()
+    log_run()
     for step in range(4):
         progress_callback(step / 4)
         await asyncio.sleep(seconds / 4)
@@ -47,7 +47,7 @@ async def slow(seconds: float, progress_callback: ProgressCallback) -> dict[str,
 
 @task("chaos.wrong")
 async def wrong(text: str) -> None:
-    write_down_run()
+    log_run()
     raise ValueError(text)
 
 
@@ -61,9 +61,9 @@ async def load(worker: AsyncTaskWorker, caller: int) -> None:
                 task_id = await worker.add_task(wrong, f"wrong {number}", metadata={"number": number})
             case _:
                 task_id = await worker.add_task(quick, number)
-        write_down("add", task_id)
+        log_event("add", task_id)
         if number % 5 == 0 and await worker.cancel_task(task_id):
-            write_down("cancel", task_id)
+            log_event("cancel", task_id)
 
 
 async def main(path: str, mode: str) -> None:
