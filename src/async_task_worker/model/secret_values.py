@@ -36,7 +36,7 @@ def bounded_secret_texts(value: object, most: int) -> tuple[frozenset[str] | Non
         most: How many parts of it may be read. If it has more, None stands for the texts, which are not all known.
     """
     search = _Search(most)
-    if type(value) not in _PLAIN:
+    if type(value) not in PLAIN:
         try:
             search.look(value, 0)
         except _TooManyError:
@@ -61,7 +61,7 @@ class _Search:
 
     def look(self, value: Any, level: int) -> None:
         """Add what the secrets in a value hold."""
-        if type(value) in _PLAIN or level > _MOST_LEVELS:
+        if type(value) in PLAIN or level > _MOST_LEVELS:
             return
         if _is_readable_secret(value):
             self.found += _texts(value.get_secret_value())
@@ -92,7 +92,8 @@ def _readable_parts(value: Any, most: int) -> list[Any]:
 
 
 _CONTAINERS: Final = (dict, list, tuple, set, frozenset)
-_PLAIN: Final = frozenset({str, int, float, bool, bytes, type(None)})
+PLAIN: Final = frozenset({str, int, float, bool, bytes, type(None)})
+"""Types whose values are not secrets and hold none."""
 
 
 def _texts(held: Any) -> Iterator[str]:

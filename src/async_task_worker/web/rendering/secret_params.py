@@ -6,12 +6,13 @@ import dataclasses
 import typing
 import weakref
 from functools import partial
+from types import FunctionType
 from typing import Any, Final
 
 from pydantic import BaseModel, Secret, SecretBytes, SecretStr
 
 from ...model.functions import TaskCallable
-from ...model.secret_values import secret_texts
+from ...model.secret_values import PLAIN, secret_texts
 from ...model.signatures import innermost, parameters_by_name
 
 _MAX_WRAPPERS: Final = 100
@@ -33,6 +34,14 @@ def secret_params(function: TaskCallable) -> frozenset[str]:
 
 def bound_secrets(function: Any) -> frozenset[str]:
     """Return the secrets among what a function gets without being given it: default values, arguments of a partial."""
+    if type(function) is FunctionType and "__wrapped__" not in function.__dict__ and not function.__kwdefaults__:
+        defaults = function.__defaults__  # most functions: this is asked for each task that is added
+        if defaults is None or PLAIN.issuperset(map(type, defaults)):
+            return _NO_SECRETS
+    return _bound(function)
+
+
+def _bound(function: Any) -> frozenset[str]:
     values: list[Any] = []
     for _ in range(_MAX_WRAPPERS):
         if isinstance(function, partial):
