@@ -186,6 +186,18 @@ async def test_a_reader_that_never_reads_does_not_hold_up_the_end(count: int, us
     assert took < 10 * usual_end
 
 
+async def test_a_reader_that_was_given_up_does_not_hold_up_the_end(usual_end: float) -> None:
+    with Server("tests.support.served:impatient_app") as server, reader_that_never_reads(server.port):
+        storm = {"tasks": [{"task_type": "echo_value", "params": {"value": "x" * 3000}}] * 100}
+        async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
+            assert (await client.get("/stats")).json()["streams"]["open"] == 1
+            while (await client.get("/stats")).json()["streams"]["open"]:
+                assert (await client.post("/tasks/batch", json=storm)).status_code == 200
+        took = await asyncio.to_thread(server.terminate)
+    assert server.output == ""
+    assert took < 10 * usual_end
+
+
 async def test_waiting_requests_do_not_hold_up_the_end(usual_end: float) -> None:
     with Server("tests.support.served:app") as server:
         async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:

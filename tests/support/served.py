@@ -106,6 +106,11 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 app = FastAPI(lifespan=lifespan)
 app.include_router(create_task_worker_router(worker, redact=redact_names("password", "api_key")))
 
+impatient_worker = AsyncTaskWorker(max_workers=4)
+impatient_app = FastAPI(lifespan=impatient_worker.lifespan)
+"""The same for clients that take nothing of what is sent to them."""
+impatient_app.include_router(create_task_worker_router(impatient_worker, limits=Limits(send_timeout=0.1)))
+
 brief_worker = AsyncTaskWorker(max_workers=4, task_timeout=0.2, max_queue_size=50, on_full="error")
 brief_app = FastAPI(lifespan=brief_worker.lifespan)
 """The same for requests by the thousand: no task and no stream takes long."""

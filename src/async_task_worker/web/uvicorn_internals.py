@@ -31,4 +31,4 @@ def transport_of_current_request() -> asyncio.Transport | None:
     frame = getattr(task.get_coro(), "cr_frame", None) if task is not None else None
     cycle = None if frame is None else frame.f_locals.get("self")
     transport = getattr(cycle, "transport", None)
-    return transport if isinstance(transport, asyncio.Transport) else None
+    return transport if callable(getattr(transport, "abort", None)) else None  # uvloop's has no base class in common

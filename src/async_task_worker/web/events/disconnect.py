@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from contextvars import Context
+from typing import Final
+
+from starlette.types import Receive
 
 from ..uvicorn_internals import transport_of_current_request
+
+_MAX_NOTICE: Final = 1.0
+"""Seconds that a server may take to notice that a connection was aborted."""
 
 
 class ClientConnection:
@@ -22,6 +29,16 @@ class ClientConnection:
     def find(self) -> None:
         """Look up the transport. Call it in the asyncio Task that answers the request."""
         self._transport = transport_of_current_request()
+
+    async def abort(self, receive: Receive) -> None:
+        """Abort the connection and wait until the server has noticed: else it logs that an answer is incomplete."""
+        if self._transport is None:
+            return
+        self._transport.abort()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_MAX_NOTICE):
+                while (await receive())["type"] != "http.disconnect":
+                    pass
 
     def abort_after(self, seconds: float) -> None:
         """Abort the connection after *seconds*, whatever has not been sent. A closed connection is not affected."""

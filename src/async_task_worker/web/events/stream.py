@@ -146,7 +146,7 @@ class _Stream(EventSourceResponse):
         try:
             await super().__call__(scope, receive, send)
         except SendTimeoutError:
-            self._connection.abort_after(0)
+            await self._connection.abort(receive)
         finally:
             self._close()
 
