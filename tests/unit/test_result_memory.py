@@ -83,7 +83,7 @@ def test_what_is_not_written_down_yet_is_not_dropped() -> None:
 
 
 def test_much_memory_is_warned_of_once(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.setattr(result_memory, "MUCH", 1 << 20)
+    monkeypatch.setattr(result_memory, "WARN_ABOVE", 1 << 20)
     ledger = Ledger()
     with caplog.at_level(logging.WARNING, "async_task_worker"):
         for _ in range(5):

@@ -1,1 +1,1 @@
-"""What is known of tasks: the ledger, its events and those who wait for them."""
+"""State of tasks: the ledger, its events, and the futures and waiters that they resolve."""

@@ -1,4 +1,4 @@
-"""Waiters of drain(): resolved when no other task is pending or running."""
+"""DrainWaiters: calls of drain(), resolved when no other task is pending or running."""
 
 from __future__ import annotations
 
@@ -11,21 +11,27 @@ from .ledger import Ledger
 
 
 class DrainWaiters:
-    """Tells when no task is pending or running, but for those that wait for that themselves."""
+    """Resolves waiting calls of drain() when no task is pending or running.
+
+    Tasks that wait here themselves do not count: they do not wait for each other.
+
+    Args:
+        ledger: The state of tasks.
+    """
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._waiting: list[tuple[asyncio.Future[None], TaskRecord | None]] = []
 
     async def wait(self, own: TaskRecord | None, timeout: float | None) -> bool:
-        """Return True as soon as nothing is left to do, False if *timeout* seconds pass first.
+        """Wait until no task is pending or running; return False if *timeout* expires first.
 
         Args:
-            own: The task this is called in, if any.
-            timeout: Seconds; None for any time.
+            own: The task that makes this call, if one does.
+            timeout: Seconds; None waits for ever.
 
         Raises:
-            WorkerNotRunningError: The worker stopped, and what is left waits for its next start.
+            WorkerNotRunningError: The worker stopped, and tasks stay pending until its next start.
         """
         waiter = (asyncio.get_running_loop().create_future(), own)
         self._waiting.append(waiter)
@@ -41,7 +47,7 @@ class DrainWaiters:
             self._update_watch()
 
     def fail_pending(self) -> None:
-        """Let go whoever waits for tasks that stay pending although the worker stopped."""
+        """Fail all waiting calls: the worker stopped, and tasks stay pending."""
         for future, _ in self._waiting:
             if is_waiting(future):
                 future.set_exception(WorkerNotRunningError("It stopped before everything was done"))
@@ -50,12 +56,12 @@ class DrainWaiters:
         self._ledger.on_unfinished_at_most(len(self._waiting), self._check if self._waiting else None)
 
     def _check(self) -> None:
-        """Let go whoever waits for nothing any more: tasks that wait here do not wait for each other."""
-        inside = len({own for _, own in self._waiting if self._is_busy(own)})
+        """Resolve the calls that have nothing left to wait for."""
+        draining = len({own for _, own in self._waiting if self._is_unfinished(own)})
         unfinished = self._ledger.unfinished()
         for future, own in self._waiting:
-            if is_waiting(future) and unfinished <= (inside if self._is_busy(own) else 0):
+            if is_waiting(future) and unfinished <= (draining if self._is_unfinished(own) else 0):
                 future.set_result(None)
 
-    def _is_busy(self, own: TaskRecord | None) -> bool:
+    def _is_unfinished(self, own: TaskRecord | None) -> bool:
         return own is not None and not own.finished and self._ledger.owns(own)

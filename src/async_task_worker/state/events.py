@@ -1,4 +1,4 @@
-"""What happened, told to whoever listens. Facts come up through here and nothing goes back down."""
+"""EventBus: publishes every change of every task to listeners and streams."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ class TaskEvent:
 
     Attributes:
         type: ``task.created``, ``task.started``, ``task.progress``, ``task.completed``,
-            ``task.failed`` or ``task.cancelled``; ``task.reprioritized`` if its priority has
-            changed with those who wait for its result; ``task.released`` if it is pending again
-            because its durable worker stopped before it ended.
-        task: The task as it was right after the change.
-        seq: Counts the events of this worker that somebody listened to.
+            ``task.failed`` or ``task.cancelled``; ``task.reprioritized`` if its priority has changed
+            because another task waits for its result, or no longer does; ``task.released`` if it is
+            pending again because its durable worker stopped before it ended.
+        task: The task right after the change.
+        seq: A number that grows by 1 with each event that this worker publishes.
         at: When it happened (aware, UTC).
     """
 
@@ -61,26 +61,33 @@ class EventBus:
     """Delivers every event to every listener, in order. Publishing never waits and never raises.
 
     Args:
-        wall: Tells the time of an event, in seconds since the epoch.
+        wall: Returns the time of an event, in seconds since the epoch.
+
+    Attributes:
+        has_subscribers: Whether there is any listener or stream. Asked before an event is created.
+        publish: Delivers an event to all listeners. An event that a listener causes is delivered
+            after the one that the listener was called for.
+        completion_callbacks: By task id, what to call once when the task ends. For this package only.
     """
 
     def __init__(self, wall: Callable[[], float]) -> None:
         self._wall = wall
-        self._record_listeners: tuple[RecordListener, ...] = ()  # replaced, never changed: it may be in use
+        self._record_listeners: tuple[RecordListener, ...] = ()  # replaced, not changed: a loop may use it
         self._listeners: list[tuple[Listener, Context]] = []
-        self._streams: list[weakref.ref[EventStream]] = []  # one that is dropped is gone
+        self._streams: list[weakref.ref[EventStream]] = []  # a stream that is not referenced any more is removed
         self._undelivered: deque[TaskEvent] = deque()
         self._delivering = False
         self._seq = 0
         self.has_subscribers = False
-        """Whether anybody would notice an event: asked before the work of making one."""
         self.publish: RecordListener = self._publish
-        """Tells everybody. An event caused by a listener is delivered after the one it listens to."""
         self.completion_callbacks: dict[str, Callable[[TaskRecord], None]] = {}
-        """What to call, once, when the task of this id has ended. For this package only."""
 
     def subscribe_records(self, listener: RecordListener) -> Callable[[], None]:
-        """Call ``listener(type, record)`` at every change, before any listener. For this package only."""
+        """Call ``listener(type, record)`` at every change, before all other listeners. For this package only.
+
+        Returns:
+            A function that ends the subscription.
+        """
         self._record_listeners = (*self._record_listeners, listener)
         self._refresh()
 
@@ -94,16 +101,16 @@ class EventBus:
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Call *listener* with every :class:`TaskEvent` from now on.
 
-        It is called right where the change happens, on the event loop, so it should be quick.
-        It sees the context variables of this call, not those of the task it hears of. What it
-        raises is logged and disturbs nobody. To await something for each event, read
-        :meth:`stream` in a task of your own.
+        It is called where the change happens, on the event loop, so it should be quick. It runs with
+        the context variables of this call, not with those of the task. An error that it raises is
+        logged and has no other effect. To await something for each event, read :meth:`stream` in an
+        asyncio task of your own.
 
         Returns:
-            A function that ends the listening; calling it again does nothing.
+            A function that removes the listener; calling it again does nothing.
 
         Raises:
-            TypeError: *listener* is not callable, or is a coroutine function: nothing would await it.
+            TypeError: *listener* is not callable, or is a coroutine function, which nothing would await.
         """
         _require_plain_callable(listener)
         entry = (listener, copy_context())
@@ -120,8 +127,8 @@ class EventBus:
         """Return an async iterator over every event from now on; it ends when the worker stops.
 
         Args:
-            max_buffer: How many events may wait to be read. When it is full the oldest
-                goes, and is counted in the stream's ``missed``.
+            max_buffer: How many events may wait to be read. Above that the oldest is dropped and
+                counted in the stream's ``missed``.
 
         Raises:
             TypeError: *max_buffer* is not an int.
@@ -148,12 +155,12 @@ class EventBus:
             self._deliver()
 
     def close_streams(self) -> None:
-        """End every stream once what it holds has been read."""
+        """End every stream; the events in its buffer can still be read."""
         for stream in self._live_streams():
             stream.close()
 
     def unsubscribe(self, stream: EventStream) -> None:
-        """Deliver nothing more to *stream*."""
+        """Deliver no more events to *stream*."""
         self._streams = [reference for reference in self._streams if reference() is not stream]
         self._refresh()
 
@@ -172,7 +179,7 @@ class EventBus:
                 for stream in self._live_streams():
                     stream.put(event)
                 for entry in tuple(self._listeners):
-                    if entry in self._listeners:  # it may have been stopped by one before it
+                    if entry in self._listeners:  # a listener before it may have removed it
                         entry[1].run(self._call, entry[0], event)
         finally:
             self._delivering = False
@@ -212,12 +219,12 @@ def _refuse_coroutine(listener: Listener, answer: object) -> None:
 
 
 class EventStream:
-    """The events from one moment on, as an async iterator with a bounded buffer.
+    """An async iterator over events, with a bounded buffer.
 
-    Leave it with ``close()``, by leaving ``async with``, or just drop it.
+    End it with ``close()`` or by leaving ``async with``. One that is garbage-collected ends, too.
 
     Attributes:
-        missed: How many events were dropped because they were not read in time.
+        missed: How many events were dropped because the buffer was full.
     """
 
     def __init__(self, bus: EventBus, max_buffer: int) -> None:
@@ -228,13 +235,13 @@ class EventStream:
         self.missed = 0
 
     def put(self, event: TaskEvent) -> None:
-        """Hold *event* for the reader, in place of the oldest one if there is no room."""
+        """Add *event* to the buffer; drop the oldest one if the buffer is full."""
         self.missed += len(self._events) == self._events.maxlen
         self._events.append(event)
         self._wake()
 
     def close(self) -> None:
-        """End the stream: what it holds can still be read."""
+        """End the stream; the events in its buffer can still be read."""
         self._closed = True
         self._bus.unsubscribe(self)
         self._wake()
@@ -244,11 +251,11 @@ class EventStream:
         return self
 
     async def __anext__(self) -> TaskEvent:
-        """Return the next event, waiting for it if there is none.
+        """Wait for the next event and return it.
 
         Raises:
-            StopAsyncIteration: The stream is closed and read to its end.
-            RuntimeError: Somebody waits for the next event already.
+            StopAsyncIteration: The stream is closed and its buffer is empty.
+            RuntimeError: Another reader waits for the next event already.
         """
         while not self._events:
             if self._closed:

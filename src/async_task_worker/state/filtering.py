@@ -14,26 +14,26 @@ from ..model.query import Cursors, Position, TaskQuery
 from ..model.record import TaskRecord
 from ..model.status import FAILED
 
-_MOST_SEEN: Final = 50_000
-"""Records one page looks at: some ten milliseconds."""
+_MAX_SCANNED: Final = 50_000
+"""Records that one page scans at most: about 10 ms."""
 
-_MOST_READ: Final = 5_000
-"""Records one page reads the texts of."""
+_MAX_TEXT_SCANNED: Final = 5_000
+"""Records that one page searches for a text at most."""
 
-_MOST_CHARACTERS: Final = 1_000_000
-"""Characters of those texts, give or take the records that are taken at a time."""
+_MAX_CHARACTERS: Final = 1_000_000
+"""Characters after which a text search stops, as soon as the current chunk is done."""
 
-_TEXTS_AT_ONCE: Final = 50
-_LEAST_AT_ONCE: Final = 500
-"""Records taken from the ledger at a time, unless a page needs more."""
+_MIN_TEXT_CHUNK: Final = 50
+_MIN_CHUNK: Final = 500
+"""Records scanned at a time, unless a page needs more."""
 
 _created: Final = attrgetter("created")
 _FLOAT: Final = struct.Struct(">d")
 _INT: Final = struct.Struct(">q")
-_LEAST: Final = -(2**63)
+_MIN_INT: Final = -(2**63)
 
-_AS_ADDED: Final = 0.001
-"""Seconds by which the time a task was added may differ from that in a cursor: a file's is read back rounded."""
+_CREATED_TOLERANCE: Final = 0.001
+"""Seconds by which a creation time may differ from the one in a cursor: a file stores it rounded."""
 
 Test = Callable[[TaskRecord], bool]
 
@@ -41,37 +41,40 @@ Test = Callable[[TaskRecord], bool]
 def filter_page(
     records: Mapping[str, TaskRecord], query: TaskQuery, cursors: Cursors
 ) -> tuple[list[TaskRecord], str | None]:
-    """Return the newest records that match, from the cursor on, and the cursor of what is left.
+    """Return the newest records that match, from the cursor on, and the cursor of the next page.
 
     Args:
-        records: In the order they were added.
-        query: What is wanted.
-        cursors: Makes and reads the cursors.
+        records: All records, in the order in which they were added.
+        query: The filters, the limit and the cursor.
+        cursors: Makes and reads cursors.
+
+    Returns:
+        The records, and the next cursor; None after the last page.
 
     Raises:
         ValueError: The cursor is invalid.
     """
     position = cursors.position(query)
     newest_first = iter(_newest_first(records) if position is None else _after(records, position, cursors.lasting))
-    left, at_once = (_MOST_SEEN, _LEAST_AT_ONCE) if query.text is None else (_MOST_READ, _TEXTS_AT_ONCE)
-    reading = _Reading(query.text or "")
-    tests = _tests(query, reading)
+    remaining, chunk = (_MAX_SCANNED, _MIN_CHUNK) if query.text is None else (_MAX_TEXT_SCANNED, _MIN_TEXT_CHUNK)
+    matcher = _TextMatcher(query.text or "")
+    tests = _tests(query, matcher)
     page: list[TaskRecord] = []
-    while seen := list(islice(newest_first, min(left, max(at_once, query.limit if query.text is None else 0)))):
-        left -= len(seen)
-        page += islice(_passing(seen, tests), query.limit - len(page))
-        if reading.characters > _MOST_CHARACTERS:
-            left = 0
+    while scanned := list(islice(newest_first, min(remaining, max(chunk, query.limit if query.text is None else 0)))):
+        remaining -= len(scanned)
+        page += islice(_apply(scanned, tests), query.limit - len(page))
+        if matcher.characters > _MAX_CHARACTERS:
+            remaining = 0
         full = len(page) == query.limit
-        if full or not left:
-            last = page[-1] if full else seen[-1]
-            more = last is not seen[-1] or next(newest_first, None) is not None
+        if full or not remaining:
+            last = page[-1] if full else scanned[-1]
+            more = last is not scanned[-1] or next(newest_first, None) is not None
             return page, cursors.at(_position(last), query) if more else None
     return page, None
 
 
-def _passing(records: list[TaskRecord], tests: list[Test]) -> list[TaskRecord]:
-    for test in tests:  # one after the other: most records fail the first
+def _apply(records: list[TaskRecord], tests: list[Test]) -> list[TaskRecord]:
+    for test in tests:  # each test on all records: most fail the first one
         records = [record for record in records if test(record)]
     return records
 
@@ -85,23 +88,23 @@ def _position(record: TaskRecord) -> Position:
 
 
 def _number(moment: float) -> int:
-    """Return an integer that grows with the moment."""
+    """Return an integer that has the same order as *moment*, a float."""
     (bits,) = _INT.unpack(_FLOAT.pack(moment))
-    number: int = bits if bits >= 0 else _LEAST - bits
+    number: int = bits if bits >= 0 else _MIN_INT - bits
     return number
 
 
 def _after(records: Mapping[str, TaskRecord], position: Position, lasting: bool) -> Iterator[TaskRecord]:
-    """Return the records that are older than the one at the position, newest first."""
+    """Yield the records that are older than the one at the position, newest first."""
     listed = list(records.values())
     record = records.get(position.task_id)
-    if record is not None and abs(record.created + record.wall_offset - position.created_at) < _AS_ADDED:
+    if record is not None and abs(record.created + record.wall_offset - position.created_at) < _CREATED_TOLERANCE:
         place = bisect_left(listed, record.created, key=_created)
         while listed[place] is not record:
             place += 1
-    elif lasting:  # it is forgotten, and may have been added in another life of the worker
+    elif lasting:  # the record was dropped, and another process may have added it
         place = bisect_left(listed, position.created_at, key=_created_at)
-    else:  # a moment of this process, whatever has become of the wall clock; no two tasks have the same
+    else:  # by monotonic time, which is unique per task and independent of the wall clock
         place = bisect_left(listed, position.seq, key=_moment)
     return _backwards(listed, place)
 
@@ -118,8 +121,8 @@ def _backwards(listed: list[TaskRecord], place: int) -> Iterator[TaskRecord]:
     return (listed[index] for index in range(place - 1, -1, -1))
 
 
-def _tests(query: TaskQuery, reading: Test) -> list[Test]:
-    """Return what a record has to pass, the cheapest first."""
+def _tests(query: TaskQuery, matcher: Test) -> list[Test]:
+    """Return the tests that a record has to pass, the cheapest first."""
     tests: list[Test] = []
     if (statuses := query.statuses) is not None:
         tests.append(lambda record: record.status in statuses)
@@ -130,12 +133,12 @@ def _tests(query: TaskQuery, reading: Test) -> list[Test]:
     if (after := query.after) is not None:
         tests.append(lambda record: record.created + record.wall_offset >= after)
     if query.text is not None:
-        tests.append(reading)
+        tests.append(matcher)
     return tests
 
 
-class _Reading:
-    """Looks for a text in those of a record, and counts the characters it reads."""
+class _TextMatcher:
+    """Tests whether a record contains a text, and counts the characters it searched."""
 
     def __init__(self, text: str) -> None:
         self._text = text

@@ -24,7 +24,11 @@ _SAFE: Final = "It stopped before the task was done, which is safe in its file a
 
 
 class TaskFutures:
-    """Futures waiting for their tasks, resolved as those end. A task nobody waits for costs nothing."""
+    """Futures for the results of tasks, resolved when the tasks end.
+
+    Args:
+        events: Calls back when a task ends that a future waits for. Other tasks cost nothing.
+    """
 
     def __init__(self, events: EventBus) -> None:
         self._completion_callbacks = events.completion_callbacks
@@ -34,7 +38,7 @@ class TaskFutures:
         """Return a new future for the task, or *future*; already done if the task is."""
         if future is None:
             future = asyncio.get_running_loop().create_future()
-        if record.status is COMPLETED and record.result is not DROPPED:  # the usual case
+        if record.status is COMPLETED and record.result is not DROPPED:  # the most frequent case
             future.set_result(record.result)
         elif record.finished:
             resolve(future, record)
@@ -49,7 +53,7 @@ class TaskFutures:
             for future in self._waiting.pop(task_id):
                 if is_waiting(future):
                     future.set_exception(WorkerNotRunningError(_SAFE, task_id=task_id))
-                    future.exception()  # it counts as seen: a future nobody awaits makes no noise
+                    future.exception()  # retrieved, so that asyncio logs nothing if the future is never awaited
 
     def _wait(self, task_id: str, future: TaskFuture) -> None:
         futures = self._waiting.get(task_id)
@@ -58,7 +62,7 @@ class TaskFutures:
             self._completion_callbacks[task_id] = self._settled
             return
         futures.append(future)
-        if len(futures) & (len(futures) - 1) == 0:  # doubled: drop those whose caller has left
+        if len(futures) & (len(futures) - 1) == 0:  # at each doubling, drop futures that were cancelled
             futures[:] = [waiting for waiting in futures if not waiting.done()]
 
     def _settled(self, record: TaskRecord) -> None:
@@ -68,12 +72,12 @@ class TaskFutures:
 
 
 def resolve(future: TaskFuture, record: TaskRecord) -> None:
-    """Give *future* what the finished task ended with."""
+    """Set the result, the error or the cancellation of a finished task on *future*."""
     if record.status is CANCELLED:
         future.cancel()
     elif record.status is FAILED:
         future.set_exception(error_to_raise(record))
-        future.exception()  # it counts as seen: a future nobody awaits makes no noise
+        future.exception()  # retrieved, so that asyncio logs nothing if the future is never awaited
     elif record.result is DROPPED:
         future.set_exception(_dropped(record))
         future.exception()
@@ -97,7 +101,7 @@ def _dropped(record: TaskRecord) -> ResultDroppedError:
 
 
 def error_to_raise(record: TaskRecord) -> Exception:
-    """Return what to raise for a failed task: its own error wherever a future can carry it."""
+    """Return the exception for callers that wait for a failed task: its own, if a future can hold it."""
     error = record.error
     kind = type(error)  # isinstance() would ask the error itself, which may raise
     if issubclass(kind, Exception) and not issubclass(kind, StopIteration):
@@ -107,7 +111,7 @@ def error_to_raise(record: TaskRecord) -> Exception:
 
 
 def as_task_failed_error(record: TaskRecord) -> TaskFailedError:
-    """Return an error that names the failed task and has the task's own as its cause."""
+    """Return a TaskFailedError for a failed task, with the task's own error as its cause."""
     error = record.error
     failed = TaskFailedError(f"{bare_name(error)}: {error_text(error)}", task_id=record.id)
     failed.__cause__ = error

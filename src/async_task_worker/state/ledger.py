@@ -1,7 +1,7 @@
-"""The one owner of task state: what each task is, when it changed, and for how long that is kept.
+"""Ledger: the only writer of task state, and the owner of finished tasks until their retention is over.
 
-Every method is synchronous and every transition is guarded by the state machine, so
-whoever ends a task first decides how it ended. Each change is published once.
+Every method is synchronous and every transition is guarded by the state machine, so that the first
+caller that settles a task decides its outcome. Each change is published once.
 """
 
 from __future__ import annotations
@@ -30,27 +30,33 @@ from .result_memory import UNCOUNTED, ResultMemory
 TERMINAL_STATUSES: Final = [status for status in TaskStatus if not TRANSITIONS[status]]
 
 TERMINAL_EVENTS: Final = {status: f"task.{status}" for status in TERMINAL_STATUSES}
-"""The event that tells of each final status."""
+"""The event type of each terminal status."""
 
 _MAX_CLOCK_DRIFT: Final = 0.01
-"""Seconds the wall clock may wander off the monotonic one before new tasks follow it."""
+"""Seconds the wall clock may drift from the monotonic clock before the offset of new tasks is updated."""
 
 _CLOCK_CHECK_INTERVAL: Final = 1.0
-"""Seconds between two looks at whether it did."""
+"""Seconds between two checks of that drift."""
 
 _MIN_SWEEP: Final = 1024
-"""Finished tasks that are never worth a look at their age while nobody asks for them."""
+"""Finished tasks from which on expired ones are dropped although no call asks for tasks."""
 
 
 class Ledger:
-    """Known tasks by id, in the order they were added.
+    """The records of tasks by id, in the order in which they were added.
 
     Args:
-        events: Where changes are published.
+        events: Where changes are published; None for a new bus.
         clock: The source of time.
-        retention: Seconds a finished task stays known; None keeps it for ever.
-        max_history: How many finished tasks stay known; None keeps them all.
-        max_result_bytes: Bytes of results above which the oldest are dropped; None keeps them all.
+        retention: Seconds a finished task is kept; None keeps it for ever.
+        max_history: How many finished tasks are kept; None keeps all.
+        max_result_bytes: Bytes of results above which the oldest are dropped; None keeps all.
+
+    Attributes:
+        events: Where changes are published.
+        retention_settings: *clock*, *retention* and *max_history*, for a journal that stores tasks.
+        cursors: Makes and reads the cursors of searches. A backend that stores tasks replaces them.
+        results: The memory that results take. A backend that stores results says which may be dropped.
     """
 
     def __init__(
@@ -64,31 +70,28 @@ class Ledger:
         self.events = EventBus(clock.wall) if events is None else events
         self._completion_callbacks = self.events.completion_callbacks
         self.retention_settings = clock, retention, max_history
-        """What it was told of time, and of how long to keep what: a journal keeps its file in the same way."""
         self.cursors = Cursors(os.urandom(16), lasting=False)
-        """Of searches; a backend that keeps tasks elsewhere puts its own in place of them."""
         self._wall, self._monotonic = clock
         self._creation_time = strictly_increasing(clock.monotonic)
         self._retention = retention
         self._max_history = inf if max_history is None else max_history
         self._sweep_above = self._max_history if retention is None else min(self._max_history, _MIN_SWEEP)
         self._records: dict[str, TaskRecord] = {}
-        self._finished: deque[TaskRecord] = deque()  # in the order they ended
-        # Of the known tasks: how many run, and how many ended otherwise than completed. The rest follows.
+        self._finished: deque[TaskRecord] = deque()  # in the order in which they ended
+        # Counters of running, failed and cancelled tasks. All other counts follow from these.
         self._unsuccessful = {FAILED: 0, CANCELLED: 0}
         self._running = 0
         self.results = ResultMemory(max_result_bytes)
-        """What the results take. A backend that writes them down says which may be dropped."""
         self._few_unfinished = -1
         self._on_few_unfinished: Callable[[], None] | None = None
         self._wall_offset = self._wall() - self._monotonic()
         self._wall_offset_until = self._monotonic() + _CLOCK_CHECK_INTERVAL
 
     def admit(self, record: TaskRecord) -> None:
-        """Record a new pending task.
+        """Add a new pending task.
 
         Raises:
-            DuplicateTaskError: A task of this id is known; it is left alone.
+            DuplicateTaskError: There is a task with this id. It stays as it is.
         """
         record.created = now = self._creation_time()
         if now > self._wall_offset_until:
@@ -96,12 +99,12 @@ class Ledger:
         record.wall_offset = self._wall_offset
         if self._records.setdefault(record.id, record) is not record:
             self.check_unique(record.id)
-            self._records[record.id] = record  # the other had expired
+            self._records[record.id] = record  # the other one had expired
         if self.events.has_subscribers:
             self.events.publish(CREATED, record)
 
     def set_created(self, record: TaskRecord) -> None:
-        """Say when the task is added, which :meth:`admit_prepared` is to do a moment later."""
+        """Set the creation time of a task that :meth:`admit_prepared` adds when it is stored."""
         now = self._monotonic()
         if now > self._wall_offset_until:
             self._resync_wall_offset(now)
@@ -109,7 +112,7 @@ class Ledger:
         record.wall_offset = self._wall_offset
 
     def admit_prepared(self, record: TaskRecord) -> None:
-        """Record a new pending task that is stamped, and whose id nobody can have taken."""
+        """Add a pending task after :meth:`set_created`. The caller has made sure that its id is unique."""
         self._records[record.id] = record
         if self.events.has_subscribers:
             self.events.publish(CREATED, record)
@@ -122,11 +125,11 @@ class Ledger:
 
     @property
     def wall_offset(self) -> float:
-        """What the wall clock is ahead of the monotonic one."""
+        """Seconds by which the wall clock is ahead of the monotonic clock."""
         return self._wall_offset
 
     def check_unique(self, task_id: str) -> None:
-        """Raise DuplicateTaskError if a task of this id is known."""
+        """Raise DuplicateTaskError if there is a task with this id."""
         if task_id in self._records:
             self._forget_expired()
             if task_id in self._records:
@@ -145,7 +148,7 @@ class Ledger:
         return True
 
     def report(self, record: TaskRecord, progress: float) -> None:
-        """Note the progress of a running task; of any other it is too late to tell."""
+        """Set the progress of a running task; does nothing for any other task."""
         if record.status is RUNNING:
             record.progress = progress
             record.updates += 1
@@ -153,12 +156,12 @@ class Ledger:
                 self.events.publish(PROGRESS, record)
 
     def set_phase(self, record: TaskRecord, phase: str | None) -> None:
-        """Note what happens within the status; it shows from the next snapshot on."""
+        """Set the phase of a task, which later snapshots show. Publishes no event."""
         record.phase = phase
         record.updates += 1
 
     def reprioritize(self, record: TaskRecord, priority: int) -> None:
-        """Change the priority of a pending task. Where it waits is for the caller to change."""
+        """Change the priority of a pending task. The caller moves it in the queue."""
         if record.status is PENDING and record.priority != priority:
             record.priority = priority
             record.updates += 1
@@ -166,10 +169,16 @@ class Ledger:
                 self.events.publish(REPRIORITIZED, record)
 
     def settle(self, record: TaskRecord, outcome: Outcome, ended: float | None = None) -> bool:  # noqa: C901, PLR0912, PLR0915 - every task pays for a call
-        """End a task; return False, and change nothing, if somebody already did."""
+        """End a task, once and for all; return False, and change nothing, if it has ended already.
+
+        Args:
+            record: The task.
+            outcome: How it ends.
+            ended: When it ended, in monotonic seconds; None for now.
+        """
         status, result, error = outcome
         before = record.status
-        if before is RUNNING:  # whatever ends a task may end a running one
+        if before is RUNNING:  # every outcome is allowed for a running task
             self._running -= 1
         elif status not in TRANSITIONS[before]:
             return False
@@ -181,7 +190,7 @@ class Ledger:
                 self._sweep_above = -1
         else:
             self._record_failure(record, status, error)
-        record.func = record.args = record.kwargs = record.context = record.slot = None  # only running it needs these
+        record.func = record.args = record.kwargs = record.context = record.slot = None  # needed only to run it
         finished = self._finished
         finished.append(record)
         if self._completion_callbacks and record.id in self._completion_callbacks:
@@ -197,13 +206,13 @@ class Ledger:
         return True
 
     def requeue(self, record: TaskRecord, phase: str | None = None) -> bool:
-        """Move a running task back to pending, to run again; return False, and change nothing, if it does not run.
+        """Move a running task back to pending; return False, and change nothing, if it is not running.
 
-        It keeps its function and arguments, but takes no part in coalescing any more.
+        It keeps its function and arguments, but is not coalesced any more.
 
         Args:
             record: The task.
-            phase: Why it waits, as its snapshots show it.
+            phase: Why it is pending again, shown in its snapshots.
         """
         if record.status is not RUNNING:
             return False
@@ -217,13 +226,13 @@ class Ledger:
         return True
 
     def observe(self, seen: TaskInfo) -> bool:
-        """Mirror a task of another process as it was seen there: publish its change and resolve its waiters.
+        """Mirror a task that another process owns: publish its change and resolve its waiters.
 
         Args:
-            seen: The task. One that is not known yet becomes known.
+            seen: A snapshot of the task. A task that the ledger does not have is added.
 
         Returns:
-            False, and nothing is changed, unless it is news: the greater revision wins, and an end stays.
+            False, and nothing is changed, if the ledger has the same or a later revision, or its end.
         """
         record = self._records.get(seen.id)
         if record is None:
@@ -239,7 +248,7 @@ class Ledger:
         return True
 
     def _mirror_state(self, record: TaskRecord, seen: TaskInfo) -> str:
-        """Copy what is not final; return which event tells of it."""
+        """Copy the state of an unfinished task; return the type of event to publish."""
         before = record.status
         kind = REPRIORITIZED if record.priority != seen.priority else PROGRESS
         if not seen.finished and seen.status is not before:
@@ -258,23 +267,23 @@ class Ledger:
             self.events.publish(kind, record)
 
     def detach_from_cache(self, record: TaskRecord) -> None:
-        """Let a task that has not ended run without the result cache: it follows no other task and leads none."""
+        """Let an unfinished task run without the result cache, and take it out of its group of coalesced tasks."""
         if record.cache_lookup is not None:
-            record.cache_lookup.finish(CANCELLED_OUTCOME)  # for those that follow it, the same as a cancel
+            record.cache_lookup.finish(CANCELLED_OUTCOME)  # to its followers that is the same as a cancellation
             record.cache_lookup = None
 
     def rebind(self, record: TaskRecord, func: TaskCallable, function: TaskFunction | None = None) -> None:
-        """Change what a task that has not ended calls, and what is known of it (None: as before)."""
+        """Change the function that an unfinished task calls, and its description (None: as before)."""
         record.func = func
         if function is not None:
             record.function = function
 
     def owns(self, record: TaskRecord) -> bool:
-        """Whether this very task is known here; another ledger may know one of the same id."""
+        """Return whether the record itself is in this ledger; another ledger may have a task with the same id."""
         return self._records.get(record.id) is record
 
     def get(self, task_id: str) -> TaskRecord | None:
-        """Return the record of this id, or None."""
+        """Return the record with this id, or None."""
         record = self._records.get(task_id)
         if record is not None and record.finished and self._forget_expired():
             return self._records.get(task_id)
@@ -300,13 +309,13 @@ class Ledger:
             matching = (record for record in matching if now - record.created >= older_than)
         if statuses is not None:
             counts = self.counts()
-            there_are = sum(counts[status] for status in statuses)
-            limit = there_are if limit is None else min(limit, there_are)  # the search ends with the last of them
+            existing = sum(counts[status] for status in statuses)
+            limit = existing if limit is None else min(limit, existing)  # so that the search ends with the last match
             matching = (record for record in matching if record.status in statuses)
         return list(islice(matching, limit))
 
     def info(self, task_id: str) -> TaskInfo | None:
-        """Return a snapshot of the task of this id, or None."""
+        """Return a snapshot of the task with this id, or None."""
         record = self.get(task_id)
         return None if record is None else record.info()
 
@@ -321,12 +330,12 @@ class Ledger:
         return TaskPage([record.info() for record in records], cursor)
 
     def counts(self) -> dict[TaskStatus, int]:
-        """Return how many known tasks are in each status."""
+        """Return how many tasks are in each status."""
         self._forget_expired()
         return self.peek_counts()
 
     def peek_counts(self) -> dict[TaskStatus, int]:
-        """Return :meth:`counts` as they stand, without forgetting what has expired: safe from any thread."""
+        """Return :meth:`counts`, expired tasks included. Changes nothing, so any thread may call it."""
         running, unsuccessful = self._running, self._unsuccessful
         completed = len(self._finished) - sum(unsuccessful.values())
         return {PENDING: self.unfinished() - running, RUNNING: running, COMPLETED: completed, **unsuccessful}
@@ -335,12 +344,12 @@ class Ledger:
         """Return how many tasks are pending or running."""
         return len(self._records) - len(self._finished)
 
-    def on_unfinished_at_most(self, unfinished: int, look: Callable[[], None] | None) -> None:
-        """Call *look* at every ending that leaves no more than so many tasks unfinished; None ends it."""
-        self._few_unfinished, self._on_few_unfinished = unfinished, look
+    def on_unfinished_at_most(self, unfinished: int, callback: Callable[[], None] | None) -> None:
+        """Call *callback* whenever a task ends and at most *unfinished* tasks are left; None stops that."""
+        self._few_unfinished, self._on_few_unfinished = unfinished, callback
 
     def _record_failure(self, record: TaskRecord, status: TaskStatus, error: BaseException | None) -> None:
-        """Note what kept a task from completing."""
+        """Count a task that failed or was cancelled, and keep its error."""
         self._unsuccessful[status] += 1
         if error is not None:
             record.error = error
@@ -353,11 +362,11 @@ class Ledger:
             self._wall_offset = wall_offset
 
     def _sweep(self) -> None:
-        """Forget what is too much or too old; what is left may double before the next time."""
+        """Drop tasks above *max_history* and expired ones. The next sweep comes when their number has doubled."""
         finished = self._finished
         while len(finished) > self._max_history:
             self._forget(finished.popleft())
-        if self._sweep_above < 0:  # there is too much of results
+        if self._sweep_above < 0:  # the results take too much memory
             self._sweep_above = self._max_history
             self.drop_results()
         if self._retention is not None:
@@ -365,7 +374,7 @@ class Ledger:
             self._sweep_above = min(self._max_history, max(_MIN_SWEEP, 2 * len(finished)))
 
     def _forget_expired(self) -> bool:
-        """Forget what is too old; return whether anything was."""
+        """Drop tasks past their retention; return whether there were any."""
         finished = self._finished
         if self._retention is None or not finished:
             return False
@@ -377,7 +386,7 @@ class Ledger:
         return True
 
     def drop_results(self) -> None:
-        """Drop the oldest results, as many as there is too much of."""
+        """Drop the oldest results until the others fit into *max_result_bytes*."""
         for record in self.results.surplus():
             record.result = DROPPED
             record.updates += 1

@@ -1,4 +1,4 @@
-"""Merge the unfinished tasks of a file with the tasks this process knows already."""
+"""Merge the unfinished tasks of a file with the tasks that the ledger has already."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Progress callbacks: how a running task reports its progress, from any thread."""
+"""ProgressCallbacks: the functions through which running tasks report their progress, from any thread."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from .ledger import Ledger
 logger = SafeLogger("async_task_worker.ledger")
 
 ProgressCallback = Callable[[float], None]
-"""What a task function gets as ``progress_callback``: call it with a number from 0.0 to 1.0."""
+"""The ``progress_callback`` of a task function. It takes a number from 0.0 to 1.0."""
 
 
 class ProgressCallbacks:
-    """Makes the ``progress_callback`` of running tasks.
+    """Creates the ``progress_callback`` of running tasks.
 
     Args:
         ledger: Where progress is recorded.
@@ -27,13 +27,13 @@ class ProgressCallbacks:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._warned: set[str] = set()  # task types
+        self._warned: set[str] = set()  # names of task types that a warning was logged for
 
     def callback_for(self, record: TaskRecord) -> ProgressCallback:
-        """Return the function a running task reports its progress through, from any thread.
+        """Return the progress callback of a running task; any thread may call it.
 
-        It takes a number; one outside of 0.0 to 1.0 is clamped, with a warning once per task
-        type. After the task has ended, or its event loop has closed, it does nothing.
+        It takes a number. One outside of 0.0 to 1.0 is clamped, with a warning once per task type.
+        After the task has ended, or its event loop has closed, it does nothing.
         """
         ledger, events, loop = self._ledger, self._ledger.events, asyncio.get_running_loop()
 
@@ -44,7 +44,7 @@ class ProgressCallbacks:
                 and record.status is RUNNING
                 and not events.has_subscribers
             ):
-                record.progress = progress  # ledger.report() in place: no event is to be published
+                record.progress = progress  # inlined ledger.report(): there is no event to publish
                 record.updates += 1
                 return
             number = checked_progress(progress)

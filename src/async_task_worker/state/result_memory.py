@@ -1,7 +1,7 @@
-"""How much memory the results of finished tasks take, and which results are to be dropped.
+"""ResultMemory: how much memory the results of finished tasks take, and which ones to drop.
 
-The ledger tells it of each result that is kept and of each that is forgotten. What is as small
-as None or a number is not told of: most tasks return nothing, and those must not pay for this.
+The ledger adds each result that it keeps and removes each that it drops. None and numbers are not
+counted: most tasks return nothing, and those must not pay for this.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from ..model.safe_logger import SafeLogger
 logger = SafeLogger("async_task_worker.result_memory")
 
 UNCOUNTED: Final = frozenset({type(None), bool, int, float, complex, Dropped})
-"""Types of results that take next to no memory."""
+"""Types of results that take almost no memory."""
 
-MUCH: Final = 256 << 20
-"""Bytes of results in memory that are worth a warning."""
+WARN_ABOVE: Final = 256 << 20
+"""Bytes of results above which a warning is logged, once."""
 
 _EXACT: Final = frozenset({str, bytes, bytearray, array})
 _ITEMS: Final = 8
-"""Items of a container that are measured: of the others it is assumed that they are like these."""
+"""Items of a container that are measured. The others are assumed to be of the same size."""
 _LEVELS: Final = 4
 _SMALL: Final = 32
 _CONTAINERS: Final[tuple[Any, ...]] = (list, tuple, set, frozenset, deque)
@@ -38,35 +38,35 @@ class ResultMemory:
     """Counts the bytes that results take.
 
     Args:
-        most: Bytes above which the oldest results are to be dropped; None for any number.
+        limit: Bytes above which the oldest results are to be dropped; None for no limit.
 
     Attributes:
-        total: Bytes that the counted results take.
-        may_drop: Whether a task's result is written down, where it is to be. One that is not holds up
-            the others until another task ends.
+        total: Bytes of the counted results.
+        may_drop: Returns whether the result of a task may be dropped: a durable one only after it is
+            stored. The oldest result that may not be dropped delays the others.
     """
 
-    def __init__(self, most: int | None = None) -> None:
+    def __init__(self, limit: int | None = None) -> None:
         self.total = 0
         self.may_drop: Callable[[TaskRecord], bool] = lambda _: True
-        self._most: float = inf if most is None else most
-        self._limited = most is not None
+        self._limit: float = inf if limit is None else limit
+        self._limited = limit is not None
         self._warned = False
-        self._oldest_first: deque[TaskRecord] = deque()  # only where there is a limit
+        self._oldest_first: deque[TaskRecord] = deque()  # only with a limit
 
     def add(self, record: TaskRecord) -> bool:
-        """Count the result of a task that completed just now; return whether there is too much."""
+        """Count the result of a task that has just completed; return whether results have to be dropped."""
         record.result_size = size = size_of(record.result)
         self.total += size
         if self._limited:
             self._oldest_first.append(record)
-            return self.total > self._most
-        if self.total > MUCH and not self._warned:
+            return self.total > self._limit
+        if self.total > WARN_ABOVE and not self._warned:
             self._warn()
         return False
 
     def remove(self, record: TaskRecord) -> None:
-        """Count out the result of a task that is forgotten."""
+        """Count out the result of a task that the ledger drops."""
         self.total -= record.result_size
         if self._oldest_first and self._oldest_first[0] is record:
             self._oldest_first.popleft()
@@ -75,8 +75,8 @@ class ResultMemory:
                 self._oldest_first.remove(record)
 
     def surplus(self) -> Iterator[TaskRecord]:
-        """Count out the oldest results until the others fit, and return whose they are."""
-        while self.total > self._most:
+        """Count out the oldest results until the others fit; yield their tasks."""
+        while self.total > self._limit:
             oldest = self._oldest_first[0]
             if not self.may_drop(oldest):
                 return
@@ -89,19 +89,19 @@ class ResultMemory:
         logger.warning(
             "The results of finished tasks take over %d MiB of memory. They are kept as long as their tasks are known: "
             "set retention or max_history lower, or set max_result_bytes, which drops the oldest results above it",
-            MUCH >> 20,
+            WARN_ABOVE >> 20,
         )
 
 
 def size_of(value: object) -> int:
-    """Return about how many bytes of memory a value takes.
+    """Return approximately how many bytes of memory a value takes.
 
-    Exact for text, bytes and arrays. Of a container, or an object with attributes, a few items
-    are measured, and the others taken to be like these.
+    Exact for text, bytes and arrays. For a container, or an object with attributes, a few items are
+    measured, and the others are assumed to be of the same size.
     """
     try:
         return _size_of(value, _LEVELS)
-    except BaseException:  # noqa: BLE001 - objects of all sorts are asked, which may change at this moment
+    except BaseException:  # noqa: BLE001 - methods of user classes may raise, and another thread may change the value
         return object.__sizeof__(value)
 
 
@@ -112,7 +112,7 @@ def _size_of(value: Any, levels: int) -> int:
     if kind in UNCOUNTED:
         return _SMALL
     if hasattr(kind, "nbytes") and isinstance(nbytes := value.nbytes, int):
-        return object.__sizeof__(value) + nbytes  # numpy's arrays, memoryview and the like
+        return object.__sizeof__(value) + nbytes  # for example a numpy array or a memoryview
     return _size_of_container(value, kind, levels) if levels else object.__sizeof__(value)
 
 
