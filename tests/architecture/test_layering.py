@@ -60,6 +60,8 @@ HOUSE: Final = House(
             "async_task_worker.runtime.queue",
             "async_task_worker.runtime.slot",
         ),
+        # one task's use of the result cache
+        ("async_task_worker.caching.lookup",),
         # state
         ("async_task_worker.state.drain", "async_task_worker.state.progress"),
         ("async_task_worker.state.futures", "async_task_worker.state.ledger"),
@@ -112,7 +114,6 @@ HOUSE: Final = House(
             "async_task_worker.state.merge",
         ),
         ("async_task_worker.model.record",),
-        ("async_task_worker.caching.lookup",),
         ("async_task_worker.model.options",),
         ("async_task_worker.model.validation", "async_task_worker.model.outcome"),
         ("async_task_worker.policy", "async_task_worker.model.registry", "async_task_worker.model.query"),

@@ -65,10 +65,10 @@ class MemoryBackend:
     def submit(self, record: TaskRecord, queue_timeout: float | None = None) -> Awaitable[None] | None:
         """Add the task and queue it, at once unless it has to wait for capacity."""
         if record.cache_lookup is not None:
-            if self._coalescing.try_serve(record, record.cache_lookup):
+            if self._coalescing.try_serve(record):
                 return None
             if self._capacity is None:
-                self._coalescing.lead(record, record.cache_lookup)
+                self._coalescing.lead(record)
         if self._capacity is not None:
             return self._submit_with_capacity(self._capacity, record, queue_timeout)
         self._ledger.admit(record)
@@ -95,10 +95,10 @@ class MemoryBackend:
         await capacity.acquire(timeout)
         try:
             if record.cache_lookup is not None:
-                if self._coalescing.try_serve(record, record.cache_lookup):  # its result became known while this waited
+                if self._coalescing.try_serve(record):  # its result became known while this waited
                     capacity.grant_waiting()
                     return
-                self._coalescing.lead(record, record.cache_lookup)
+                self._coalescing.lead(record)
             self._ledger.admit(record)
         except DuplicateTaskError:  # another task took the id while this waited
             capacity.grant_waiting()

@@ -13,7 +13,7 @@ from typing import Final
 
 from uuid_utils import uuid7
 
-from ..caching.lookup import CacheLookup
+from ..caching.lookup import lookup_of
 from ..exceptions import DuplicateTaskError, ForkedWorkerError, NotRegisteredError, StorageError, WorkerNotRunningError
 from ..journal.connection import Connector, connect
 from ..journal.journal import Journal
@@ -124,11 +124,11 @@ class SqliteBackend:
         """Store the task and queue it; what is left to await is that it is durable."""
         self._require_registered(record)
         self._check_unique(record)
-        if (lookup := record.cache_lookup) is not None:
-            hit, result = lookup.lookup_nowait()
+        if record.cache_lookup is not None:
+            hit, result = lookup_of(record).lookup_nowait()
             if hit:
                 return self._add(record, completed(result))
-            if self._coalescing.has_leader(lookup):  # a follower takes no capacity
+            if self._coalescing.has_leader(record):  # a follower takes no capacity
                 return self._add(record)
         if self._capacity is None:
             return self._add(record)
@@ -254,7 +254,7 @@ class SqliteBackend:
             self._uncommitted_ids.discard(record.id)
         if known is not None:
             self._end_as_known(record, known)
-        elif record.cache_lookup is None or not self._try_follow(record, record.cache_lookup):
+        elif record.cache_lookup is None or not self._try_follow(record):
             self._ledger.admit_prepared(record)
             self._runner.enqueue(record)
 
@@ -263,13 +263,13 @@ class SqliteBackend:
         if self._runner.is_open:  # else its end would not be written any more
             self._ledger.settle(record, outcome)
 
-    def _try_follow(self, record: TaskRecord, lookup: CacheLookup) -> bool:
+    def _try_follow(self, record: TaskRecord) -> bool:
         """Let a new task follow another of the same cache key; if there is none, others may follow it."""
-        if self._coalescing.has_leader(lookup) and self._coalescing.follow(record, lookup):
+        if self._coalescing.has_leader(record) and self._coalescing.follow(record):
             if self._capacity is not None:
                 self._capacity.grant_waiting()
             return True
-        self._coalescing.lead(record, lookup)
+        self._coalescing.lead(record)
         return False
 
     def _check_unique(self, record: TaskRecord) -> None:

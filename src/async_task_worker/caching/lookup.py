@@ -11,10 +11,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from contextvars import Context, copy_context
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from ..model.event_loop import spawn
 from ..model.outcome import Outcome
+from ..model.record import TaskRecord
 
 if TYPE_CHECKING:  # a worker without a cache does not pay for the import
     from async_cache import AsyncCache, Flights, Snapshot
@@ -189,3 +190,8 @@ def _arguments_immutable(func: Callable[..., Any], args: tuple[Any, ...], kwargs
         return False
     values = (*(kwargs or {}).values(), *(func.__defaults__ or ()), *(func.__kwdefaults__ or {}).values())
     return IMMUTABLE_TYPES.issuperset(map(type, values))
+
+
+def lookup_of(record: TaskRecord) -> CacheLookup:
+    """Return the cache lookup of a task that has one."""
+    return cast("CacheLookup", record.cache_lookup)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from contextvars import Context, copy_context
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Protocol, Self
 
-from ..caching.lookup import CacheLookup
 from .failure import error_text
 from .functions import TaskCallable, TaskFunction, unregistered
+from .outcome import Outcome
 from .status import COMPLETED, FAILED, PENDING, RUNNING, ErrorDetail, TaskInfo, TaskInfoDraft, TaskStatus
 from .validation import copied
 
@@ -23,6 +23,19 @@ DROPPED: Final = Dropped()
 
 EMPTY_CONTEXT: Final = Context()
 """Stands for every empty context, so that a million pending tasks need not hold one each."""
+
+
+class CacheUse(Protocol):
+    """What is asked of a task's cache lookup below the cache: see :class:`..caching.lookup.CacheLookup`."""
+
+    from_cache: bool
+
+    def finish(self, outcome: Outcome) -> CacheUse:
+        """Pass on how the task ended; return what stands for its lookup from then on."""
+        ...
+
+    def forget(self, task_id: str) -> None:
+        """Drop the ids by which the result of the task is found: the task is forgotten."""
 
 
 class TaskRecord:
@@ -98,7 +111,7 @@ class TaskRecord:
         self.status: TaskStatus = PENDING
         self.phase: str | None = None
         self.progress = 0.0
-        self.cache_lookup: CacheLookup | None = None  # for the cache, if it is to be asked
+        self.cache_lookup: CacheUse | None = None  # for the cache, if it is to be asked
         self.slot: Any = None  # the queue it waits in, then what it runs in
         self.attempt = 0
         self.updates = 0  # beside its starts and its end

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from .record import TaskRecord
+from .record import CacheUse, TaskRecord
 from .registry import known_functions, resolved
 from .validation import (
     NORMAL_PRIORITY,
@@ -16,10 +16,7 @@ from .validation import (
     checked_task_id,
 )
 
-if TYPE_CHECKING:
-    from ..caching.lookup import CacheLookup
-
-LookupFor = Callable[[TaskRecord, CacheOptions | None], "CacheLookup | None"]
+LookupFor = Callable[[TaskRecord, CacheOptions | None], CacheUse | None]
 """Returns what a task goes through the result cache with; None if it goes without."""
 
 

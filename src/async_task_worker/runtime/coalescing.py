@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ..caching.lookup import CacheLookup
+from ..caching.lookup import CacheLookup, CoalescingMember, lookup_of
 from ..exceptions import TaskInterruptedError, TaskTimeoutError
 from ..model.failure import exc_info_of
 from ..model.outcome import CANCELLED_OUTCOME, Outcome, completed
@@ -47,29 +47,31 @@ class Coalescing:
         self._admit = admit
         pool.extra_slots.leader_of = self._leader_of
 
-    def try_serve(self, record: TaskRecord, lookup: CacheLookup) -> bool:
+    def try_serve(self, record: TaskRecord) -> bool:
         """Admit a new task that has a cached result or can follow another; return False, and do nothing, for others.
 
         Raises:
             DuplicateTaskError: A task of its id is known.
         """
         self._ledger.check_unique(record.id)
+        lookup = lookup_of(record)
         hit, result = lookup.lookup_nowait()
         if hit:
             self._admit(record)
             self._ledger.settle(record, (COMPLETED, result, None))
             return True
-        return self.has_leader(lookup) and self.follow(record, lookup)
+        return self.has_leader(record) and self.follow(record)
 
-    def has_leader(self, lookup: CacheLookup) -> bool:
+    def has_leader(self, record: TaskRecord) -> bool:
         """Return whether an unfinished task has the same key."""
+        lookup = lookup_of(record)
         flights = lookup.context.flights
         return flights is not None and lookup.key in flights
 
-    def follow(self, record: TaskRecord, lookup: CacheLookup) -> bool:
+    def follow(self, record: TaskRecord) -> bool:
         """Admit a new task as a follower; return False if that would deadlock, and it becomes a leader instead."""
-        self.lead(record, lookup)
-        task = lookup.member
+        self.lead(record)
+        task = lookup_of(record).member
         if not isinstance(task, CoalescedTask) or not task.membership.is_follower:
             return False
         self._ledger.set_phase(record, COALESCED)
@@ -79,8 +81,9 @@ class Coalescing:
             self._move(leader.record, record.priority, record.created)
         return True
 
-    def lead(self, record: TaskRecord, lookup: CacheLookup) -> None:
+    def lead(self, record: TaskRecord) -> None:
         """Let later tasks follow this new one, unless it was added by the task that they would follow."""
+        lookup = lookup_of(record)
         flights = lookup.context.flights
         if flights is not None and lookup.member is None:
             task = CoalescedTask(self, record)
@@ -91,7 +94,7 @@ class Coalescing:
         """Cancel all followers; return how many there were."""
         cancelled = 0
         for record in self._ledger.select({PENDING}):
-            member = None if record.cache_lookup is None else record.cache_lookup.member
+            member = _member_of(record)
             if isinstance(member, CoalescedTask) and member.membership.is_follower:
                 cancelled += self._ledger.settle(record, CANCELLED_OUTCOME)
         return cancelled
@@ -124,7 +127,7 @@ class Coalescing:
 
     def _leader_of(self, record: TaskRecord) -> TaskRecord:
         """Return the leader of a follower; any other task itself."""
-        member = None if record.cache_lookup is None else record.cache_lookup.member
+        member = _member_of(record)
         leader = member.membership.leader if isinstance(member, CoalescedTask) else None
         return leader.record if isinstance(leader, CoalescedTask) else record
 
@@ -185,7 +188,7 @@ class CoalescedTask:
                 self.become_leader()
                 return
             if self.record.cache_lookup is not None:
-                self.record.cache_lookup.mark_shared()
+                lookup_of(self.record).mark_shared()
         self._coalescing.settle(self.record, outcome)
 
     def finish(self, outcome: Outcome, lookup: CacheLookup) -> None:
@@ -227,3 +230,7 @@ def _is_shareable(outcome: Outcome, record: TaskRecord) -> bool:
         own = issubclass(type(error), TaskTimeoutError | TaskInterruptedError)  # isinstance() would ask the error
         return not (own and getattr(error, "task_id", None) == record.id)
     return status is COMPLETED
+
+
+def _member_of(record: TaskRecord) -> CoalescingMember | None:
+    return None if record.cache_lookup is None else lookup_of(record).member

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import Any, Final, cast
 
-from ..caching.lookup import CacheLookup
+from ..caching.lookup import CacheLookup, lookup_of
 from ..model.event_loop import raise_in_loop
 from ..model.failure import traceback_of
 from ..model.outcome import Ending, StopReason, completed, failed
@@ -71,7 +71,7 @@ class TaskExecutor:
                 await suspend_once()
             _current.set(record)
             if record.cache_lookup is not None:
-                outcome = await _run_cached(slot, record, record.cache_lookup, progress_factory)
+                outcome = await _run_cached(slot, record, lookup_of(record), progress_factory)
             else:
                 if record.timeout is not None:
                     slot.start_timeout(record.timeout)
