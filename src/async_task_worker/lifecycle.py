@@ -132,7 +132,7 @@ class Lifecycle:
     async def _shut_down(self, timeout: float | None) -> None:
         if starts := self._pending_starts():
             await asyncio.wait(starts)
-            self._binding.accepting = None
+        self._binding.accepting = None  # set by a start that ended since stop() was called
         await self._service.stop(timeout, self._self_stopping)
         self._on_shut_down()
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from async_task_worker import TaskStatus
-from tests.conformance.inside import add_more, let_in
+import asyncio
+
+from async_task_worker import TaskStatus, task
+from tests.conformance.inside import add_and_wait, add_more, let_in, own_worker
 from tests.conformance.watching import ended, now
 from tests.conftest import MakeWorker
-from tests.support.tasks import open_gate, sleep_for, wait_at
+from tests.support.tasks import echo, open_gate, sleep_for, wait_at
 from tests.support.waiting import running
 
 
@@ -41,6 +43,22 @@ async def test_a_task_may_wait_for_room_while_another_runs(make_worker: MakeWork
     info = await ended(worker, await worker.add_task(add_more, "echo", [1], 3))
     assert (info.status, info.run_time) == (TaskStatus.COMPLETED, 10)
     await worker.drain()
+
+
+@task("add_at_once")
+async def add_at_once(count: int) -> int:
+    """Add so many tasks at the same time, so that some wait for room while others are written."""
+    ids = await asyncio.gather(*(own_worker().add_task(echo, number) for number in range(count)))
+    return len(ids)
+
+
+async def test_a_task_that_others_wait_for_may_add_more_at_once_than_there_is_room_for(make_worker: MakeWorker) -> None:
+    worker = await make_worker(max_workers=2, max_queue_size=1)
+    let_in(worker)
+    info = await ended(worker, await worker.add_task(add_and_wait, "add_at_once", [5]))
+    assert info.result == 5
+    await worker.drain()
+    assert worker.counts()[TaskStatus.COMPLETED] == 7
 
 
 async def test_a_task_cancelled_while_it_waits_for_room_leaves_none_behind(make_worker: MakeWorker) -> None:

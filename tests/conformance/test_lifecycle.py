@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from async_task_worker import AsyncTaskWorker, TaskStatus, WorkerNotRunningError
+from async_task_worker import AsyncCacheAdapter, AsyncTaskWorker, TaskStatus, WorkerNotRunningError
 from tests.conformance.watching import ended, heard_from, info_of, now, slots_are_alive, status_of
 from tests.conftest import MakeWorker
 from tests.support import tasks
@@ -72,6 +72,30 @@ async def test_a_stop_during_a_start_stops_what_was_started(make_worker: MakeWor
     assert not worker.is_running
     with pytest.raises(WorkerNotRunningError):
         await worker.add_task(echo, 1)
+
+
+class Gradual(AsyncCacheAdapter):
+    """A cache that takes some iterations of the event loop to start."""
+
+    async def start_cleanup_task(self) -> None:
+        for _ in range(5):
+            await asyncio.sleep(0)
+        await super().start_cleanup_task()
+
+
+@pytest.mark.parametrize("iterations", range(8))
+async def test_a_stop_at_any_step_of_a_start_stops_the_worker(make_worker: MakeWorker, iterations: int) -> None:
+    worker = await make_worker(started=False, cache_adapter=Gradual())
+    starting = asyncio.ensure_future(worker.start())
+    for _ in range(iterations):
+        await asyncio.sleep(0)
+    stopping = asyncio.ensure_future(worker.stop())
+    await asyncio.gather(starting, stopping)
+    assert not worker.is_running
+    with pytest.raises(WorkerNotRunningError):
+        await worker.add_task(echo, 1)
+    await worker.start()
+    assert await worker.get_task_future(await worker.add_task(echo, 1)) == 1
 
 
 async def test_a_start_after_a_stop_during_a_start_starts_again(make_worker: MakeWorker) -> None:

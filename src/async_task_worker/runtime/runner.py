@@ -129,7 +129,7 @@ class Runner:
     def enqueue(self, record: TaskRecord) -> None:
         """Queue an admitted task; it starts at once if a slot is free."""
         self.queue.put(record)
-        if self.pool.needs_tasks:
+        if self.pool.needs_tasks or self.pool.waits:  # what running tasks wait for may need an extra slot
             self.pool.wake()
 
     def settle_orphans(self) -> None:
