@@ -1,4 +1,4 @@
-"""The cache in a real Redis: what it stores there, what it makes of other people's bytes, what it leaves alone."""
+"""The Redis adapter with a real Redis: what it stores, how it treats foreign bytes, what it leaves alone."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SECRET = b"a secret of thirty-two bytes ..."
 
 @pytest_asyncio.fixture
 async def client(redis_url: str, prefix: str) -> AsyncIterator[redis.asyncio.Redis]:
-    """A client as a user makes one. What the test left under its prefix is removed."""
+    """A client as a user creates it. Keys that the test left under its prefix are deleted."""
     async with redis.asyncio.Redis.from_url(redis_url) as made:
         yield made
         left = [key async for key in made.scan_iter(match=prefix + "*", count=1000)]
@@ -43,7 +43,7 @@ def cache(client: redis.asyncio.Redis, prefix: str) -> RedisCacheAdapter:
     return RedisCacheAdapter(client, key_prefix=prefix)
 
 
-async def test_what_is_set_is_found(cache: RedisCacheAdapter) -> None:
+async def test_a_stored_value_is_found(cache: RedisCacheAdapter) -> None:
     value = {"a": [1, (2, 3)], "at": datetime(2025, 1, 1, tzinfo=UTC)}
     await cache.set("key", value)
     assert await cache.get("key") == (True, value)
@@ -55,7 +55,7 @@ async def test_a_stored_none_is_a_hit(cache: RedisCacheAdapter) -> None:
     assert await cache.get("key") == (True, None)
 
 
-async def test_keys_stand_behind_the_prefix_to_the_letter(
+async def test_redis_keys_are_the_prefix_and_the_key(
     cache: RedisCacheAdapter, client: redis.asyncio.Redis, prefix: str
 ) -> None:
     await cache.set("get_user_data:123:v2", 1)
@@ -70,7 +70,7 @@ async def test_any_text_is_a_key(cache: RedisCacheAdapter, key: str) -> None:
 
 
 @pytest.mark.parametrize(("ttl", "most"), [(60, 60_000), (1000.5, 1_000_500), (None, -1), (math.inf, -1), (1e300, -1)])
-async def test_an_entry_lives_as_long_as_its_ttl_says(
+async def test_an_entry_expires_after_its_ttl(
     cache: RedisCacheAdapter, client: redis.asyncio.Redis, prefix: str, ttl: float | None, most: int
 ) -> None:
     await cache.set("key", 1, ttl=ttl)
@@ -78,7 +78,7 @@ async def test_an_entry_lives_as_long_as_its_ttl_says(
     assert most - 400 < left <= most
 
 
-async def test_the_shortest_life_is_a_millisecond(cache: RedisCacheAdapter) -> None:
+async def test_the_minimum_ttl_is_a_millisecond(cache: RedisCacheAdapter) -> None:
     await cache.set("key", 1, ttl=1e-9)
     assert cache.counters.faults == {}
 
@@ -95,13 +95,13 @@ async def test_an_expired_entry_is_a_miss(cache: RedisCacheAdapter, client: redi
     assert await cache.get("key") == (False, None)
 
 
-async def test_deleting_says_whether_there_was_something(cache: RedisCacheAdapter) -> None:
+async def test_delete_returns_whether_there_was_an_entry(cache: RedisCacheAdapter) -> None:
     await cache.set("key", 1)
     assert await cache.delete("key") is True
     assert await cache.delete("key") is False
 
 
-async def test_ids_live_in_redis_as_long_as_their_entry(
+async def test_ids_in_redis_expire_with_their_entry(
     cache: RedisCacheAdapter, client: redis.asyncio.Redis, prefix: str
 ) -> None:
     options = StoreOptions(60, "task:1", "1")
@@ -113,13 +113,13 @@ async def test_ids_live_in_redis_as_long_as_their_entry(
     assert 0 < await client.pttl(f"{prefix}@id:task:1") <= 60_000
 
 
-async def test_a_hit_lets_an_id_stand_for_the_entry_too(cache: RedisCacheAdapter) -> None:
+async def test_a_hit_links_an_id_to_the_entry(cache: RedisCacheAdapter) -> None:
     await cache.set("key", "value")
     assert await cache.fetch("key", StoreOptions(60, "task:2")) == (True, "value")
     assert await cache.resolve("task:2") == "key"
 
 
-async def test_an_id_of_an_entry_without_an_end_has_one(
+async def test_an_id_of_an_entry_without_expiry_expires(
     cache: RedisCacheAdapter, client: redis.asyncio.Redis, prefix: str
 ) -> None:
     await cache.put("key", cache.snapshot(1), StoreOptions(math.inf, "task:1"))
@@ -140,7 +140,7 @@ async def test_clearing_touches_no_key_outside_the_prefix(
     assert sorted(await client.keys(prefix + "*")) == sorted(near.encode() for near in neighbours)
 
 
-async def test_clearing_goes_page_by_page_through_everything(
+async def test_clearing_deletes_in_batches_until_nothing_is_left(
     cache: RedisCacheAdapter, client: redis.asyncio.Redis, prefix: str
 ) -> None:
     async with client.pipeline(transaction=False) as pipeline:
@@ -157,7 +157,7 @@ async def test_without_a_prefix_clearing_is_refused(client: redis.asyncio.Redis)
 
 
 async def forged(prefix: str, key: str) -> dict[str, bytes]:
-    """Return what somebody with access to Redis might write there."""
+    """Return values that an attacker with access to Redis might write."""
     run = pickle.dumps(_Exploit())
     return {
         "another program's text": b"hello",
@@ -173,14 +173,14 @@ async def forged(prefix: str, key: str) -> dict[str, bytes]:
 
 
 class _Exploit:
-    """Unpickling it ends the process."""
+    """Unpickling it exits the process."""
 
     def __reduce__(self) -> tuple[Any, tuple[int]]:
         return os._exit, (66,)
 
 
 @pytest.mark.parametrize("serializer", ["msgpack", "json"])
-async def test_other_peoples_bytes_are_a_miss_and_a_delete(
+async def test_foreign_bytes_are_a_miss_and_are_deleted(
     client: redis.asyncio.Redis, prefix: str, serializer: str
 ) -> None:
     cache = RedisCacheAdapter(client, key_prefix=prefix, serializer=serializer)
@@ -193,7 +193,7 @@ async def test_other_peoples_bytes_are_a_miss_and_a_delete(
     assert not cache.counters.circuit_open
 
 
-async def test_a_key_that_holds_no_string_is_a_miss_and_a_delete(
+async def test_a_redis_value_that_is_not_a_string_is_a_miss_and_is_deleted(
     cache: RedisCacheAdapter, client: redis.asyncio.Redis, prefix: str
 ) -> None:
     await client.rpush(prefix + "key", "a", "b")
@@ -219,7 +219,7 @@ async def test_a_damaged_value_is_a_miss(cache: RedisCacheAdapter, client: redis
         assert await cache.get("key") == (False, None)
 
 
-async def test_a_garbled_id_stands_for_nothing(
+async def test_a_damaged_id_is_linked_to_nothing(
     cache: RedisCacheAdapter, client: redis.asyncio.Redis, prefix: str
 ) -> None:
     await client.set(f"{prefix}@id:task:1", msgpack.packb("key"))
@@ -227,16 +227,16 @@ async def test_a_garbled_id_stands_for_nothing(
     assert cache.counters.faults["corrupt"] == 1
 
 
-async def test_a_key_that_looks_like_an_id_is_told_from_one(cache: RedisCacheAdapter) -> None:
+async def test_a_key_that_looks_like_an_id_is_distinguished_from_it(cache: RedisCacheAdapter) -> None:
     await cache.put("key", cache.snapshot(1), StoreOptions(60, "task:1"))
     assert await cache.get("@id:task:1") == (False, None)
 
 
 @pytest.mark.parametrize("serializer", ["json", "pickle"])
-async def test_a_key_is_never_taken_for_a_value_that_an_id_stands_for(
+async def test_the_key_of_an_id_is_never_read_as_a_value(
     client: redis.asyncio.Redis, prefix: str, serializer: str
 ) -> None:
-    """Somebody may choose texts of keys: one that reads as a value, and one that looks like an id."""
+    """An attacker may choose keys: one that can be decoded as a value, and one that looks like an id."""
     cache = RedisCacheAdapter(client, key_prefix=prefix, serializer=serializer, secret=SECRET)
     chosen = "123" if serializer == "json" else pickle.dumps(123, 0).decode()
     await cache.put(chosen, cache.snapshot(1), StoreOptions(60, "task:1"))
@@ -246,7 +246,7 @@ async def test_a_key_is_never_taken_for_a_value_that_an_id_stands_for(
     assert await cache.resolve("task:2") is None
 
 
-async def test_a_forged_id_that_is_no_text_is_no_outage(
+async def test_a_forged_id_that_is_not_text_does_not_open_the_circuit(
     cache: RedisCacheAdapter, client: redis.asyncio.Redis, prefix: str
 ) -> None:
     place = f"{prefix}@id:task:1"
@@ -261,7 +261,7 @@ def test_pickle_needs_a_secret(client: redis.asyncio.Redis) -> None:
             RedisCacheAdapter(client, serializer=serializer)
 
 
-async def test_signed_pickles_come_back_and_forged_ones_do_not(client: redis.asyncio.Redis, prefix: str) -> None:
+async def test_signed_pickles_are_read_and_forged_ones_are_misses(client: redis.asyncio.Redis, prefix: str) -> None:
     cache = RedisCacheAdapter(client, key_prefix=prefix, serializer="pickle", secret=SECRET)
     await cache.set("key", {1, 2})
     assert await cache.get("key") == (True, {1, 2})
@@ -288,7 +288,9 @@ def test_an_empty_secret_is_refused(client: redis.asyncio.Redis, secret: Any) ->
         RedisCacheAdapter(client, secret=secret)
 
 
-async def test_json_takes_what_it_gives_back_as_it_is(client: redis.asyncio.Redis, prefix: str) -> None:
+async def test_the_json_serializer_accepts_what_json_returns_unchanged(
+    client: redis.asyncio.Redis, prefix: str
+) -> None:
     cache = RedisCacheAdapter(client, key_prefix=prefix, serializer="json")
     value = {"a": [1, 2.5, None, True, "ö"], "b": {}, "big": 10**30}
     await cache.set("key", value)
@@ -298,7 +300,7 @@ async def test_json_takes_what_it_gives_back_as_it_is(client: redis.asyncio.Redi
             await cache.set("key", changed)
 
 
-async def test_a_serializer_of_ones_own_may_be_an_object_or_a_module(client: redis.asyncio.Redis, prefix: str) -> None:
+async def test_a_custom_serializer_may_be_an_object_or_a_module(client: redis.asyncio.Redis, prefix: str) -> None:
     class Reversing:
         def encode(self, value: str) -> bytes:
             return value[::-1].encode()
@@ -312,9 +314,7 @@ async def test_a_serializer_of_ones_own_may_be_an_object_or_a_module(client: red
         assert await cache.get("key") == (True, value)
 
 
-async def test_errors_of_a_serializer_of_ones_own_are_refusals_and_misses(
-    client: redis.asyncio.Redis, prefix: str
-) -> None:
+async def test_errors_of_a_custom_serializer_are_refusals_and_misses(client: redis.asyncio.Redis, prefix: str) -> None:
     class Broken:
         def dumps(self, value: Any) -> bytes:
             return b"data" if value else 1 / 0
@@ -337,7 +337,7 @@ def test_an_unknown_serializer_is_refused(client: redis.asyncio.Redis) -> None:
         RedisCacheAdapter(client, serializer=object())
 
 
-async def test_a_host_or_a_url_makes_a_client_of_its_own(redis_url: str, prefix: str) -> None:
+async def test_a_client_is_created_for_a_host_or_a_url(redis_url: str, prefix: str) -> None:
     address = redis.connection.parse_url(redis_url)
     host, port, db = address["host"], address.get("port"), address.get("db")
     credentials = {name: address[name] for name in ("username", "password") if name in address}
@@ -351,7 +351,7 @@ async def test_a_host_or_a_url_makes_a_client_of_its_own(redis_url: str, prefix:
         await cache.aclose()
 
 
-def test_a_client_of_its_own_follows_to_another_event_loop(redis_url: str, prefix: str) -> None:
+def test_a_created_client_works_on_another_event_loop(redis_url: str, prefix: str) -> None:
     cache = RedisCacheAdapter(redis_url, key_prefix=prefix)
 
     async def use(value: int) -> None:
@@ -371,7 +371,7 @@ def test_a_client_that_decodes_is_refused() -> None:
 
 
 @pytest.mark.parametrize("wrong", [redis.Redis(), redis.asyncio.Redis, object(), None, 6379], ids=type)
-def test_what_is_no_asyncio_client_is_refused(wrong: Any) -> None:
+def test_clients_that_are_not_asyncio_clients_are_refused(wrong: Any) -> None:
     with pytest.raises(TypeError, match=r"redis\.asyncio"):
         RedisCacheAdapter(wrong)
 
@@ -411,7 +411,7 @@ def _env() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
 
-async def test_the_cache_in_front_works_the_same(cache: RedisCacheAdapter) -> None:
+async def test_asynccache_works_the_same_with_redis(cache: RedisCacheAdapter) -> None:
     front = AsyncCache(cache, default_ttl=60)
     assert await front.set("key", {"a": (1, 2)}, entry_id="task:1", alias="1")
     assert await front.get("key", entry_id="task:2") == (True, {"a": (1, 2)})
@@ -425,8 +425,8 @@ async def test_the_cache_in_front_works_the_same(cache: RedisCacheAdapter) -> No
     assert (figures.hits, figures.misses, figures.sets, figures.size) == (3, 1, 1, None)
 
 
-async def test_a_refused_command_is_a_fault_but_no_outage(redis_server: Any) -> None:
-    """A Redis out of memory still answers questions."""
+async def test_a_rejected_command_is_a_fault_but_not_an_outage(redis_server: Any) -> None:
+    """A Redis that is out of memory still answers reads."""
     cache = RedisCacheAdapter(redis_server.url)
     await cache.set("key", "old")
     async with redis.asyncio.Redis.from_url(redis_server.url) as admin:
@@ -438,7 +438,7 @@ async def test_a_refused_command_is_a_fault_but_no_outage(redis_server: Any) -> 
     await cache.aclose()
 
 
-async def test_clearing_a_redis_that_is_gone_says_so(redis_server: Any) -> None:
+async def test_clearing_an_unavailable_redis_raises_an_error(redis_server: Any) -> None:
     cache = RedisCacheAdapter(redis_server.url)
     redis_server.kill()
     with pytest.raises(CacheUnavailableError, match="did not answer"):
@@ -447,7 +447,7 @@ async def test_clearing_a_redis_that_is_gone_says_so(redis_server: Any) -> None:
     await cache.aclose()
 
 
-async def test_an_id_asked_of_a_redis_that_is_gone_stands_for_nothing(redis_server: Any) -> None:
+async def test_an_id_is_linked_to_nothing_while_redis_is_unavailable(redis_server: Any) -> None:
     front = AsyncCache(RedisCacheAdapter(redis_server.url))
     redis_server.kill()
     assert await front.get_by_entry_id("task:1") == (False, None)
@@ -455,7 +455,7 @@ async def test_an_id_asked_of_a_redis_that_is_gone_stands_for_nothing(redis_serv
     await front.aclose()
 
 
-async def test_a_pool_that_is_used_up_is_a_fault_but_no_outage(redis_server: Any) -> None:
+async def test_an_exhausted_connection_pool_is_a_fault_but_not_an_outage(redis_server: Any) -> None:
     client = redis.asyncio.Redis.from_url(redis_server.url, max_connections=1)
     cache = RedisCacheAdapter(client)
     await asyncio.gather(*(cache.get("key") for _ in range(5)))
@@ -464,7 +464,7 @@ async def test_a_pool_that_is_used_up_is_a_fault_but_no_outage(redis_server: Any
     await client.aclose()
 
 
-async def test_hundreds_at_once_share_a_few_connections(redis_server: Any) -> None:
+async def test_hundreds_of_concurrent_operations_share_a_few_connections(redis_server: Any) -> None:
     cache = RedisCacheAdapter(redis_server.url, timeout=30)
     found = await asyncio.gather(*(cache.get(str(number)) for number in range(300)))
     assert found == [(False, None)] * 300
@@ -474,12 +474,12 @@ async def test_hundreds_at_once_share_a_few_connections(redis_server: Any) -> No
 
 
 @pytest.mark.parametrize("timeout", [-1, math.nan, math.inf, None, "1", True], ids=repr)
-def test_a_timeout_that_is_no_number_of_seconds_is_refused(client: redis.asyncio.Redis, timeout: Any) -> None:
+def test_a_timeout_that_is_not_a_number_of_seconds_is_refused(client: redis.asyncio.Redis, timeout: Any) -> None:
     with pytest.raises((TypeError, ValueError), match="timeout"):
         RedisCacheAdapter(client, timeout=timeout)
 
 
 @pytest.mark.parametrize("option", ["key_prefix", "secret"])
-def test_what_is_no_text_is_refused(client: redis.asyncio.Redis, option: str) -> None:
+def test_options_that_are_not_text_are_refused(client: redis.asyncio.Redis, option: str) -> None:
     with pytest.raises(TypeError, match=option):
         RedisCacheAdapter(client, **{option: 7})

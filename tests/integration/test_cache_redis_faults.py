@@ -1,4 +1,4 @@
-"""A Redis that is slow, hangs, dies, comes back or talks nonsense: a miss in time, and never a wrong value."""
+"""Redis is slow, hangs, crashes, recovers or sends invalid replies: misses within the timeout, never a wrong value."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.real_time
 
 DEFAULT_TIMEOUT = 0.2
 MARGIN = 0.3
-"""How much later than its budget an operation may be over on a busy machine."""
+"""Seconds by which an operation may exceed its timeout on a busy machine."""
 POLL = 0.01
 
 
@@ -39,7 +39,7 @@ def taking_at_most(seconds: float) -> Iterator[None]:
 
 
 async def answers_again(cache: RedisCacheAdapter) -> None:
-    """Ask now and then, as tasks would, until Redis is used again."""
+    """Repeat lookups, as tasks would, until Redis is used again."""
     async with asyncio.timeout(20):
         while cache.counters.circuit_open:
             await cache.get("is it back?")
@@ -48,7 +48,7 @@ async def answers_again(cache: RedisCacheAdapter) -> None:
 
 @pytest_asyncio.fixture
 async def cache(proxy: TcpProxy) -> AsyncIterator[RedisCacheAdapter]:
-    """A cache at the other end of a bad line."""
+    """A cache behind a proxy that can disturb the connection."""
     made = RedisCacheAdapter(proxy.url)
     await made.set("key", "value")
     yield made
@@ -80,7 +80,7 @@ async def cut_off(proxy: TcpProxy, server: RedisServer) -> None:
 
 
 @pytest.mark.parametrize("trouble", [slow, silent, stopped, killed, cut_off], ids=lambda trouble: trouble.__name__)
-async def test_trouble_costs_one_operation_its_budget_and_the_next_ones_nothing(
+async def test_an_outage_delays_one_operation_by_the_timeout_and_later_ones_not_at_all(
     cache: RedisCacheAdapter, proxy: TcpProxy, redis_server: RedisServer, trouble: Trouble
 ) -> None:
     await trouble(proxy, redis_server)
@@ -104,7 +104,9 @@ async def test_the_timeout_of_the_cache_holds_for_every_operation(cache: RedisCa
         assert await front.delete_by_entry_id("task:1") is False
 
 
-async def test_many_at_once_wait_no_longer_than_one(cache: RedisCacheAdapter, redis_server: RedisServer) -> None:
+async def test_many_concurrent_operations_wait_no_longer_than_one(
+    cache: RedisCacheAdapter, redis_server: RedisServer
+) -> None:
     redis_server.pause()
     with taking_at_most(DEFAULT_TIMEOUT + MARGIN):
         found = await asyncio.gather(*(cache.get("key") for _ in range(10)))
@@ -112,7 +114,7 @@ async def test_many_at_once_wait_no_longer_than_one(cache: RedisCacheAdapter, re
     assert cache.counters.circuit_openings == 1
 
 
-async def test_a_redis_that_goes_on_is_used_again(cache: RedisCacheAdapter, redis_server: RedisServer) -> None:
+async def test_a_resumed_redis_is_used_again(cache: RedisCacheAdapter, redis_server: RedisServer) -> None:
     redis_server.pause()
     await cache.get("key")
     redis_server.resume()
@@ -120,7 +122,7 @@ async def test_a_redis_that_goes_on_is_used_again(cache: RedisCacheAdapter, redi
     assert await cache.get("key") == (True, "value")
 
 
-async def test_a_redis_that_was_restarted_is_used_again(cache: RedisCacheAdapter, redis_server: RedisServer) -> None:
+async def test_a_restarted_redis_is_used_again(cache: RedisCacheAdapter, redis_server: RedisServer) -> None:
     redis_server.kill()
     await cache.get("key")
     redis_server.start()
@@ -130,15 +132,15 @@ async def test_a_redis_that_was_restarted_is_used_again(cache: RedisCacheAdapter
     assert await cache.get("key") == (True, "new")
 
 
-async def test_a_restart_nobody_noticed_costs_nothing(cache: RedisCacheAdapter, redis_server: RedisServer) -> None:
-    """The connections in the pool are dead: one more try over a new one is free."""
+async def test_an_unnoticed_restart_causes_no_fault(cache: RedisCacheAdapter, redis_server: RedisServer) -> None:
+    """The connections in the pool are broken; the client retries once with a new one."""
     redis_server.restart()
     await cache.set("key", "new")
     assert await cache.get("key") == (True, "new")
     assert cache.counters.faults == {}
 
 
-async def test_a_line_that_broke_and_is_back_is_used_again(cache: RedisCacheAdapter, proxy: TcpProxy) -> None:
+async def test_a_restored_connection_is_used_again(cache: RedisCacheAdapter, proxy: TcpProxy) -> None:
     await proxy.refuse()
     await cache.get("key")
     await proxy.listen()
@@ -146,7 +148,7 @@ async def test_a_line_that_broke_and_is_back_is_used_again(cache: RedisCacheAdap
     assert await cache.get("key") == (True, "value")
 
 
-async def test_an_outage_is_warned_about_once_and_so_is_its_end(
+async def test_an_outage_and_its_end_are_logged_once_each(
     cache: RedisCacheAdapter, redis_server: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     redis_server.pause()
@@ -161,26 +163,26 @@ async def test_an_outage_is_warned_about_once_and_so_is_its_end(
     assert len(caplog.records) <= 3
 
 
-async def test_deleting_is_tried_even_while_the_circuit_is_open(
+async def test_delete_is_executed_while_the_circuit_is_open(
     cache: RedisCacheAdapter, redis_server: RedisServer
 ) -> None:
-    """A value known to be out of date must not outlive a short outage."""
+    """An outdated value must not outlive a short outage."""
     redis_server.pause()
     await cache.get("key")
     redis_server.resume()
     assert await cache.delete("key") is True
 
 
-async def test_code_that_blocks_the_loop_does_not_make_redis_look_dead(cache: RedisCacheAdapter) -> None:
-    """The answer arrived in time; nobody could look."""
+async def test_a_blocked_event_loop_does_not_count_as_an_outage(cache: RedisCacheAdapter) -> None:
+    """The reply arrived in time, but the blocked loop could not read it."""
     caller = asyncio.create_task(cache.get("key"))
     await turns(3)
-    time.sleep(2 * DEFAULT_TIMEOUT)  # noqa: ASYNC251 - the very mistake
+    time.sleep(2 * DEFAULT_TIMEOUT)  # noqa: ASYNC251 - blocks the loop on purpose
     assert await caller == (True, "value")
     assert cache.counters.faults == {}
 
 
-async def test_a_cancelled_caller_is_not_kept_waiting(cache: RedisCacheAdapter, proxy: TcpProxy) -> None:
+async def test_a_cancelled_caller_returns_at_once(cache: RedisCacheAdapter, proxy: TcpProxy) -> None:
     proxy.hold()
     caller = asyncio.create_task(cache.get("key"))
     await proxy.held()
@@ -191,7 +193,7 @@ async def test_a_cancelled_caller_is_not_kept_waiting(cache: RedisCacheAdapter, 
 
 
 def clients(url: str) -> dict[str, Any]:
-    """Return ways to reach the server over one shared connection."""
+    """Return clients that share one connection."""
     pool = redis.asyncio.BlockingConnectionPool.from_url(url, max_connections=1)
     single = redis.asyncio.Redis.from_url(url, single_connection_client=True)
     resp3 = redis.asyncio.Redis.from_url(url, max_connections=1, protocol=3)
@@ -199,9 +201,7 @@ def clients(url: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("kind", clients("redis://localhost"))
-async def test_after_a_cancelled_call_a_shared_connection_answers_the_right_question(
-    proxy: TcpProxy, kind: str
-) -> None:
+async def test_after_a_cancelled_call_a_shared_connection_returns_the_right_values(proxy: TcpProxy, kind: str) -> None:
     client = clients(proxy.url)[kind]
     cache = RedisCacheAdapter(client)
     for key in "ab":
@@ -220,7 +220,7 @@ async def test_after_a_cancelled_call_a_shared_connection_answers_the_right_ques
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [*clients("redis://localhost"), "our own"])
-async def test_whenever_calls_are_cancelled_nobody_gets_somebody_elses_value(proxy: TcpProxy, kind: str) -> None:
+async def test_with_calls_cancelled_at_random_no_caller_gets_another_callers_value(proxy: TcpProxy, kind: str) -> None:
     client = clients(proxy.url).get(kind)
     cache = RedisCacheAdapter(proxy.url if client is None else client)
     rng = random.Random(kind)
@@ -247,10 +247,8 @@ async def test_whenever_calls_are_cancelled_nobody_gets_somebody_elses_value(pro
 
 @pytest.mark.parametrize("too_many", ["nonsense", "a signed value"])
 @pytest.mark.parametrize("kind", [*clients("redis://localhost"), "our own"])
-async def test_an_answer_too_many_never_becomes_the_answer_to_another_question(
-    proxy: TcpProxy, kind: str, too_many: str
-) -> None:
-    """Unless somebody notices, every answer from here on is one behind: well-formed, but of another key."""
+async def test_a_surplus_reply_is_never_used_for_another_request(proxy: TcpProxy, kind: str, too_many: str) -> None:
+    """If this goes unnoticed, all later replies are one behind: well-formed, but for another key."""
     client = clients(proxy.url).get(kind)
     cache = RedisCacheAdapter(proxy.url if client is None else client, timeout=1.0)
     for number in range(10):
@@ -286,7 +284,7 @@ NONSENSE = {
 
 
 @pytest.mark.parametrize("what", NONSENSE)
-async def test_nonsense_is_a_miss_in_time_and_the_end_of_nonsense_is_noticed(
+async def test_invalid_replies_are_misses_within_the_timeout_until_they_end(
     cache: RedisCacheAdapter, proxy: TcpProxy, what: str
 ) -> None:
     proxy.alter = lambda data: NONSENSE[what]
@@ -303,7 +301,7 @@ async def test_nonsense_is_a_miss_in_time_and_the_end_of_nonsense_is_noticed(
 
 
 @pytest.mark.slow
-async def test_altered_bytes_are_never_a_value(cache: RedisCacheAdapter, proxy: TcpProxy) -> None:
+async def test_modified_bytes_are_never_returned_as_a_value(cache: RedisCacheAdapter, proxy: TcpProxy) -> None:
     rng = random.Random(7)
 
     def alter(data: bytes) -> bytes:
@@ -319,10 +317,10 @@ async def test_altered_bytes_are_never_a_value(cache: RedisCacheAdapter, proxy: 
 
 
 @pytest.mark.slow
-async def test_whatever_happens_meanwhile_a_thousand_lookups_are_right_and_in_time(
+async def test_a_thousand_lookups_are_right_and_in_time_while_redis_fails_and_recovers(
     proxy: TcpProxy, redis_server: RedisServer
 ) -> None:
-    """Stopped, resumed, killed and restarted in the middle of it."""
+    """Redis is stopped, resumed, killed and restarted during the lookups."""
     cache = RedisCacheAdapter(proxy.url)
     front = AsyncCache(cache)
     loop = asyncio.get_running_loop()

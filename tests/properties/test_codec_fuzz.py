@@ -1,4 +1,4 @@
-"""Random values come back as they were; random bytes are data or corrupt, whatever they are made of."""
+"""Random values are decoded unchanged; random bytes are plain data or corrupt."""
 
 import dataclasses
 import enum
@@ -26,7 +26,7 @@ SORTS = ["dc", "nt", "pm", "en", "zz"]
 
 
 @pytest.mark.timeout(900)
-def test_random_values_come_back_as_they_were() -> None:
+def test_random_values_are_decoded_unchanged() -> None:
     seed = random.randrange(2**32)
     rnd = random.Random(seed)
     for number in range(VALUES):
@@ -41,12 +41,12 @@ def test_random_values_come_back_as_they_were() -> None:
 
 
 def isinstance_of_unordered(value: object) -> bool:
-    """Whether a set may be in it, which need not come back in the order it was written."""
+    """Return whether the data may contain a set, whose order may change."""
     return "frozenset" in repr(value) or "{" in repr(value)
 
 
 def loaded_classes() -> dict[str, str]:
-    """Return the names of many classes a payload may come up with, fit or not, and of their fields."""
+    """Return names of many classes, supported or not, and of their fields."""
     modules = [module for module in list(sys.modules.values()) if type(module) is type(sys)]
     held = [thing for module in modules for thing in list(vars(module).values()) if is_plain_class(thing)]
     fit = [kind for kind in held if dataclasses.is_dataclass(kind) or issubclass(kind, enum.Enum | tuple)]
@@ -54,7 +54,7 @@ def loaded_classes() -> dict[str, str]:
 
 
 def is_plain_class(thing: object) -> bool:
-    """Return whether it is a class that can be asked for its attributes: a metaclass may refuse that."""
+    """Return whether it is a class whose attributes can be read; a metaclass may refuse that."""
     return isinstance(thing, type) and type(thing).__getattribute__ is type.__getattribute__
 
 
@@ -76,7 +76,7 @@ FIELDS = [
 
 
 def parts(rnd: random.Random) -> typing.Any:
-    """Return what a hostile writer might put anywhere."""
+    """Return a value that an attacker might write."""
     return rnd.choice(
         [
             lambda: rnd.choice([None, True, 0, 1, -1, 2**40, 1.5, float("nan"), "", "x", "1", b"", b"x", MARK, Color]),
@@ -124,7 +124,7 @@ def noise(rnd: random.Random) -> bytes:
 
 
 @pytest.mark.timeout(900)
-def test_random_bytes_are_data_or_corrupt_and_import_nothing() -> None:
+def test_random_bytes_are_plain_data_or_corrupt_and_import_nothing() -> None:
     seed = random.randrange(2**32)
     rnd = random.Random(seed)
     loaded = set(sys.modules)
@@ -143,7 +143,7 @@ def test_random_bytes_are_data_or_corrupt_and_import_nothing() -> None:
 
 
 def encodes(value: object) -> bool:
-    """Whether what was read is data, all the way down."""
+    """Return whether the decoded value is plain data at all levels."""
     try:
         codec.encode(value)
     except UnencodableError as error:
@@ -152,7 +152,7 @@ def encodes(value: object) -> bool:
 
 
 @given(st.binary())
-def test_any_bytes_are_data_or_corrupt(data: bytes) -> None:
+def test_any_bytes_are_plain_data_or_corrupt(data: bytes) -> None:
     for head in (b"", b"\x92\x01", b"\x92\x02"):
         with suppress(CorruptError):
             codec.decode(head + data)
@@ -166,5 +166,5 @@ def test_any_bytes_are_data_or_corrupt(data: bytes) -> None:
         max_leaves=20,
     )
 )  # fmt: skip
-def test_any_value_comes_back_as_it_was(value: object) -> None:
+def test_any_value_is_decoded_unchanged(value: object) -> None:
     assert reading(codec.decode(codec.encode(value)), ordered=True) == reading(value, ordered=True)

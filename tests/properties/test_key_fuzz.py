@@ -1,4 +1,4 @@
-"""Random calls, in pairs that nearly are the same: they share a key exactly if they are."""
+"""Random pairs of almost equal calls: they share a key exactly if they are equal."""
 
 import random
 
@@ -41,7 +41,7 @@ def near_miss_of_call(
 
 
 @pytest.mark.timeout(900)
-def test_calls_share_a_key_exactly_if_they_are_the_same() -> None:
+def test_calls_share_a_key_exactly_if_they_are_equal() -> None:
     seed = random.randrange(2**32)
     rnd = random.Random(seed)
     meanings: dict[str, int] = {}
@@ -59,7 +59,7 @@ def test_calls_share_a_key_exactly_if_they_are_the_same() -> None:
 
 
 @pytest.mark.timeout(900)
-def test_composed_keys_are_the_same_exactly_if_all_parts_are() -> None:
+def test_composed_keys_are_equal_exactly_if_all_parts_are() -> None:
     seed = random.randrange(2**32)
     rnd = random.Random(seed)
     key_fn = compose_key_functions(
@@ -80,7 +80,7 @@ def test_composed_keys_are_the_same_exactly_if_all_parts_are() -> None:
 
 
 @given(st.lists(st.text(), min_size=2, max_size=2), st.lists(st.text(), min_size=2, max_size=2))
-def test_any_two_texts_make_a_key_of_their_own(one: list[str], two: list[str]) -> None:
+def test_different_texts_have_different_composed_keys(one: list[str], two: list[str]) -> None:
     key_fn = compose_key_functions(extract_key_component("args.0"), extract_key_component("args.1"))
     keys = [key_fn(context_of("f", tuple(parts), {}, None, None)) for parts in (one, two)]
 

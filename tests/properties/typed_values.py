@@ -1,4 +1,4 @@
-"""Random values of all the types the codec knows, their near misses, and how to read them strictly."""
+"""Random values of all types that the codec supports, similar values, and strict comparison."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ UNHASHABLE_LEAVES: list[Callable[[random.Random], Any]] = [
 
 
 def hashable(rnd: random.Random, depth: int) -> Any:
-    """Return a random value fit for a set."""
+    """Return a random hashable value."""
     if depth <= 0 or rnd.random() < 0.6:
         return rnd.choice(LEAVES)(rnd)
     parts = [hashable(rnd, depth - 1) for _ in range(rnd.randint(0, 3))]
@@ -150,11 +150,11 @@ CONTAINERS: list[Callable[[random.Random, int], Any]] = [
 ]
 
 
-# Near misses: another value, often one that looks, prints or compares like the first.
+# Similar values, which often print or compare like the first.
 
 
 def near_miss(rnd: random.Random, value: Any) -> Any:
-    """Return something close to *value*, which may happen to be the same again."""
+    """Return a value similar to *value*, possibly an equal one."""
     inside = _inside(value)
     if inside and rnd.random() < 0.6:
         index = rnd.randrange(len(inside))
@@ -182,7 +182,7 @@ def _rebuilt(value: Any, inside: list[Any]) -> Any:
 
 
 def _converted(rnd: random.Random, value: Any) -> Any:
-    """Return *value* as another type that would take it; a range or a size stays small."""
+    """Return *value* converted to another type; a range or a size stays small."""
     kind = rnd.choice([int, float, str, bool, complex, list, tuple, repr, dict, bytes, bytearray, frozenset, deque])
     if isinstance(value, int | range) and kind not in {int, float, str, bool, complex, repr}:
         return [value]
@@ -207,11 +207,11 @@ MISSES: list[Callable[[random.Random, Any], Any]] = [
 ]
 
 
-# Reading: all there is to a value, in a form to compare.
+# Complete descriptions of values, for strict comparison.
 
 
 def reading(value: Any, *, ordered: bool = False) -> Hashable:
-    """Return what *value* is: equal for the same values of the same types, and for no others.
+    """Return a description of *value*: equal for equal values of the same types, and only for these.
 
     Args:
         value: Any of the values above.

@@ -1,4 +1,4 @@
-"""Calls that mean the same have one default key; calls that do not never do."""
+"""Equivalent calls have the same default key, all others have different ones."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ async def watch(number: int, *, progress_callback: Any) -> None: ...
 
 
 def injecting(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorate as functools.wraps has it: what is called takes anything."""
+    """Decorate like functools.wraps: the wrapper accepts any arguments."""
 
     @functools.wraps(function)
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -177,15 +177,15 @@ SAME: dict[str, list[list[Call]]] = {
 
 
 @pytest.mark.parametrize("groups", SAME.values(), ids=SAME)
-def test_calls_share_a_key_exactly_if_they_mean_the_same(groups: list[list[Call]]) -> None:
-    for _ in range(2):  # the second time out of what was worked out the first time
+def test_calls_share_a_key_exactly_if_they_are_equivalent(groups: list[list[Call]]) -> None:
+    for _ in range(2):  # the second time with cached layouts
         keys = [{default_key(*one) for one in group} for group in groups]
 
         assert [len(made) for made in keys] == [1] * len(groups)
         assert len(set.union(*keys)) == len(groups)
 
 
-def test_where_the_progress_is_reported_to_is_no_part_of_a_key() -> None:
+def test_the_progress_callback_is_not_part_of_a_key() -> None:
     assert len({progress_key(count, *rest) for rest in [
         ((1,), {}), ((1, print), {}), ((1,), {"progress_callback": Client(), "scale": 1}), ((1, None, 1), {}),
     ]}) == 1  # fmt: skip
@@ -197,7 +197,7 @@ def test_where_the_progress_is_reported_to_is_no_part_of_a_key() -> None:
         default_key(count, (1, Client()))
 
 
-def test_another_value_without_a_form_is_not_taken_for_the_default() -> None:
+def test_a_value_without_a_canonical_form_differs_from_the_default() -> None:
     for arguments in ((Client(), 1), (MISSING, 1), (CLIENT, object())):
         with pytest.raises(UncacheableError):
             default_key(fetch, ("u", *arguments))
@@ -205,7 +205,7 @@ def test_another_value_without_a_form_is_not_taken_for_the_default() -> None:
         default_key(fetch, (CLIENT,))
 
 
-def test_a_default_counts_as_it_is_when_the_key_is_made() -> None:
+def test_a_mutable_default_is_read_each_time_a_key_is_made() -> None:
     basket: list[int] = []
 
     async def fill(item: int, into: list[int] = basket, times: int = 1) -> None: ...
@@ -219,7 +219,7 @@ def test_a_default_counts_as_it_is_when_the_key_is_made() -> None:
     assert before != default_key(fill, (1,)) == default_key(fill, (1, [], 2))
 
 
-def test_new_default_values_are_noticed() -> None:
+def test_a_key_changes_when_the_defaults_are_replaced() -> None:
     async def plain(one: int, two: int = 2, *, three: int = 3) -> None: ...
 
     before = default_key(plain, (1,))
@@ -231,7 +231,7 @@ def test_new_default_values_are_noticed() -> None:
     assert default_key(plain, (1,)) == before
 
 
-def test_a_function_that_its_own_default_leads_back_to_is_not_kept_alive() -> None:
+def test_a_function_referenced_by_its_own_default_is_not_kept_alive() -> None:
     def make() -> weakref.ref[Any]:
         holder = Client()
 
@@ -246,7 +246,7 @@ def test_a_function_that_its_own_default_leads_back_to_is_not_kept_alive() -> No
     assert forgotten() is None
 
 
-def test_functions_that_do_not_tell_their_parameters_are_called_as_they_are() -> None:
+def test_calls_of_functions_with_unknown_parameters_are_used_as_passed() -> None:
     odd = MethodType(functools.partial(lookup, "a"), 2.0)
 
     assert default_key(len, ("a",)) != default_key(len, (), {"obj": "a"})
@@ -268,7 +268,7 @@ async def shape_2(a: Any, b: Any = 2, c: Any = 1) -> Any:
 
 
 def received(shape: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> str | None:
-    """Return what the function receives in a call, or None if it refuses that."""
+    """Return what the function receives in a call, or None if the call is invalid."""
     try:
         shape(*args, **kwargs).send(None)
     except StopIteration as returned:
@@ -279,8 +279,8 @@ def received(shape: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str,
 
 
 @pytest.mark.parametrize("shape", [shape_0, shape_1, shape_2])
-def test_keys_agree_with_the_interpreter_about_every_call(shape: Callable[..., Any]) -> None:
-    """What two calls of one function receive is equal exactly if their keys are."""
+def test_keys_are_equal_exactly_if_the_function_receives_equal_arguments(shape: Callable[..., Any]) -> None:
+    """Two calls of one function receive equal arguments exactly if their keys are equal."""
     by_meaning: dict[str, set[str]] = {}
     positional = [args for size in range(4) for args in itertools.product((1, 2), repeat=size)]
     named = [dict(zip(names, (1, 3), strict=False)) for names in itertools.combinations("abcd", 2)]
@@ -292,7 +292,7 @@ def test_keys_agree_with_the_interpreter_about_every_call(shape: Callable[..., A
     assert len(set.union(*by_meaning.values())) == len(by_meaning) > 10
 
 
-async def test_what_is_stored_for_one_form_of_a_call_is_found_for_another() -> None:
+async def test_a_result_is_found_for_an_equivalent_call() -> None:
     cache = AsyncCache(skip_parameters=["progress_callback"])
     key = cache.key_for(count, (1,))
     assert key is not None

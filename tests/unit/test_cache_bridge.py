@@ -1,4 +1,4 @@
-"""The cache as its users hold it in their hands: every documented method, by position and by name."""
+"""The public cache adapter: every documented method, with positional and keyword arguments."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def by_version(context: dict[str, Any]) -> str:
     return f"{context['func_name']}:{context['metadata'].get('version', 'v1')}"
 
 
-async def test_what_was_set_is_got_until_it_is_invalidated(cache: AsyncCacheAdapter) -> None:
+async def test_a_result_is_found_until_it_is_invalidated(cache: AsyncCacheAdapter) -> None:
     call = ("report", (1, "a"), {"width": 2})
     assert await cache.get(*call) == (False, None)
     assert await cache.set(*call, {"rows": [1, 2]})
@@ -35,7 +35,7 @@ async def test_what_was_set_is_got_until_it_is_invalidated(cache: AsyncCacheAdap
     assert await cache.get(*call) == (False, None)
 
 
-async def test_a_function_and_its_name_are_two_things(cache: AsyncCacheAdapter) -> None:
+async def test_a_function_and_its_name_have_different_keys(cache: AsyncCacheAdapter) -> None:
     await cache.set(echo, (1,), {}, "of the function")
     await cache.set("echo", (1,), {}, "of the name")
     assert await cache.get(echo, (1,), {}) == (True, "of the function")
@@ -43,14 +43,14 @@ async def test_a_function_and_its_name_are_two_things(cache: AsyncCacheAdapter) 
     assert await cache.get(add, (1,), {}) == (False, None)
 
 
-async def test_all_parameters_go_by_position_too(cache: AsyncCacheAdapter) -> None:
+async def test_all_parameters_can_be_passed_by_position(cache: AsyncCacheAdapter) -> None:
     assert await cache.set("f", (1,), {}, "result", 60, by_version, "task-1", {"version": "v2"})
     assert await cache.get("f", (2,), {}, by_version, "task-2", {"version": "v2"}) == (True, "result")
     assert await cache.get("f", (1,), {}, by_version, "task-3", {"version": "v3"}) == (False, None)
     assert await cache.invalidate("f", (), {}, by_version, None, {"version": "v2"})
 
 
-async def test_a_result_is_found_by_either_id_of_its_task(cache: AsyncCacheAdapter) -> None:
+async def test_a_result_is_found_by_task_id_and_by_entry_id(cache: AsyncCacheAdapter) -> None:
     await cache.set("f", (1,), {}, "result", task_id="task-1")
     entry_id = cache.generate_entry_id("f", "task-1")
     assert entry_id == "f:task-1"
@@ -62,14 +62,14 @@ async def test_a_result_is_found_by_either_id_of_its_task(cache: AsyncCacheAdapt
     assert not await cache.invalidate_by_task_id(entry_id)
 
 
-def test_no_two_tasks_have_one_entry_id() -> None:
+def test_different_tasks_never_have_the_same_entry_id() -> None:
     cache = AsyncCacheAdapter()
     names = [cache.generate_entry_id(*pair) for pair in (("a", "b:c"), ("a:b", "c"), ("a%3Ab", "c"), ("a", "b"))]
     assert len(set(names)) == 4
     assert cache.generate_entry_id(echo, "1") == "echo:1"
 
 
-async def test_switched_off_it_neither_finds_nor_stores(cache: AsyncCacheAdapter) -> None:
+async def test_a_disabled_cache_neither_finds_nor_stores(cache: AsyncCacheAdapter) -> None:
     await cache.set("f", (1,), {}, 1)
     cache.enabled = False
     assert not await cache.set("f", (2,), {}, 2)
@@ -98,7 +98,7 @@ async def test_a_result_expires() -> None:
     assert [(await cache.get("f", (number,), {}))[0] for number in (1, 2, 3)] == [False, True, True]
 
 
-def test_what_it_was_made_with_can_be_read() -> None:
+def test_the_options_can_be_read() -> None:
     cache = AsyncCacheAdapter(60, False, 100, True, 30, 5)
     made_with = (cache.default_ttl, cache.enabled, cache.max_serialized_size, cache.validate_keys)
     assert made_with == (60, False, 100, True)
@@ -108,7 +108,7 @@ def test_what_it_was_made_with_can_be_read() -> None:
     assert cache.cleanup_interval == 0
 
 
-async def test_keys_are_validated_if_wished() -> None:
+async def test_keys_are_validated_on_request() -> None:
     cache = AsyncCacheAdapter(validate_keys=True)
     for call in (cache.get("f", (), {}, lambda context: ""), cache.invalidate("f", (), {}, lambda context: "a\nb")):
         with pytest.raises(InvalidCacheKeyError):
@@ -122,7 +122,7 @@ async def test_a_call_without_a_key_is_not_cached(cache: AsyncCacheAdapter) -> N
     assert cache.statistics().bypassed == {"object": 3}
 
 
-async def test_the_sweeps_can_be_started_and_stopped_by_hand() -> None:
+async def test_the_cleanup_task_can_be_started_and_stopped() -> None:
     clock = asyncio.get_running_loop().time
     cache = AsyncCacheAdapter(60, adapter=MemoryCacheAdapter(clock=clock))
     await cache.start_cleanup_task()
@@ -135,6 +135,6 @@ async def test_the_sweeps_can_be_started_and_stopped_by_hand() -> None:
 
 
 @pytest.mark.parametrize("options", [{"adapter": object()}, {"default_ttl": "60"}, {"max_size": 1.5}], ids=shown)
-def test_what_makes_no_sense_is_refused(options: dict[str, Any]) -> None:
+def test_invalid_options_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(TypeError):
         AsyncCacheAdapter(**options)

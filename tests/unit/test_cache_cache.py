@@ -1,4 +1,4 @@
-"""The front of the cache: switches, keys, ids, times to live, refusals, other people's adapters, figures."""
+"""AsyncCache: enabling, keys, ids, times to live, refusals, third-party adapters and statistics."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def cache(request: pytest.FixtureRequest) -> AsyncCache:
     return AsyncCache(ADAPTERS[request.param]())
 
 
-async def test_what_is_set_is_found(cache: AsyncCache) -> None:
+async def test_a_stored_value_is_found(cache: AsyncCache) -> None:
     assert await cache.set("key", {"a": [1]}) is True
     assert await cache.get("key") == (True, {"a": [1]})
     assert await cache.get("other") == (False, None)
 
 
-async def test_a_hit_is_nobody_elses_object(cache: AsyncCache) -> None:
+async def test_every_hit_is_a_new_object(cache: AsyncCache) -> None:
     stored = {"a": [1]}
     await cache.set("key", stored)
     stored["a"].append(2)
@@ -51,7 +51,7 @@ async def test_deleting_and_clearing(cache: AsyncCache) -> None:
     assert dict(cache.task_key_map) == {}
 
 
-async def test_an_entry_answers_to_the_ids_of_whoever_stored_or_found_it(cache: AsyncCache) -> None:
+async def test_an_entry_is_found_by_the_ids_of_callers_that_stored_or_found_it(cache: AsyncCache) -> None:
     await cache.set("key", "value", entry_id="f:1", alias="1")
     await cache.get("key", entry_id="f:2", alias="2")
     for entry_id in ("f:1", "1", "f:2", "2"):
@@ -61,7 +61,7 @@ async def test_an_entry_answers_to_the_ids_of_whoever_stored_or_found_it(cache: 
     assert cache.entry_key_map == cache.task_key_map
 
 
-async def test_deleting_by_one_id_drops_the_entry_and_all_its_ids(cache: AsyncCache) -> None:
+async def test_deleting_by_one_id_deletes_the_entry_and_all_its_ids(cache: AsyncCache) -> None:
     await cache.set("key", "value", entry_id="f:1", alias="1")
     await cache.get("key", entry_id="f:2")
     assert await cache.delete_by_entry_id("1") is True
@@ -77,12 +77,12 @@ async def test_forgetting_an_id_keeps_the_entry(cache: AsyncCache) -> None:
     assert await cache.get("key") == (True, "value")
 
 
-async def test_a_miss_gives_nobody_an_id(cache: AsyncCache) -> None:
+async def test_a_miss_links_no_id(cache: AsyncCache) -> None:
     await cache.get("key", entry_id="f:1")
     assert dict(cache.task_key_map) == {}
 
 
-async def test_switched_off_nothing_is_found_or_stored_but_deleting_works(cache: AsyncCache) -> None:
+async def test_a_disabled_cache_only_deletes(cache: AsyncCache) -> None:
     await cache.set("key", 1, entry_id="f:1")
     cache.enabled = False
     assert await cache.get("key") == (False, None)
@@ -95,14 +95,14 @@ async def test_switched_off_nothing_is_found_or_stored_but_deleting_works(cache:
     assert await cache.get("other") == (False, None)
 
 
-async def test_whoever_has_decided_is_not_stopped_by_the_switches(cache: AsyncCache) -> None:
+async def test_lookup_and_store_work_while_the_cache_is_disabled(cache: AsyncCache) -> None:
     cache.enabled = False
     with cache.temporarily_disabled():
         assert await cache.store("key", cache.snapshot([1]), 60) is True
         assert await cache.lookup("key") == (True, [1])
 
 
-async def test_disabling_for_a_while_nests_and_overlaps_in_both_forms(cache: AsyncCache) -> None:
+async def test_temporary_disabling_can_be_nested_and_overlapping(cache: AsyncCache) -> None:
     await cache.set("key", 1)
 
     async def overlapping() -> None:
@@ -120,7 +120,7 @@ async def test_disabling_for_a_while_nests_and_overlaps_in_both_forms(cache: Asy
     assert await cache.get("key") == (True, 1)
 
 
-async def test_an_error_inside_ends_the_disabling(cache: AsyncCache) -> None:
+async def test_an_error_in_the_block_ends_temporary_disabling(cache: AsyncCache) -> None:
     with pytest.raises(KeyError), cache.temporarily_disabled():
         raise KeyError
     assert cache.is_active
@@ -143,7 +143,7 @@ async def test_default_ttl_fills_in_for_none_and_can_be_set(clock: Clock) -> Non
 
 
 @pytest.mark.parametrize(("ttl", "error"), [(math.nan, ValueError), ("60", TypeError), (True, TypeError)])
-async def test_a_ttl_that_is_no_number_is_refused_everywhere(
+async def test_a_ttl_that_is_not_a_number_is_refused_everywhere(
     cache: AsyncCache, ttl: Any, error: type[Exception]
 ) -> None:
     with pytest.raises(error):
@@ -169,7 +169,7 @@ async def test_refusals_are_counted_by_reason(cache: AsyncCache, caplog: pytest.
     assert "generator" in caplog.text
 
 
-async def test_the_figures_tell_what_happened(clock: Clock) -> None:
+async def test_statistics_count_what_happened(clock: Clock) -> None:
     cache = AsyncCache(max_size=2, clock=clock.monotonic)
     for key in "abc":
         await cache.set(key, [key], ttl=1)
@@ -186,7 +186,7 @@ async def test_the_figures_tell_what_happened(clock: Clock) -> None:
     assert AsyncCache().statistics().hit_rate == 0.0
 
 
-async def test_asking_twice_for_one_call_counts_once() -> None:
+async def test_two_lookups_for_one_call_count_once() -> None:
     cache = AsyncCache()
     cache.lookup_nowait("key")
     assert cache.lookup_nowait("key", again=True) == (False, None)
@@ -198,7 +198,7 @@ async def test_asking_twice_for_one_call_counts_once() -> None:
     assert dict(cache.task_key_map) == {"f:1": "key", "f:2": "key"}
 
 
-def test_only_entries_in_this_process_can_be_had_at_once() -> None:
+def test_nowait_methods_require_entries_in_memory() -> None:
     assert AsyncCache().is_local
     cache = AsyncCache(DictCache())
     assert not cache.is_local
@@ -215,7 +215,7 @@ async def test_an_adapter_gets_the_ttl_as_it_was_given() -> None:
     assert type(adapter.ttls["e"]) is int
 
 
-async def test_what_only_pickle_can_copy_goes_through_an_adapter_that_keeps_objects() -> None:
+async def test_a_value_that_only_pickle_can_copy_goes_through_an_adapter_that_keeps_objects() -> None:
     cache = AsyncCache(DictCache())
     assert await cache.set("key", ValueError("an exception"))
     hit, found = await cache.get("key")
@@ -223,7 +223,7 @@ async def test_what_only_pickle_can_copy_goes_through_an_adapter_that_keeps_obje
     assert repr(found) == "ValueError('an exception')"
 
 
-async def test_a_value_an_adapter_cannot_encode_is_its_fault_and_a_miss() -> None:
+async def test_an_error_of_an_adapter_that_cannot_encode_a_value_is_a_fault_and_a_miss() -> None:
     cache = AsyncCache(JsonCache())
     assert await cache.set("key", {1, 2}) is False
     assert await cache.get("key") == (False, None)
@@ -231,7 +231,7 @@ async def test_a_value_an_adapter_cannot_encode_is_its_fault_and_a_miss() -> Non
 
 
 @pytest.mark.parametrize("answer", [None, 7, (True,), (1, 2, 3)], ids=repr)
-async def test_an_adapter_that_answers_out_of_form_is_a_miss(answer: Any) -> None:
+async def test_a_malformed_answer_of_an_adapter_is_a_miss(answer: Any) -> None:
     class Odd(DictCache):
         async def get(self, key: str) -> tuple[bool, Any]:
             return answer
@@ -241,7 +241,7 @@ async def test_an_adapter_that_answers_out_of_form_is_a_miss(answer: Any) -> Non
     assert cache.statistics().errors == 1
 
 
-async def test_a_derived_memory_cache_has_its_own_methods_called() -> None:
+async def test_overridden_methods_of_a_memory_adapter_are_called() -> None:
     class Counting(MemoryCacheAdapter):
         asked = 0
 
@@ -258,7 +258,7 @@ async def test_a_derived_memory_cache_has_its_own_methods_called() -> None:
 
 
 @pytest.mark.parametrize("wrong", [object(), DictCache, {}, 7], ids=type)
-def test_what_is_no_adapter_is_refused(wrong: Any) -> None:
+def test_objects_without_the_methods_of_an_adapter_are_refused(wrong: Any) -> None:
     with pytest.raises(TypeError, match="get, set, delete and clear"):
         AsyncCache(wrong)
 
@@ -271,7 +271,7 @@ def test_numbers_out_of_range_are_refused(option: str) -> None:
         AsyncCache(**{option: "1"})
 
 
-async def test_sweeping_an_adapter_drops_the_ids_of_what_is_gone_and_no_others() -> None:
+async def test_sweeping_an_adapter_removes_ids_of_missing_entries_only() -> None:
     adapter = DictCache()
     cache = AsyncCache(adapter)
     for key in "ab":
@@ -281,7 +281,7 @@ async def test_sweeping_an_adapter_drops_the_ids_of_what_is_gone_and_no_others()
     assert dict(cache.task_key_map) == {"f:b": "b"}
 
 
-async def test_an_adapter_out_of_order_costs_no_ids() -> None:
+async def test_a_sweep_with_a_faulty_adapter_removes_no_ids() -> None:
     adapter = TroubledCache()
     cache = AsyncCache(adapter)
     await cache.set("a", 1, entry_id="f:a")
@@ -304,13 +304,13 @@ async def test_the_cleanup_task_sweeps_at_its_interval(clock: Clock) -> None:
     await cache.stop_cleanup_task()
 
 
-async def test_an_interval_of_zero_sweeps_never(clock: Clock) -> None:
+async def test_with_an_interval_of_zero_nothing_is_swept(clock: Clock) -> None:
     cache = AsyncCache(cleanup_interval=0)
     await cache.start_cleanup_task()
     assert len(asyncio.all_tasks()) == 1
 
 
-async def test_a_new_interval_counts_at_once(clock: Clock) -> None:
+async def test_a_new_interval_takes_effect_at_once(clock: Clock) -> None:
     cache = AsyncCache(clock=clock.monotonic)
     await cache.start_cleanup_task()
     await settled()
@@ -327,7 +327,7 @@ async def test_a_new_interval_counts_at_once(clock: Clock) -> None:
     await cache.aclose()
 
 
-async def test_a_sweep_that_fails_is_logged_and_the_next_one_comes(
+async def test_a_failed_sweep_is_logged_and_the_next_one_takes_place(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     cache = AsyncCache(cleanup_interval=10)
@@ -368,7 +368,7 @@ async def test_ids_never_outnumber_entries_in_memory() -> None:
     assert len(cache._memory.ids._by_alias) == 1000
 
 
-def test_ids_of_one_entry_that_is_hit_for_ever_are_bounded_too() -> None:
+def test_ids_of_one_entry_with_endless_hits_are_bounded() -> None:
     ids = EntryIds(max_ids=3)
     for number in range(10):
         ids.link(f"f:{number}", "key", str(number))
@@ -377,7 +377,7 @@ def test_ids_of_one_entry_that_is_hit_for_ever_are_bounded_too() -> None:
     assert ids.key_of("1") is None
 
 
-def test_an_id_stands_for_the_latest_entry_it_was_given() -> None:
+def test_an_id_is_linked_to_the_latest_entry() -> None:
     ids = EntryIds()
     ids.link("f:1", "old", "1")
     ids.link("f:1", "new", "1")
@@ -387,7 +387,7 @@ def test_an_id_stands_for_the_latest_entry_it_was_given() -> None:
     assert ids.key_of("f:1") is None
 
 
-def test_an_id_that_changes_its_alias_leaves_none_behind() -> None:
+def test_changing_the_alias_of_an_id_removes_the_old_alias() -> None:
     ids = EntryIds()
     for number in range(10):
         ids.link("f:1", "key", str(number))
@@ -397,21 +397,21 @@ def test_an_id_that_changes_its_alias_leaves_none_behind() -> None:
 
 
 def area(width: int, height: int = 1) -> None:
-    """Stand for a task function."""
+    """A sample task function."""
 
 
 def user_key(context: dict[str, Any]) -> str:
     return f"{context['func_name']}:{context['kwargs']['user_id']}:{context['metadata'].get('version', 'v1')}"
 
 
-def test_a_custom_key_is_the_key_to_the_letter() -> None:
+def test_a_custom_key_is_used_unchanged() -> None:
     cache = AsyncCache()
     assert cache.key_for(area, (), {"user_id": 1}, key_fn=user_key) == "area:1:v1"
     assert cache.key_for("area", (), {"user_id": 1}, key_fn=user_key, metadata={"version": "v2"}) == "area:1:v2"
     assert cache.key_for(partial(area, 1), (), {"user_id": 1}, key_fn=user_key) == "area:1:v1"
 
 
-def test_default_keys_tell_calls_apart() -> None:
+def test_default_keys_of_different_calls_differ() -> None:
     cache = AsyncCache()
     keys = {
         cache.key_for(area, (1,)),
@@ -434,7 +434,7 @@ def numeric(context: dict[str, Any]) -> Any:
 
 
 @pytest.mark.parametrize("key_fn", [broken, numeric, compose_key_functions(broken)], ids=["raises", "int", "inside"])
-def test_a_key_function_that_fails_means_no_caching_and_one_warning(
+def test_a_call_is_uncached_with_one_warning_if_its_key_function_fails(
     key_fn: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     cache = AsyncCache()
@@ -446,7 +446,7 @@ def test_a_key_function_that_fails_means_no_caching_and_one_warning(
     assert sum(cache.statistics().bypassed.values()) == 3
 
 
-def test_an_argument_without_a_safe_form_means_no_caching_and_one_warning(
+def test_a_call_is_uncached_with_one_warning_if_an_argument_has_no_canonical_form(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     cache = AsyncCache()
@@ -457,8 +457,8 @@ def test_an_argument_without_a_safe_form_means_no_caching_and_one_warning(
     assert cache.statistics().bypassed == {"object": 3}
 
 
-async def test_what_is_to_blame_is_told_apart_up_to_a_bound(caplog: pytest.LogCaptureFixture) -> None:
-    """A program may make classes without end."""
+async def test_bypassed_calls_are_counted_for_a_limited_number_of_types(caplog: pytest.LogCaptureFixture) -> None:
+    """A program may create any number of classes."""
     cache = AsyncCache()
     for number in range(1100):
         assert cache.key_for(area, (type(f"T{number}", (), {})(),)) is None
@@ -470,7 +470,7 @@ async def test_what_is_to_blame_is_told_apart_up_to_a_bound(caplog: pytest.LogCa
 
 
 class Evasive:
-    """Raises when asked for anything but its name."""
+    """Raises an error for every attribute but its name."""
 
     def __getattr__(self, name: str) -> str:
         if name == "__name__":
@@ -480,14 +480,14 @@ class Evasive:
     async def __call__(self) -> None: ...
 
 
-def test_a_callable_of_a_strange_kind_is_called_uncached() -> None:
+def test_a_callable_that_refuses_inspection_is_called_uncached() -> None:
     cache = AsyncCache()
     assert cache.key_for(Evasive()) is None
     assert cache.key_for(Evasive(), key_fn=lambda context: context["func_name"]) == "evasive"
 
 
 @pytest.mark.parametrize("key", ["", "x" * 513, "line\nbreak", 7], ids=["empty", "long", "control", "int"])
-def test_validated_keys_are_fit_for_any_storage(key: Any) -> None:
+def test_validated_keys_suit_any_storage(key: Any) -> None:
     cache = AsyncCache(validate_keys=True)
     assert cache.validate_keys
     with pytest.raises(InvalidCacheKeyError):

@@ -1,4 +1,4 @@
-"""A storage that is slow, gone or broken: a miss within the budget, and then it is left alone for a while."""
+"""A slow, unavailable or faulty storage: a miss within the timeout, then an open circuit."""
 
 from __future__ import annotations
 
@@ -48,7 +48,9 @@ def now() -> float:
 
 
 @pytest.mark.parametrize("trouble", TROUBLES, ids=named)
-async def test_no_trouble_is_the_callers(adapter: TroubledCache, cache: AsyncCache, trouble: Any) -> None:
+async def test_no_fault_of_the_storage_reaches_the_caller(
+    adapter: TroubledCache, cache: AsyncCache, trouble: Any
+) -> None:
     adapter.trouble = trouble
     begin = now()
     assert await cache.get("key") == (False, None)
@@ -71,7 +73,7 @@ async def test_an_outage_opens_the_circuit(adapter: TroubledCache, cache: AsyncC
     await cache.aclose()
 
 
-async def test_a_mistake_in_the_adapter_does_not_open_it(adapter: TroubledCache, cache: AsyncCache) -> None:
+async def test_an_error_in_the_adapter_does_not_open_the_circuit(adapter: TroubledCache, cache: AsyncCache) -> None:
     adapter.trouble = make_a_mistake
     for _ in range(3):
         await cache.get("key")
@@ -79,9 +81,7 @@ async def test_a_mistake_in_the_adapter_does_not_open_it(adapter: TroubledCache,
     assert not cache.statistics().circuit_open
 
 
-async def test_tries_are_ever_further_apart_and_nobody_waits_for_them(
-    adapter: TroubledCache, cache: AsyncCache
-) -> None:
+async def test_the_backoff_doubles_and_no_caller_waits_for_a_trial(adapter: TroubledCache, cache: AsyncCache) -> None:
     tries: list[float] = []
 
     async def fail() -> None:
@@ -98,10 +98,10 @@ async def test_tries_are_ever_further_apart_and_nobody_waits_for_them(
         await settled()
         await asyncio.sleep(0.01)
     pauses = [round(later - earlier, 1) for earlier, later in pairwise(tries)]
-    assert pauses == [0.3, 0.5, 1.0, 2.0, 4.0, 5.0, 5.0, 5.0, 5.0]  # asked every 0.01 s
+    assert pauses == [0.3, 0.5, 1.0, 2.0, 4.0, 5.0, 5.0, 5.0, 5.0]  # there is a call every 0.01 s
 
 
-async def test_a_try_that_is_answered_closes_the_circuit(adapter: TroubledCache, cache: AsyncCache) -> None:
+async def test_a_successful_trial_closes_the_circuit(adapter: TroubledCache, cache: AsyncCache) -> None:
     await cache.set("key", "value")
     adapter.trouble = hang
     await cache.get("key")
@@ -112,8 +112,8 @@ async def test_a_try_that_is_answered_closes_the_circuit(adapter: TroubledCache,
     assert await cache.get("key") == (True, "value")
 
 
-async def test_a_try_that_never_began_is_not_waited_for(adapter: TroubledCache, cache: AsyncCache) -> None:
-    """As when its event loop ends in that moment: a cache can be used on the next one."""
+async def test_a_trial_that_never_started_is_not_waited_for(adapter: TroubledCache, cache: AsyncCache) -> None:
+    """For example because its event loop is closed; the cache can be used on the next one."""
     await cache.set("key", "value")
     adapter.trouble = lose_connection
     await cache.get("key")
@@ -131,22 +131,20 @@ async def test_a_try_that_never_began_is_not_waited_for(adapter: TroubledCache, 
 
 
 @pytest.mark.real_time
-async def test_time_in_which_the_loop_stood_still_is_made_up_for_up_to_the_budget(adapter: TroubledCache) -> None:
+async def test_time_during_which_the_loop_is_blocked_does_not_count_up_to_the_timeout(adapter: TroubledCache) -> None:
     cache = AsyncCache(adapter, timeout=0.05)
     adapter.trouble = hang
     begin = now()
     caller = asyncio.create_task(cache.get("key"))
     await turns(3)
-    time.sleep(0.5)  # noqa: ASYNC251 - the very mistake
+    time.sleep(0.5)  # noqa: ASYNC251 - blocks the loop on purpose
     blocked = now() - begin
     assert await caller == (False, None)
     assert now() - begin < 1.7 * blocked
     await cache.aclose()
 
 
-async def test_after_an_outage_the_next_one_begins_with_a_short_pause_again(
-    adapter: TroubledCache, cache: AsyncCache
-) -> None:
+async def test_the_backoff_starts_anew_with_each_outage(adapter: TroubledCache, cache: AsyncCache) -> None:
     for _ in range(2):
         adapter.trouble = lose_connection
         await cache.get("key")
@@ -158,7 +156,7 @@ async def test_after_an_outage_the_next_one_begins_with_a_short_pause_again(
     assert cache.statistics().circuit_openings == 2
 
 
-async def test_a_caller_may_allow_less_time_or_none(adapter: TroubledCache, cache: AsyncCache) -> None:
+async def test_a_caller_may_pass_a_shorter_timeout_or_zero(adapter: TroubledCache, cache: AsyncCache) -> None:
     adapter.trouble = hang
     begin = now()
     await cache.lookup("key", timeout=0)
@@ -169,7 +167,7 @@ async def test_a_caller_may_allow_less_time_or_none(adapter: TroubledCache, cach
     assert now() == pytest.approx(begin + 0.05)
 
 
-async def test_the_budget_is_settable(adapter: TroubledCache) -> None:
+async def test_the_default_timeout_can_be_set(adapter: TroubledCache) -> None:
     cache = AsyncCache(adapter, timeout=2)
     adapter.trouble = hang
     begin = now()
@@ -177,7 +175,7 @@ async def test_the_budget_is_settable(adapter: TroubledCache) -> None:
     assert now() == pytest.approx(begin + 2)
 
 
-async def test_a_cancelled_caller_takes_the_operation_with_it_and_is_no_fault(
+async def test_cancelling_the_caller_cancels_the_operation_and_is_not_a_fault(
     adapter: TroubledCache, cache: AsyncCache
 ) -> None:
     adapter.trouble = hang
@@ -191,13 +189,15 @@ async def test_a_cancelled_caller_takes_the_operation_with_it_and_is_no_fault(
     assert cache.statistics().errors == 0
 
 
-async def test_deleting_that_fails_says_no(adapter: TroubledCache, cache: AsyncCache) -> None:
+async def test_a_failed_delete_returns_false(adapter: TroubledCache, cache: AsyncCache) -> None:
     await cache.set("key", 1)
     adapter.trouble = lose_connection
     assert await cache.delete("key") is False
 
 
-async def test_closing_waits_for_what_is_under_way_but_not_for_ever(adapter: TroubledCache, cache: AsyncCache) -> None:
+async def test_closing_waits_for_operations_in_progress_for_a_limited_time(
+    adapter: TroubledCache, cache: AsyncCache
+) -> None:
     adapter.trouble = refuse_to_stop
     await cache.get("key")
     begin = now()
@@ -205,7 +205,7 @@ async def test_closing_waits_for_what_is_under_way_but_not_for_ever(adapter: Tro
     assert now() - begin <= 1.2
 
 
-async def test_clearing_says_what_went_wrong_and_may_take_its_time(adapter: TroubledCache, cache: AsyncCache) -> None:
+async def test_clearing_raises_its_error_and_has_no_timeout(adapter: TroubledCache, cache: AsyncCache) -> None:
     async def take_a_while() -> None:
         await asyncio.sleep(60)
 
@@ -217,7 +217,7 @@ async def test_clearing_says_what_went_wrong_and_may_take_its_time(adapter: Trou
         await cache.clear()
 
 
-async def test_warnings_are_few_on_one_line_each_and_count_what_they_leave_out(
+async def test_warnings_are_throttled_single_lines_and_count_those_suppressed(
     adapter: TroubledCache, caplog: pytest.LogCaptureFixture, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache = AsyncCache(adapter)

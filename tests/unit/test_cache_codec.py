@@ -1,4 +1,4 @@
-"""What the codec promises: a value comes back as it was, or is refused; bytes of others are data or corrupt."""
+"""The codec: a value is decoded unchanged or refused when it is encoded; foreign bytes are plain data or corrupt."""
 
 import collections
 import contextlib
@@ -64,7 +64,7 @@ class Pair(typing.NamedTuple):
     right: object
 
 
-OldPair = collections.namedtuple("OldPair", ["left", "right"])  # noqa: PYI024 - the older way is to work too
+OldPair = collections.namedtuple("OldPair", ["left", "right"])  # noqa: PYI024 - the older form must work too
 
 
 @dataclasses.dataclass
@@ -86,7 +86,7 @@ class Colored(Point):
 
 @dataclasses.dataclass
 class Computed:
-    """What happens when one is made or asked must not happen when one is read from bytes."""
+    """Code that runs when an instance is created or used must not run when it is decoded."""
 
     side: int
     area: int = dataclasses.field(init=False)
@@ -170,7 +170,7 @@ class Plain:
 
 
 @dataclasses.dataclass
-class Failure(Exception):  # noqa: N818 - an odd mixture on purpose
+class Failure(Exception):  # noqa: N818 - neither a dataclass nor plain, on purpose
     text: str
 
 
@@ -225,7 +225,7 @@ def zone_of_a_file(key: str) -> zoneinfo.ZoneInfo:
 
 
 class Masked:
-    """Says of itself what it likes, if it says anything."""
+    """Misrepresents its own class."""
 
     @property
     def __class__(self) -> type:
@@ -240,7 +240,7 @@ def of_a_reticent_class() -> object:
     return Reticent("Curt", (), {})()
 
 
-class Unprintable(Exception):  # noqa: N818 - what it is
+class Unprintable(Exception):  # noqa: N818 - describes what is special about it
     def __str__(self) -> str:
         raise KeyError
 
@@ -393,7 +393,7 @@ REFUSED: dict[str, Callable[[], object]] = {
 
 
 def same(one: object, other: object) -> bool:
-    """Whether two values are equal and of the same types all the way down, as strictly as can be told."""
+    """Return whether two values are equal and have the same types at all levels."""
     if type(one) is not type(other):
         return False
     if isinstance(one, enum.Enum) or one is None:
@@ -425,7 +425,7 @@ def _same_dict(one: typing.Any, other: typing.Any) -> bool:
 
 
 def _same_int(one: object, other: object) -> bool:
-    return one == other  # the text of a large one would be refused
+    return one == other  # the text of a large int would be refused
 
 
 def _same_decimal(one: typing.Any, other: typing.Any) -> bool:
@@ -447,7 +447,7 @@ COMPARED: dict[type, Callable[[typing.Any, typing.Any], bool]] = {
 
 
 def outcome(value: object) -> str:
-    """Return what becomes of a value: faithful, refused, or wrong."""
+    """Return the outcome for a value: faithful, refused, or wrong."""
     try:
         data = codec.encode(value)
     except UnencodableError:
@@ -455,8 +455,8 @@ def outcome(value: object) -> str:
     return "faithful" if same(value, codec.decode(data)) else "WRONG"
 
 
-def test_each_type_comes_back_as_it_was_or_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The table of types: run with -s, or -rP, to read it."""
+def test_each_type_is_decoded_faithfully_or_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prints a table of types: run with -s or -rP to read it."""
     monkeypatch.setattr(sys.modules[__name__], "fired", [])
     table = {name: {outcome(value) for value in values} for name, values in FAITHFUL.items()}
     table |= {name: {outcome(make())} for name, make in REFUSED.items()}
@@ -469,7 +469,7 @@ def test_each_type_comes_back_as_it_was_or_is_refused(monkeypatch: pytest.Monkey
     assert len(table) >= 38
 
 
-def test_types_keep_apart_what_python_calls_equal() -> None:
+def test_equal_values_of_different_types_stay_different() -> None:
     """1 == True == 1.0 == Decimal(1); a set cannot hold them at once, a list can."""
     mixed = [1, True, 1.0, decimal.Decimal(1), 1 + 0j, fractions.Fraction(1), Level.LOW, Bits.ONE]
 
@@ -477,14 +477,14 @@ def test_types_keep_apart_what_python_calls_equal() -> None:
 
 
 @pytest.mark.parametrize("depth", [1, 100, 400])
-def test_what_encodes_also_decodes_however_deep(depth: int) -> None:
+def test_whatever_can_be_encoded_can_be_decoded_at_any_depth(depth: int) -> None:
     for make in (lambda inner: [inner], lambda inner: (inner,), lambda inner: {"a": inner}, Point):
         data = codec.encode(nested(depth, make))
 
         assert codec.encode(codec.decode(data)) == data
 
 
-def test_a_refusal_names_the_type_at_fault_and_the_remedy() -> None:
+def test_a_refusal_names_the_type_and_the_remedy() -> None:
     with pytest.raises(UnencodableError, match=r"^Plain: .* Return plain data, a dataclass") as refusal:
         codec.encode({"a": [(Plain(),)]})
 
@@ -492,7 +492,7 @@ def test_a_refusal_names_the_type_at_fault_and_the_remedy() -> None:
     assert pickle.loads(pickle.dumps(refusal.value)).kind is Plain  # noqa: S301 - made in this line
 
 
-def test_a_path_whose_text_stands_for_another_is_not_taken_for_that() -> None:
+def test_a_path_whose_text_denotes_another_path_is_refused() -> None:
     """Python 3.11 writes ./c:foo as c:foo, which is on another drive."""
     assert outcome(pathlib.PureWindowsPath("./c:foo")) != "WRONG"
 
@@ -525,7 +525,7 @@ def test_immutable_scalars_may_be_shared_and_nothing_else() -> None:
     assert not any(map(codec.is_immutable, not_shared))
 
 
-def test_any_msgpack_reads_plain_data() -> None:
+def test_any_msgpack_library_reads_plain_data() -> None:
     assert msgpack.unpackb(codec.encode({"a": [1, b"x"]})) == [1, {"a": [1, b"x"]}]
     assert msgpack.unpackb(codec.encode((1, "x")))[0] == 2
 
@@ -539,7 +539,7 @@ def python_calls(function: Callable[[typing.Any], object], argument: object) -> 
         calls += event == "call"
 
     before = sys.getprofile()
-    gc.disable()  # it would call back
+    gc.disable()  # it would call the profile function
     sys.setprofile(count)
     try:
         function(argument)
@@ -552,14 +552,14 @@ def python_calls(function: Callable[[typing.Any], object], argument: object) -> 
 @pytest.mark.parametrize("row", [{"id": 1, "name": "x", "tags": ["a"], "score": 0.1}, [1.25, None, True], "x"])
 def test_plain_data_costs_no_python_call_per_value(row: object) -> None:
     one, many = [row], [row] * 500
-    codec.encode(one)  # the first call leaves behind what later ones use again
+    codec.encode(one)  # the first call fills the pool of packers
 
     assert python_calls(codec.encode, many) == python_calls(codec.encode, one)
     assert python_calls(codec.decode, codec.encode(many)) == python_calls(codec.decode, codec.encode(one))
 
 
-def test_what_is_encoded_in_the_middle_of_an_encoding_does_not_mix_with_it() -> None:
-    """As the collector does when it runs a finalizer, at any place where an object is made."""
+def test_nested_encodings_do_not_interfere() -> None:
+    """Like a finalizer, which the garbage collector may run wherever an object is created."""
     value, other = [(n, {n, "x"}) for n in range(50)], {"inner": (1, 2)}
     seen = []
 
@@ -580,7 +580,7 @@ def test_what_is_encoded_in_the_middle_of_an_encoding_does_not_mix_with_it() -> 
     assert all(seen)
 
 
-def test_an_encoding_that_fails_leaves_nothing_behind_for_the_next() -> None:
+def test_a_failed_encoding_does_not_affect_the_next() -> None:
     with pytest.raises(UnencodableError):
         codec.encode([(1, 2), {"a": object()}])
     assert codec.decode(codec.encode([(1, 2)])) == [(1, 2)]
@@ -593,8 +593,8 @@ ROWS: dict[str, list[object]] = {
 
 
 @pytest.mark.parametrize("rows", ROWS.values(), ids=ROWS)
-def test_reading_is_at_least_twice_as_fast_as_copying(rows: list[object]) -> None:
-    """A hit of the memory cache decodes; measured in turns, the best of each."""
+def test_decoding_is_at_least_twice_as_fast_as_deepcopy(rows: list[object]) -> None:
+    """A hit of the memory cache decodes. Measured alternately; the best of each counts."""
     data = codec.encode(rows)
     decoding, copying = math.inf, math.inf
     for _ in range(15):
@@ -607,7 +607,7 @@ def test_reading_is_at_least_twice_as_fast_as_copying(rows: list[object]) -> Non
     assert decoding * 2 < copying
 
 
-def test_attributes_computed_from_the_fields_are_computed_again() -> None:
+def test_cached_properties_are_not_encoded() -> None:
     value = Computed(3)
     assert value.volume == 27
 
@@ -618,7 +618,7 @@ def test_attributes_computed_from_the_fields_are_computed_again() -> None:
     assert Computed.made == made
 
 
-def test_an_error_that_cannot_be_printed_is_corrupt_like_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unprintable_error_while_decoding_becomes_corrupt(monkeypatch: pytest.MonkeyPatch) -> None:
     data = codec.encode({Unhashable(1)})
     monkeypatch.setattr(sys.modules[__name__], "hashable", False)
 
@@ -626,6 +626,6 @@ def test_an_error_that_cannot_be_printed_is_corrupt_like_any_other(monkeypatch: 
         codec.decode(data)
 
 
-def test_what_is_made_through_an_alias_equals_what_is_not_and_has_the_same_key() -> None:
+def test_an_instance_created_through_a_generic_alias_has_the_same_encoding_and_key() -> None:
     assert codec.canonical(Sheet[int]([1])) == codec.canonical(Sheet([1]))
     assert codec.decode(codec.encode(Sheet[int]([1]))) == Sheet([1])

@@ -1,4 +1,4 @@
-"""Bytes the codec did not write: they are data or corrupt, and never run anything."""
+"""Bytes that the codec did not write: they are plain data or corrupt, and never run code."""
 
 import dataclasses
 import enum
@@ -126,7 +126,7 @@ GARBAGE = {
 
 
 @pytest.mark.parametrize("data", GARBAGE.values(), ids=GARBAGE.keys())
-def test_bytes_of_others_are_corrupt(data: bytes) -> None:
+def test_foreign_bytes_are_corrupt(data: bytes) -> None:
     loaded = set(sys.modules)
 
     with pytest.raises(CorruptError):
@@ -141,17 +141,17 @@ def test_anything_but_bytes_is_corrupt() -> None:
             codec.decode(data)  # type: ignore[arg-type]
 
 
-def test_lists_that_look_like_typed_values_are_data_unless_the_marker_heads_them() -> None:
+def test_lists_without_the_marker_are_plain_data() -> None:
     for value in (["t", 1], [None, "t"], {"t": ["x"]}, ["\xc7\0*", "t", (1,)], [b"\xc7\0*", (1,)], [1, MARK]):
         assert codec.decode(codec.encode(value)) == value
         assert codec.decode(codec.encode((value,))) == (value,)
 
 
-def test_a_marker_where_we_never_write_one_is_plain_data() -> None:
+def test_a_marker_in_an_unexpected_position_is_plain_data() -> None:
     assert codec.decode(b"\x92\x02" + msgpack.packb({"a": MARK, "b": [1, MARK]})) == {"a": MARK, "b": [1, MARK]}
 
 
-def test_reading_an_instance_runs_none_of_its_code(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_decoding_an_instance_runs_none_of_its_code(monkeypatch: pytest.MonkeyPatch) -> None:
     data = codec.encode(Computed(3))
 
     def refuse(*_: object) -> typing.NoReturn:
@@ -166,15 +166,15 @@ def test_reading_an_instance_runs_none_of_its_code(monkeypatch: pytest.MonkeyPat
     assert (again.side, again.area) == (3, 9)
 
 
-def test_a_payload_cannot_make_what_runs_code_at_its_end() -> None:
+def test_a_payload_cannot_create_an_object_with_a_finalizer() -> None:
     with pytest.raises(CorruptError):
         codec.decode(typed(tag("dc", name(Finalized), "path"), "/etc/passwd"))
 
     assert "/etc/passwd" not in fired
 
 
-def test_a_payload_cannot_choose_whose_conversion_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Constructors ask their arguments for __index__, __fspath__, __iter__ and the like."""
+def test_a_payload_cannot_choose_which_conversion_methods_are_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Constructors call __index__, __fspath__, __iter__ and similar methods of their arguments."""
     for method in ("__index__", "__fspath__", "__float__", "__complex__", "__int__", "__iter__", "__bytes__"):
         monkeypatch.setattr(Point, method, lambda _: fired.append("converted"), raising=False)
     point = [MARK, tag("dc", name(Point), "x,y"), 1, 2]
@@ -189,7 +189,7 @@ def test_a_payload_cannot_choose_whose_conversion_is_called(monkeypatch: pytest.
     assert "converted" not in fired
 
 
-def test_looking_up_a_class_asks_no_module_for_what_it_would_make(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_looking_up_a_class_calls_no_getattr_of_a_module(monkeypatch: pytest.MonkeyPatch) -> None:
     class Lazy(types.ModuleType):
         def __getattribute__(self, attribute: str) -> object:
             pytest.fail(f"asked for {attribute}")
@@ -204,8 +204,8 @@ def test_looking_up_a_class_asks_no_module_for_what_it_would_make(monkeypatch: p
             codec.decode(typed(tag("dc", f"{module}:Thing", "x"), 1))
 
 
-def test_a_class_is_remembered_by_its_own_name_only() -> None:
-    """Else a payload could make up endless paths, each of them to be remembered."""
+def test_a_class_is_registered_by_its_own_name_only() -> None:
+    """Otherwise a payload could invent any number of paths, each of which would be registered."""
     Point.again = Point  # type: ignore[attr-defined]
     try:
         with pytest.raises(CorruptError, match="no class named"):
@@ -214,8 +214,8 @@ def test_a_class_is_remembered_by_its_own_name_only() -> None:
         del Point.again  # type: ignore[attr-defined]
 
 
-def test_a_payload_cannot_change_how_a_type_is_written() -> None:
-    """An ExtType is a named tuple to Python, but not to the codec."""
+def test_a_payload_cannot_change_how_a_type_is_encoded() -> None:
+    """ExtType is a named tuple, but the codec does not treat it as one."""
     before = codec.encode([MARK, (1,)])
 
     with pytest.raises(CorruptError):
@@ -224,7 +224,7 @@ def test_a_payload_cannot_change_how_a_type_is_written() -> None:
     assert codec.encode([MARK, (1,)]) == before
 
 
-def test_a_class_that_has_changed_since_is_a_miss(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_instance_of_a_changed_class_is_corrupt(monkeypatch: pytest.MonkeyPatch) -> None:
     @dataclasses.dataclass
     class Newer:
         x: int
@@ -240,7 +240,7 @@ def test_a_class_that_has_changed_since_is_a_miss(monkeypatch: pytest.MonkeyPatc
 
 
 def test_an_instance_of_a_replaced_class_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its name leads to another class now, of which it is no instance."""
+    """Its class has been replaced by another of the same name."""
     old = Point(1, 2)
     monkeypatch.setattr(sys.modules[__name__], "Point", Colored)
 

@@ -35,7 +35,7 @@ def arrays() -> list[typing.Any]:
     ]  # fmt: skip
 
 
-def test_arrays_come_back_as_they_were() -> None:
+def test_arrays_are_decoded_unchanged() -> None:
     for array in arrays():
         again = codec.decode(codec.encode({"a": (array,)}))["a"][0]
         np.testing.assert_array_equal(again, array, strict=True)
@@ -45,7 +45,7 @@ def test_arrays_come_back_as_they_were() -> None:
         assert again.flags.fnc == array.flags.fnc
 
 
-def test_scalars_come_back_as_they_were() -> None:
+def test_scalars_are_decoded_unchanged() -> None:
     for scalar in (
         np.float64(1.5), np.float32(0.1), np.int8(-1), np.uint64(2**64 - 1), np.bool_(1), np.complex64(1j),
         np.str_("a\0"), np.str_(""), np.bytes_(b"a\0"), np.datetime64("2020-01-01T00"), np.timedelta64(1, "D"),
@@ -56,7 +56,7 @@ def test_scalars_come_back_as_they_were() -> None:
         assert repr(again) == repr(scalar)
 
 
-def test_what_holds_more_than_bytes_is_refused() -> None:
+def test_arrays_of_objects_and_records_are_refused() -> None:
     for value in (
         np.array([None]), np.array([(1, 2)], dtype=[("a", "i4"), ("b", "i4")]), np.ma.array([1], mask=[True]),
         np.array([(1,)], dtype=[("a", "i4")])[0], np.float64, np.dtype("f8"),
@@ -65,13 +65,13 @@ def test_what_holds_more_than_bytes_is_refused() -> None:
             codec.encode(value)
 
 
-def test_no_payload_makes_an_array_of_objects() -> None:
+def test_a_payload_cannot_create_an_array_of_objects() -> None:
     for kind in ("|O", "O", "|O8", "i4,O", "<f8, <f8", "|V8", "|S0", "<M8[nonsense]", "f8", ["a"], None):
         with pytest.raises(CorruptError):
             codec.decode(typed("na", kind, "C", [1], b"\0" * 8))
 
 
-def test_numpy_is_not_imported_to_read_an_array(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_decoding_an_array_does_not_import_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
     data = codec.encode(arrays()[0])
     monkeypatch.delitem(sys.modules, "numpy")
 
@@ -79,7 +79,7 @@ def test_numpy_is_not_imported_to_read_an_array(monkeypatch: pytest.MonkeyPatch)
         codec.decode(data)
 
 
-def test_arrays_are_told_apart_by_type_shape_and_content() -> None:
+def test_keys_of_arrays_depend_on_type_shape_and_content() -> None:
     values = [
         np.array([1, 2]), np.array([1, 2], "i4"), np.array([[1, 2]]), np.array([1, 3]), [1, 2], np.int64(1), 1,
         np.float64(1), 1.0, np.str_("1"), "1", np.array(1), np.bool_(1), True,
@@ -89,7 +89,7 @@ def test_arrays_are_told_apart_by_type_shape_and_content() -> None:
     assert default_key(work, (np.arange(4)[::2],), {}) == default_key(work, (np.array([0, 2]),), {})
 
 
-def test_what_the_codec_refuses_is_pickled_even_if_its_copy_pickles_in_another_way() -> None:
+def test_a_refused_array_is_pickled_even_if_the_pickle_of_its_copy_differs() -> None:
     """The copy of every second column has its bytes in one piece."""
     columns = np.ma.array(np.arange(12).reshape(3, 4)[:, ::2], mask=False)
     records = np.zeros(4, dtype=[("a", "i4")])[::2]

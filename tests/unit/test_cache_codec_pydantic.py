@@ -69,7 +69,7 @@ class Checked:
     x: int
 
 
-def test_models_come_back_as_they_were() -> None:
+def test_models_are_decoded_unchanged() -> None:
     noted = Model(x=1, tags=["a"])
     noted._note = "seen"
     asked = Model(x=4)
@@ -85,7 +85,7 @@ def test_models_come_back_as_they_were() -> None:
     assert codec.decode(codec.encode(noted))._note == "seen"
 
 
-def test_reading_a_model_does_not_validate() -> None:
+def test_decoding_a_model_does_not_validate_it() -> None:
     data = codec.encode(Strict(x=1, inner=Model(x=2)))
     fired.clear()
 
@@ -94,7 +94,7 @@ def test_reading_a_model_does_not_validate() -> None:
     assert fired == []
 
 
-def test_models_with_more_than_their_fields_are_refused() -> None:
+def test_models_with_state_besides_their_fields_are_refused() -> None:
     odd = Model(x=1)
     object.__setattr__(odd, "secret", 1)
 
@@ -145,7 +145,7 @@ def book_of_lists() -> object:
     return Book[list[int | None]](content=[1, None])
 
 
-def test_a_generic_model_is_read_in_a_process_that_has_not_made_it_yet() -> None:
+def test_a_parametrised_model_is_decoded_in_a_process_that_has_not_created_its_class() -> None:
     data = codec.encode(book_of_lists())
     script = (
         f"import sys; sys.path[:] = {sys.path!r}\n"
@@ -158,12 +158,12 @@ def test_a_generic_model_is_read_in_a_process_that_has_not_made_it_yet() -> None
     assert told == ["True", "True", codec.canonical(book_of_lists()).hex()]
 
 
-def test_the_parameters_of_generic_models_tell_their_keys_apart() -> None:
+def test_keys_of_parametrised_models_depend_on_the_parameters() -> None:
     alike = [Book[int](content=1), Book[int | str](content=1), Book[list[int] | int](content=1), Book(content=1)]
     assert len({codec.canonical(book) for book in alike}) == len(alike)
 
 
-def test_a_generic_model_that_takes_parameters_in_its_own_way_is_refused() -> None:
+def test_a_generic_model_with_its_own_class_getitem_is_refused() -> None:
     local = [Choosy[list[int]](content=[1]), Book[typing.Annotated[int, "x"]](content=1)]
     for model in local:
         with pytest.raises(UnencodableError):
@@ -185,14 +185,14 @@ def test_a_generic_model_that_takes_parameters_in_its_own_way_is_refused() -> No
         [["0"], ["0"]],
     ],
 )
-def test_parameters_that_lead_to_no_class_are_corrupt(told: object) -> None:
+def test_descriptions_of_parameters_that_lead_to_no_class_are_corrupt(told: object) -> None:
     with pytest.raises(CorruptError):
         codec.decode(typed(f"pg:{name(Book)}(content)", told, None, None, None, 1))
     with pytest.raises(CorruptError):
         codec.decode(typed(f"pg:{name(Book)}(other)", [["0"]], None, None, None, 1))
 
 
-def test_a_payload_cannot_have_a_class_asked_for_parameters_in_its_own_way() -> None:
+def test_a_payload_cannot_call_the_class_getitem_of_a_class() -> None:
     fired.clear()
     with pytest.raises(CorruptError):
         codec.decode(typed(f"pg:{name(Choosy)}(content)", [["0"]], None, None, None, 1))
@@ -219,12 +219,12 @@ def test_a_payload_cannot_have_a_class_asked_for_parameters_in_its_own_way() -> 
         ("dx:" + name(Model) + "(x,tags)", {}, 1, []),
     ],
 )
-def test_garbage_in_place_of_such_values_is_corrupt(parts: tuple[object, ...]) -> None:
+def test_invalid_parts_of_pydantic_types_are_corrupt(parts: tuple[object, ...]) -> None:
     with pytest.raises(CorruptError):
         codec.decode(typed(*parts))
 
 
-def test_an_open_dataclass_takes_no_more_than_plain_attributes() -> None:
+def test_a_dataclass_with_extra_attributes_accepts_plain_attributes_only() -> None:
     value = pydantic.TypeAdapter(Loose).validate_python({"x": 1, "more": (2,)})
     assert codec.decode(codec.encode(value)).more == (2,)
     for extra in ({"twice": 1}, {1: 1}, {"__class__": 1}, "x"):
@@ -241,21 +241,21 @@ class Loose:
         return self.x * 2
 
 
-def test_a_name_with_an_address_comes_back() -> None:
+def test_a_name_with_an_email_address_is_decoded_unchanged() -> None:
     value = pydantic.NameEmail("Ann", "ann@example.com")
     again = codec.decode(codec.encode([value]))[0]
     assert (type(again), again) == (pydantic.NameEmail, value)
     assert codec.canonical(again) == codec.canonical(value)
 
 
-def test_a_url_whose_empty_path_is_kept_comes_back_as_it_was() -> None:
+def test_a_url_with_preserved_empty_path_is_decoded_unchanged() -> None:
     if "preserve_empty_path" not in str(inspect.signature(pydantic_core.Url)):
         pytest.skip("this version of pydantic always adds a path")
     url = pydantic_core.Url("http://example.com", preserve_empty_path=True)
     assert str(codec.decode(codec.encode(url))) == "http://example.com"
 
 
-def test_a_generic_model_read_in_another_context_is_of_the_class_that_exists() -> None:
+def test_a_parametrised_model_decoded_in_another_context_has_the_existing_class() -> None:
     """Some versions of pydantic make ``Book[int]`` anew in a context that has not made it."""
     made = contextvars.Context().run(lambda: Book[frozenset[int]](content=frozenset([1])))
     data = codec.encode(made)

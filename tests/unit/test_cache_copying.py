@@ -1,4 +1,4 @@
-"""What copies a value without decoding it: the copies are equal, of the same types, and nobody else's."""
+"""Copying a value without decoding it: copies are equal, of the same types, and new objects."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Colour(enum.Enum):
 
 
 class Anywhere(tzinfo):
-    """A time zone whose state anybody may change."""
+    """A mutable time zone."""
 
     def utcoffset(self, _: datetime | None) -> timedelta:
         return timedelta(0)
@@ -49,17 +49,17 @@ def parts_that_can_change(value: Any) -> Iterator[object]:
 
 
 @given(st.lists(VALUES, max_size=3) | st.dictionaries(st.text(max_size=3), VALUES, max_size=3))
-def test_copies_are_equal_to_the_letter_and_share_nothing_that_can_change(value: Any) -> None:
+def test_copies_are_equal_and_share_no_mutable_part(value: Any) -> None:
     text = repr(value)
     copier = copier_of(value)
     assert copier is not None
     first, second = copier(), copier()
-    assert repr(first) == repr(second) == text  # 1, True and 1.0 are equal, their texts are not
+    assert repr(first) == repr(second) == text  # 1, True and 1.0 are equal, but their repr differs
     parts = [id(part) for copy in (value, first, second) for part in parts_that_can_change(copy)]
     assert len(parts) == len(set(parts))
 
 
-def test_a_changed_copy_changes_no_other() -> None:
+def test_modifying_a_copy_affects_no_other_copy() -> None:
     copier = copier_of(RECORD)
     assert copier is not None
     spoilt = copier()
@@ -75,7 +75,7 @@ def test_a_changed_copy_changes_no_other() -> None:
     [Decimal("19.99"), UUID(int=7), date(2026, 6, 1), datetime(2026, 5, 17, tzinfo=UTC), (1, (2, "3"))],
     ids=repr,
 )
-def test_what_nobody_can_change_is_shared(part: object) -> None:
+def test_immutable_parts_are_shared(part: object) -> None:
     copier = copier_of({"part": part})
     assert copier is not None
     assert copier()["part"] is part
@@ -95,8 +95,8 @@ def test_what_nobody_can_change_is_shared(part: object) -> None:
     ],
     ids=lambda part: type(part).__name__,
 )
-def test_what_only_decoding_copies_has_no_copier(part: object) -> None:
-    """A class may be another by the next hit, and these may change."""
+def test_values_that_only_decoding_can_copy_have_no_copier(part: object) -> None:
+    """A class may be replaced before the next hit, and these values are mutable."""
     assert copier_of({"part": part}) is None
     assert copier_of([[part]]) is None
 
@@ -109,7 +109,7 @@ def test_a_deep_value_has_no_copier() -> None:
     assert copier_of([value]) is None
 
 
-def test_every_hit_is_a_copy_of_its_own_whether_decoded_or_copied() -> None:
+def test_every_hit_is_a_new_object_whether_decoded_or_copied() -> None:
     cache = MemoryCacheAdapter()
     cache.set_nowait("key", RECORD)
     for _ in range(4):
@@ -120,12 +120,12 @@ def test_every_hit_is_a_copy_of_its_own_whether_decoded_or_copied() -> None:
 
 
 def are_copied(cache: MemoryCacheAdapter, key: str) -> bool:
-    """Whether hits share their texts, which decoding makes anew each time."""
+    """Return whether hits share their strings, which decoding creates anew."""
     texts: list[str] = [cache.get_nowait(key)[1]["name"] for _ in range(2)]
     return texts[0] is texts[1]
 
 
-def test_no_more_values_are_copied_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_copy_budget_limits_which_values_are_copied(monkeypatch: pytest.MonkeyPatch) -> None:
     cache = MemoryCacheAdapter()
     size = cache.snapshot(RECORD).size
     monkeypatch.setattr(memory, "MAX_COPIED_BYTES", 2 * size)
@@ -134,13 +134,13 @@ def test_no_more_values_are_copied_than_there_is_room_for(monkeypatch: pytest.Mo
         cache.set_nowait(key, RECORD)
     assert [are_copied(cache, key) for key in "abc"] == [True, True, False]
     cache.delete_nowait("a")
-    cache.set_nowait("b", RECORD)  # what replaces an entry has to be asked for anew
+    cache.set_nowait("b", RECORD)  # a replaced entry counts as not read
     cache.set_nowait("d", RECORD)
     assert [are_copied(cache, key) for key in "db"] == [True, True]
     assert cache.bytes == 3 * size
 
 
-async def test_clearing_makes_room_for_other_values_to_be_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_clearing_restores_the_copy_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "MAX_COPIED_BYTES", MemoryCacheAdapter().snapshot(RECORD).size)
     cache = MemoryCacheAdapter()
     for key in "ab":
@@ -150,7 +150,7 @@ async def test_clearing_makes_room_for_other_values_to_be_copied(monkeypatch: py
     assert cache.bytes == 0
 
 
-def test_where_bytes_count_values_stay_encoded() -> None:
+def test_with_max_bytes_values_stay_encoded() -> None:
     cache = MemoryCacheAdapter(max_bytes=10_000)
     cache.set_nowait("key", RECORD)
     assert not are_copied(cache, "key")

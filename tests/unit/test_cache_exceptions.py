@@ -1,4 +1,4 @@
-"""What the errors of the cache say, with docstrings and without."""
+"""Messages of the errors of the cache, with and without docstrings."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ print(UndocumentedError())
 """
 
 
-def test_errors_have_their_texts_where_docstrings_are_removed() -> None:
+def test_errors_have_messages_without_docstrings() -> None:
     ran = subprocess.run([sys.executable, "-OO", "-c", WITHOUT_DOCSTRINGS], capture_output=True, text=True, check=True)
 
     lines = ran.stdout.splitlines()
@@ -33,7 +33,7 @@ def test_errors_have_their_texts_where_docstrings_are_removed() -> None:
     assert lines[-1] == str(CacheUnavailableError())
 
 
-def test_a_subclass_says_its_own_text_or_docstring_and_else_its_bases() -> None:
+def test_the_message_of_a_subclass_is_its_text_or_docstring_or_the_text_of_its_base() -> None:
     class DocumentedError(CacheUnavailableError):
         """The database sleeps at night."""
 
@@ -55,5 +55,5 @@ def test_a_subclass_says_its_own_text_or_docstring_and_else_its_bases() -> None:
 
 
 @pytest.mark.parametrize("base", [AsyncCacheError, CacheUnavailableError])
-def test_a_subclass_without_a_text_says_nothing_of_none(base: type[AsyncCacheError]) -> None:
+def test_a_subclass_without_a_text_has_the_text_of_its_base(base: type[AsyncCacheError]) -> None:
     assert str(type("Silent", (base,), {})("a detail")) == f"a detail: {base.text}"

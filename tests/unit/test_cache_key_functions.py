@@ -1,4 +1,4 @@
-"""Key functions: what they are given, and how components become a key."""
+"""Key functions: their context, and how components are composed to a key."""
 
 import dataclasses
 import datetime as dt
@@ -55,7 +55,7 @@ def context(*args: object, **kwargs: object) -> dict[str, object]:
     return context_of("get_user_data", args, kwargs, None, {"version": "v2", "timestamp": "2023-04-01"})
 
 
-def test_the_context_has_what_key_functions_may_use() -> None:
+def test_the_context_has_the_documented_keys() -> None:
     args, kwargs, metadata = (1,), {"a": 2}, {"m": 3}
 
     made = context_of("f", args, kwargs, "id", metadata)
@@ -142,7 +142,7 @@ def test_a_missing_path_never_reads_like_a_value() -> None:
         assert len(set(keys)) == len(keys)
 
 
-def test_values_that_are_no_text_are_told_from_texts() -> None:
+def test_parts_of_values_that_are_not_text_differ_from_all_texts() -> None:
     extract = extract_key_component("args.0")
     values = [True, "True", 1.0, "1.0", None, "None", (1,), "(1,)", [1], {1}, dt.date.min, str(dt.date.min), Color.RED]
     values += ["%bool=True", decimal.Decimal("1.0"), "%25bool=True", Spot(1), b"1", "1"]
@@ -152,7 +152,7 @@ def test_values_that_are_no_text_are_told_from_texts() -> None:
     assert extract(context(Level.ONE)) != extract(context(1))
 
 
-def test_moments_are_told_apart_by_zone_and_fold() -> None:
+def test_keys_of_datetimes_depend_on_zone_and_fold() -> None:
     moment = dt.datetime(2020, 10, 25, 2, 30)  # noqa: DTZ001
     zones = [dt.timezone(dt.timedelta(hours=2)), zoneinfo.ZoneInfo("Europe/Oslo"), zoneinfo.ZoneInfo("Europe/Berlin")]
     values = [moment, moment.replace(fold=1), str(moment), *(moment.replace(tzinfo=zone) for zone in zones)]
@@ -183,7 +183,7 @@ def test_plain_functions_can_be_composed() -> None:
     assert compose_key_functions(lambda context: "x:y", lambda context: 1)(context()) == "x%3Ay:1"
 
 
-def test_what_a_component_raises_the_composed_function_raises() -> None:
+def test_an_error_of_a_component_is_raised_by_the_composed_function() -> None:
     composed = compose_key_functions(lambda context: context["kwargs"]["absent"])
 
     with pytest.raises(KeyError):
@@ -192,7 +192,7 @@ def test_what_a_component_raises_the_composed_function_raises() -> None:
         extract_key_component("args.0")(context(Plain()))
 
 
-def test_misuse_is_told_at_once() -> None:
+def test_misuse_raises_an_error_at_once() -> None:
     for mistake, error in (
         (compose_key_functions, ValueError),
         (lambda: compose_key_functions("func_name"), TypeError),
@@ -215,7 +215,7 @@ def test_a_named_component_keeps_the_docstring_of_its_function() -> None:
     assert documented.__doc__ == "What it is."
 
 
-def test_the_default_key_stands_for_the_whole_call() -> None:
+def test_the_default_key_component_represents_the_whole_call() -> None:
     cache = AsyncCache()
     tenant = compose_key_functions(extract_key_component("metadata.tenant"), default_key)
 
@@ -230,7 +230,7 @@ def test_the_default_key_stands_for_the_whole_call() -> None:
     assert validate_key(key(work, 1, tenant="a"))
 
 
-def test_no_argument_looks_like_a_default_key() -> None:
+def test_no_text_has_the_part_of_a_default_key() -> None:
     cache = AsyncCache()
     alone = str(cache.key_for(work, (1,), key_fn=compose_key_functions(default_key)))
 
@@ -238,7 +238,7 @@ def test_no_argument_looks_like_a_default_key() -> None:
     assert compose_key_functions(extract_key_component("args.0"))(context(alone)) != alone
 
 
-def test_a_call_without_a_default_key_has_none_with_it_either() -> None:
+def test_a_call_without_a_default_key_has_no_key_composed_with_it() -> None:
     cache = AsyncCache()
     tenant = compose_key_functions(extract_key_component("metadata.tenant"), default_key)
 

@@ -1,4 +1,4 @@
-"""Which calls share a key, and which must not."""
+"""Which calls share a default key, and which must not."""
 
 import collections
 import dataclasses
@@ -53,7 +53,7 @@ def make(number: int) -> Callable[..., object]:
 
 
 def named_like(twin: Callable[..., object]) -> Callable[..., object]:
-    """Return another function under the name of *twin*, as a careless decorator makes it."""
+    """Return a function with the name of *twin*, like a careless decorator."""
 
     async def imposter() -> None: ...
 
@@ -118,7 +118,7 @@ class Proxy(Service):
 
 
 class Session:
-    """An object that knows what it stands for."""
+    """An object with a key of its own."""
 
     def __init__(self, user: object, noise: object = None) -> None:
         self.user, self.noise = user, noise
@@ -272,8 +272,8 @@ def key_of(one: Call) -> str:
     return default_key(func, args, kwargs)
 
 
-def test_no_trap_catches_anybody() -> None:
-    """The count of traps and wrong hits: run with -s, or -rP, to read it."""
+def test_no_key_trap_causes_a_wrong_hit() -> None:
+    """Prints the number of traps and wrong hits: run with -s or -rP to read it."""
     wrong = [name for name, calls in TRAPS.items() if len({key_of(one) for one in calls}) < len(calls)]
     sys.stdout.write(f"\n{len(TRAPS)} key traps, {len(wrong)} wrong hits {wrong or ''}\n")
 
@@ -282,7 +282,7 @@ def test_no_trap_catches_anybody() -> None:
 
 
 @pytest.mark.parametrize("calls", TRAPS.values(), ids=TRAPS.keys())
-def test_a_key_is_the_same_each_time_and_fit_to_be_one(calls: tuple[Call, ...]) -> None:
+def test_a_key_is_reproducible_and_valid(calls: tuple[Call, ...]) -> None:
     made = [key_of(one) for one in calls]
 
     assert made == [key_of(one) for one in calls]
@@ -327,7 +327,7 @@ UNCACHEABLE: dict[str, tuple[Call, type]] = {
 
 
 @pytest.mark.parametrize(("one", "kind"), UNCACHEABLE.values(), ids=UNCACHEABLE.keys())
-def test_a_call_without_a_safe_key_says_so_and_names_the_type(one: Call, kind: type) -> None:
+def test_the_error_for_a_call_without_a_key_names_the_type(one: Call, kind: type) -> None:
     with pytest.raises(UncacheableError, match="__cache_key__") as refusal:
         key_of(one)
 
@@ -348,7 +348,7 @@ def test_arguments_that_contain_themselves_or_are_too_deep_are_uncacheable() -> 
             default_key(work, (argument,), {})
 
 
-def test_an_object_may_offer_its_key_even_if_its_class_is_local() -> None:
+def test_an_instance_of_a_local_class_may_define_its_key() -> None:
     def local_session() -> type[Session]:
         class Local(Session):
             pass
@@ -362,11 +362,11 @@ def test_an_object_may_offer_its_key_even_if_its_class_is_local() -> None:
 
 
 def test_the_key_of_a_class_is_not_that_of_its_instances() -> None:
-    """Session offers __cache_key__ for its instances; the class itself goes by its name."""
+    """Session defines __cache_key__ for its instances; the class itself is identified by its name."""
     assert default_key(work, (Session,), {}) not in {default_key(work, (Session(1),), {}), key_of(call(Ticket))}
 
 
-def test_default_keys_read_well_and_stand_under_a_prefix_of_their_own() -> None:
+def test_default_keys_are_readable_and_have_a_prefix() -> None:
     key = default_key(work, (1,), {})
 
     assert key.startswith(f"{DEFAULT_PREFIX}{work.__module__}:work:")
@@ -383,7 +383,7 @@ def test_no_composed_key_can_be_a_default_key() -> None:
     )
 
 
-def test_an_overlong_or_odd_name_is_digested() -> None:
+def test_a_long_or_unprintable_name_is_digested() -> None:
     for name in ("f" * 1000, "f\n", "función", "f\ud800"):
         assert validate_key(default_key(name, (), {}))
         assert default_key(name, (), {}) != default_key(name + "x", (), {})
@@ -430,7 +430,7 @@ def test_two_programs_do_not_share_the_functions_of_their_main_modules(tmp_path:
 def module_with(source: str, name: str, monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
     module = types.ModuleType(name)
     monkeypatch.setitem(sys.modules, name, module)
-    exec(source, module.__dict__)  # noqa: S102 - the source stands below
+    exec(source, module.__dict__)  # noqa: S102 - the source is below
     return module
 
 
@@ -442,8 +442,8 @@ def test_functions_of_one_name_in_two_modules_differ(monkeypatch: pytest.MonkeyP
     assert function_identity(two.job) == "two_module:job"
 
 
-def test_a_function_defined_anew_is_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in a notebook: what the old one computed is not for the new one."""
+def test_a_redefined_function_has_other_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a notebook: results of the old function are not results of the new one."""
     module = module_with("async def job(): return 1", "notebook", monkeypatch)
     old = module.job
     before = function_identity(old)
@@ -463,27 +463,27 @@ REDEFINED = {
 
 
 @pytest.mark.parametrize(("source", "argument"), REDEFINED.values(), ids=REDEFINED)
-def test_an_argument_defined_anew_is_another(source: str, argument: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_redefined_argument_has_another_key(source: str, argument: str, monkeypatch: pytest.MonkeyPatch) -> None:
     module = module_with(source.format(1), "notebook", monkeypatch)
-    before = default_key(work, (eval(argument, module.__dict__),), {})  # noqa: S307 - stands above
-    exec(source.format(2), module.__dict__)  # noqa: S102 - likewise
-    after = default_key(work, (eval(argument, module.__dict__),), {})  # noqa: S307 - likewise
+    before = default_key(work, (eval(argument, module.__dict__),), {})  # noqa: S307 - a constant
+    exec(source.format(2), module.__dict__)  # noqa: S102 - a constant
+    after = default_key(work, (eval(argument, module.__dict__),), {})  # noqa: S307 - a constant
 
     assert after != before
-    assert after == default_key(work, (eval(argument, module.__dict__),), {})  # noqa: S307 - likewise
+    assert after == default_key(work, (eval(argument, module.__dict__),), {})  # noqa: S307 - a constant
 
 
 def as_main(file: str, name: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Return the key of a call with a function out of a program's main module, which goes by *name*."""
+    """Return the key of a call with a function of a main module called *name*."""
     module = module_with("def job(): ...", name, monkeypatch)
     module.__file__, module.__spec__ = file, None
     monkeypatch.setitem(sys.modules, "__main__", module)
-    monkeypatch.setattr(qualified_names, "_first_seen", {})  # each stands for a process of its own
+    monkeypatch.setattr(qualified_names, "_first_seen", {})  # as in a new process
     return function_identity(module.job) + default_key(work, (module.job,), {})
 
 
-def test_the_children_of_a_program_share_its_functions_and_no_other_programs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """multiprocessing runs the main module once more in each child, under another name."""
+def test_child_processes_share_keys_with_their_own_program_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """multiprocessing imports the main module again in each child process, under another name."""
     parent = as_main("one.py", "__main__", monkeypatch)
 
     assert as_main("one.py", "__mp_main__", monkeypatch) == parent
@@ -519,7 +519,7 @@ def two(): ...
 """
 
 
-def test_what_calls_itself_equal_to_another_is_told_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_objects_that_claim_to_be_equal_have_different_identities(monkeypatch: pytest.MonkeyPatch) -> None:
     module = module_with(ALIKE, "alike", monkeypatch)
 
     assert [function_identity(function) for function in (module.one, module.two)] == ["alike:one", "alike:two"]
@@ -536,7 +536,7 @@ def test_identities_do_not_keep_functions_alive() -> None:
     assert len(qualified_names._identities) == before
 
 
-def test_a_decorated_function_is_told_from_the_one_inside() -> None:
+def test_a_decorated_function_and_the_wrapped_one_have_different_keys() -> None:
     @functools.wraps(work)
     async def wrapper() -> None: ...
 
@@ -544,7 +544,7 @@ def test_a_decorated_function_is_told_from_the_one_inside() -> None:
     assert function_identity(work).endswith(":work")
 
 
-def test_a_function_of_a_class_goes_by_its_qualified_name() -> None:
+def test_a_function_of_a_class_is_identified_by_its_qualified_name() -> None:
     assert function_identity(Service.fetch).endswith(":Service.fetch")
     assert function_identity(Service.check).endswith(":Service.check")
 
@@ -560,12 +560,12 @@ def test_entry_ids_differ_for_different_tasks() -> None:
 
 
 @pytest.mark.parametrize("key", ["a", "a b", "é", "x" * 512, "é" * 256, "%call:x", "{}[]*?\\"])
-def test_keys_that_are_fine(key: str) -> None:
+def test_valid_keys_are_accepted(key: str) -> None:
     assert validate_key(key) == key
 
 
 @pytest.mark.parametrize("key", [None, b"a", 1, "", "x" * 513, "é" * 257, "a\nb", "\0", "\x7f", "\x85", "\ud800"])
-def test_keys_that_are_refused(key: object) -> None:
+def test_invalid_keys_are_refused(key: object) -> None:
     with pytest.raises(InvalidCacheKeyError, match="1 to 512 bytes") as refusal:
         validate_key(key)
 

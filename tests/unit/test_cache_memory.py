@@ -1,4 +1,4 @@
-"""The cache in memory: least recently used goes first, each entry has its own time, nobody gets the stored object."""
+"""The memory adapter: LRU eviction, a time to live per entry, and copies on every hit."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class Point:
 
 
 class Plain:
-    """No dataclass: only pickle can copy it."""
+    """Not a dataclass, so only pickle can copy it."""
 
     def __init__(self) -> None:
         self.items = [1]
 
 
 class Flattened:
-    """Comes out of its pickle as something else."""
+    """Unpickled as an object of another type."""
 
     def __reduce__(self) -> tuple[type[str], tuple[str]]:
         return str, ("flat",)
@@ -44,7 +44,7 @@ def put_named(cache: MemoryCacheAdapter, key: str, entry_id: str) -> None:
     assert cache.put_nowait(key, cache.snapshot(key), entry_id=entry_id)
 
 
-async def test_what_is_set_is_found() -> None:
+async def test_a_stored_value_is_found() -> None:
     cache = MemoryCacheAdapter()
     await cache.set("key", {"a": [1, (2, 3)]})
     assert await cache.get("key") == (True, {"a": [1, (2, 3)]})
@@ -57,7 +57,7 @@ async def test_a_stored_none_is_a_hit() -> None:
     assert await cache.get("key") == (True, None)
 
 
-async def test_the_newest_value_wins() -> None:
+async def test_a_new_value_replaces_the_old_one() -> None:
     cache = MemoryCacheAdapter()
     await cache.set("key", 1)
     await cache.set("key", 2)
@@ -65,7 +65,7 @@ async def test_the_newest_value_wins() -> None:
     assert cache.size == 1
 
 
-async def test_a_hit_is_nobody_elses_object() -> None:
+async def test_every_hit_is_a_new_object() -> None:
     cache = MemoryCacheAdapter()
     stored = [[1]]
     await cache.set("key", stored)
@@ -75,7 +75,7 @@ async def test_a_hit_is_nobody_elses_object() -> None:
     assert await cache.get("key") == (True, [[1]])
 
 
-async def test_what_can_never_change_is_handed_out_as_it_is() -> None:
+async def test_immutable_values_are_returned_without_copying() -> None:
     cache = MemoryCacheAdapter()
     text = "long text " * 1000
     await cache.set("key", text)
@@ -83,7 +83,7 @@ async def test_what_can_never_change_is_handed_out_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("value", [Plain(), Point(1, [2])], ids=["by pickle", "by the codec"])
-async def test_an_instance_comes_back_as_a_new_one_of_its_class(value: Any) -> None:
+async def test_an_instance_is_returned_as_a_new_instance_of_its_class(value: Any) -> None:
     cache = MemoryCacheAdapter()
     await cache.set("key", value)
     hit, found = await cache.get("key")
@@ -103,14 +103,14 @@ REFUSED: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("value", REFUSED.values(), ids=REFUSED)
-async def test_what_has_no_faithful_copy_is_refused(value: Any) -> None:
+async def test_values_that_cannot_be_copied_faithfully_are_refused(value: Any) -> None:
     cache = MemoryCacheAdapter()
     with pytest.raises(UnencodableError):
         await cache.set("key", value)
     assert cache.size == 0
 
 
-async def test_an_entry_lives_as_long_as_its_ttl_says(clock: Clock) -> None:
+async def test_an_entry_expires_after_its_ttl(clock: Clock) -> None:
     cache = MemoryCacheAdapter(clock=clock.monotonic)
     await cache.set("short", 1, ttl=0.5)
     await cache.set("long", 2, ttl=60)
@@ -122,7 +122,7 @@ async def test_an_entry_lives_as_long_as_its_ttl_says(clock: Clock) -> None:
     assert cache.counters.expirations == 1
 
 
-async def test_being_read_does_not_prolong_a_life(clock: Clock) -> None:
+async def test_a_hit_does_not_extend_the_ttl(clock: Clock) -> None:
     cache = MemoryCacheAdapter(clock=clock.monotonic)
     await cache.set("key", 1, ttl=2)
     for _ in range(2):
@@ -132,7 +132,7 @@ async def test_being_read_does_not_prolong_a_life(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("ttl", [None, math.inf, 1e300, 10**400], ids=str)
-async def test_an_entry_without_an_end_outlives_everything(clock: Clock, ttl: Any) -> None:
+async def test_an_entry_without_expiry_stays(clock: Clock, ttl: Any) -> None:
     cache = MemoryCacheAdapter(clock=clock.monotonic)
     await cache.set("key", 1, ttl=ttl)
     await asyncio.sleep(100 * 365 * 86_400)
@@ -146,7 +146,7 @@ async def test_a_ttl_of_zero_or_less_stores_nothing(ttl: float) -> None:
     assert cache.size == 0
 
 
-async def test_a_ttl_that_is_no_number_of_seconds_is_refused() -> None:
+async def test_a_ttl_that_is_not_a_number_is_refused() -> None:
     cache = MemoryCacheAdapter()
     with pytest.raises(ValueError, match="NaN"):
         await cache.set("key", 1, ttl=math.nan)
@@ -158,7 +158,7 @@ async def test_a_ttl_that_is_no_number_of_seconds_is_refused() -> None:
         await cache.set("key", 1, ttl=Decimal(1))  # type: ignore[arg-type]
 
 
-async def test_the_least_recently_used_entry_makes_room() -> None:
+async def test_the_least_recently_used_entry_is_evicted() -> None:
     cache = MemoryCacheAdapter(max_size=2)
     await cache.set("a", 1)
     await cache.set("b", 2)
@@ -183,7 +183,7 @@ async def test_without_a_size_limit_nothing_is_evicted() -> None:
     assert cache.counters.evictions == 0
 
 
-async def test_values_together_take_no_more_than_max_bytes() -> None:
+async def test_max_bytes_limits_the_total_size_of_values() -> None:
     cache = MemoryCacheAdapter(max_bytes=10_000)
     for number in range(10):
         cache.set_nowait(str(number), b"x" * 2000)
@@ -192,7 +192,7 @@ async def test_values_together_take_no_more_than_max_bytes() -> None:
     assert not cache.get_nowait("0")[0]
 
 
-async def test_a_value_larger_than_max_bytes_replaces_nothing_but_what_it_was_to_replace() -> None:
+async def test_a_value_larger_than_max_bytes_only_deletes_the_entry_it_replaces() -> None:
     cache = MemoryCacheAdapter(max_bytes=1000)
     cache.set_nowait("a", 1)
     cache.set_nowait("b", 2)
@@ -201,7 +201,7 @@ async def test_a_value_larger_than_max_bytes_replaces_nothing_but_what_it_was_to
     assert cache.get_nowait("b") == (True, 2)
 
 
-async def test_deleting_says_whether_there_was_something_to_be_read(clock: Clock) -> None:
+async def test_delete_returns_whether_there_was_an_unexpired_entry(clock: Clock) -> None:
     cache = MemoryCacheAdapter(clock=clock.monotonic)
     await cache.set("key", 1)
     await cache.set("late", 1, ttl=1)
@@ -212,7 +212,7 @@ async def test_deleting_says_whether_there_was_something_to_be_read(clock: Clock
     assert cache.size == 0
 
 
-async def test_clearing_drops_everything() -> None:
+async def test_clear_deletes_every_entry() -> None:
     cache = MemoryCacheAdapter()
     for number in range(10):
         put_named(cache, str(number), f"task:{number}")
@@ -220,7 +220,7 @@ async def test_clearing_drops_everything() -> None:
     assert (cache.size, cache.bytes, len(cache.ids.keys)) == (0, 0, 0)
 
 
-async def test_sweeping_drops_what_has_expired_and_nothing_else(clock: Clock) -> None:
+async def test_sweeping_deletes_expired_entries_only(clock: Clock) -> None:
     cache = MemoryCacheAdapter(clock=clock.monotonic)
     await cache.set("late", 1, ttl=1)
     await cache.set("key", 2, ttl=3)
@@ -230,7 +230,7 @@ async def test_sweeping_drops_what_has_expired_and_nothing_else(clock: Clock) ->
     assert cache.counters.expirations == 1
 
 
-async def test_an_id_goes_with_its_entry(clock: Clock) -> None:
+async def test_ids_are_removed_with_their_entry(clock: Clock) -> None:
     cache = MemoryCacheAdapter(max_size=2, clock=clock.monotonic)
     put_named(cache, "a", "task:1")
     put_named(cache, "b", "task:2")
@@ -240,7 +240,7 @@ async def test_an_id_goes_with_its_entry(clock: Clock) -> None:
     assert dict(cache.ids.keys) == {"task:3": "c"}
 
 
-async def test_whoever_wants_to_know_hears_which_entry_has_gone_and_why(clock: Clock) -> None:
+async def test_on_removed_gets_the_key_and_the_reason(clock: Clock) -> None:
     gone: list[tuple[str, str]] = []
     cache = MemoryCacheAdapter(2, clock=clock.monotonic, on_removed=lambda key, why: gone.append((key, why)))
     for key in "abc":
@@ -253,7 +253,7 @@ async def test_whoever_wants_to_know_hears_which_entry_has_gone_and_why(clock: C
     assert gone == [("a", "evicted"), ("b", "deleted"), ("c", "expired"), ("d", "deleted")]
 
 
-async def test_a_value_that_cannot_be_restored_any_more_is_a_miss(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_value_that_can_no_longer_be_decoded_is_a_miss(monkeypatch: pytest.MonkeyPatch) -> None:
     cache = MemoryCacheAdapter()
     await cache.set("key", Plain())
 
@@ -267,7 +267,7 @@ async def test_a_value_that_cannot_be_restored_any_more_is_a_miss(monkeypatch: p
 
 
 @pytest.mark.parametrize("option", ["max_size", "max_bytes"])
-def test_limits_are_whole_numbers_of_zero_or_more(option: str) -> None:
+def test_limits_must_be_non_negative_integers(option: str) -> None:
     with pytest.raises(ValueError, match=option):
         MemoryCacheAdapter(**{option: -1})
     for wrong in (1.5, "10", True):
@@ -285,7 +285,7 @@ STEPS = st.one_of(
 
 
 class Model:
-    """What the cache should do, written for clarity: a list from least to most recently used."""
+    """The expected behaviour in its simplest form: a list from least to most recently used."""
 
     def __init__(self, size: int) -> None:
         self.size, self.now = size, 0.0
@@ -311,7 +311,7 @@ class Model:
 
 @settings(max_examples=300, deadline=None)
 @given(size=st.integers(1, 4), steps=st.lists(STEPS, max_size=40))
-def test_any_sequence_of_operations_behaves_as_the_model_does(size: int, steps: list[Any]) -> None:
+def test_any_sequence_of_operations_behaves_like_the_model(size: int, steps: list[Any]) -> None:
     model = Model(size)
     cache = MemoryCacheAdapter(size, clock=lambda: model.now)
     for step in steps:

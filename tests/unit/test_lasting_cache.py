@@ -1,4 +1,4 @@
-"""A cache in the file of the tasks: what it keeps across restarts, and what trouble with it does to no task."""
+"""The cache in the database of the tasks: it survives restarts, and its faults affect no task."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ async def done(worker: AsyncTaskWorker, *call: Any, **options: Any) -> TaskInfo:
 
 
 async def known(worker: AsyncTaskWorker, *values: object) -> list[bool]:
-    """Say of each value whether the result of echoing it is cached; ask for it no further."""
+    """Return for each value whether the result of echoing it is cached."""
     return [(await worker.cache.get(echo, (value,), None))[0] for value in values]
 
 
 def in_file(path: Path, *statements: str) -> list[Any]:
-    """Do something to the file while no worker has it."""
+    """Modify the file while no worker has it open."""
     connection = sqlite3.connect(path)
     try:
         with connection:
@@ -68,7 +68,7 @@ def in_file(path: Path, *statements: str) -> list[Any]:
         connection.close()
 
 
-# What is kept
+# Results that are kept
 
 
 @pytest.mark.parametrize("value", [None, "text", {"a": [1, (2,), {3}]}, b"\x00" * 100_000])
@@ -80,7 +80,7 @@ async def test_a_result_is_found_after_a_restart(opened: Open, value: object) ->
     assert notes == [value]
 
 
-async def test_the_task_that_had_the_result_still_stands_for_it(opened: Open) -> None:
+async def test_a_result_is_found_by_its_task_id_after_a_restart(opened: Open) -> None:
     task_id = (await done(await opened(), echo, [1])).id
     worker = await opened()
     for name in (task_id, worker.cache.generate_entry_id("echo", task_id)):
@@ -89,7 +89,7 @@ async def test_the_task_that_had_the_result_still_stands_for_it(opened: Open) ->
     assert not (await done(await opened(), echo, [1])).from_cache
 
 
-async def test_time_goes_on_while_nobody_has_the_file_open(opened: Open) -> None:
+async def test_entries_expire_while_the_file_is_closed(opened: Open) -> None:
     worker = await opened(cache_ttl=60)
     await done(worker, echo, "short")
     await done(worker, echo, "long", cache_ttl=200)
@@ -103,7 +103,7 @@ async def test_time_goes_on_while_nobody_has_the_file_open(opened: Open) -> None
     assert await known(worker, "long", "for ever") == [False, True]
 
 
-async def test_the_least_recently_used_makes_room_across_restarts(opened: Open) -> None:
+async def test_the_least_recently_used_entry_is_evicted_across_restarts(opened: Open) -> None:
     worker = await opened(cache_max_size=3)
     for value in (1, 2, 3):
         await done(worker, echo, value)
@@ -116,7 +116,7 @@ async def test_the_least_recently_used_makes_room_across_restarts(opened: Open) 
     assert await known(worker, 1, 3, 4) == [False, False, True]
 
 
-async def test_what_left_the_cache_left_the_file(opened: Open, path: Path) -> None:
+async def test_removed_entries_are_deleted_from_the_file(opened: Open, path: Path) -> None:
     worker = await opened(cache_max_size=5, cache_ttl=60)
     for hundred in range(0, 1000, 100):
         await asyncio.gather(*(done(worker, echo, hundred + value) for value in range(100)))
@@ -129,7 +129,7 @@ async def test_what_left_the_cache_left_the_file(opened: Open, path: Path) -> No
     assert in_file(path, "SELECT count(*) FROM cached_value") == [(4,)]
 
 
-async def test_a_cache_of_no_size_keeps_nothing(opened: Open) -> None:
+async def test_a_cache_of_size_zero_stores_nothing(opened: Open) -> None:
     await done(await opened(), echo, 1)
     worker = await opened(cache_max_size=0)
     for _ in range(2):
@@ -137,7 +137,7 @@ async def test_a_cache_of_no_size_keeps_nothing(opened: Open) -> None:
     assert await known(await opened(), 1) == [False]
 
 
-async def test_what_was_invalidated_does_not_come_back(opened: Open) -> None:
+async def test_an_invalidated_result_stays_deleted(opened: Open) -> None:
     worker = await opened()
     for value in (1, 2, 3):
         await done(worker, collect, value)
@@ -170,7 +170,7 @@ async def test_the_newest_result_of_a_key_is_kept(opened: Open, path: Path) -> N
     assert in_file(path, "SELECT count(*) FROM cached") == [(1,)]
 
 
-async def test_text_of_any_kind_is_a_key(opened: Open) -> None:
+async def test_any_text_is_a_valid_key(opened: Open) -> None:
     keys = ["", "\0", "\ud800", "' OR 1", "x" * 10_000]
     worker = await opened()
     for key in keys:
@@ -179,7 +179,7 @@ async def test_text_of_any_kind_is_a_key(opened: Open) -> None:
     assert [(await worker.cache._cache.get(key))[0] for key in keys] == [True] * len(keys)
 
 
-async def test_a_closed_file_finds_and_keeps_nothing(opened: Open) -> None:
+async def test_nothing_is_found_or_stored_while_the_file_is_closed(opened: Open) -> None:
     worker = await opened()
     task_id = (await done(worker, echo, 1)).id
     await worker.stop()
@@ -193,7 +193,7 @@ async def test_a_closed_file_finds_and_keeps_nothing(opened: Open) -> None:
     assert await known(worker, 1, 2) == [True, False]
 
 
-async def test_a_file_of_the_first_version_gets_its_place_for_results(opened: Open, path: Path) -> None:
+async def test_a_file_of_the_first_version_gets_tables_for_results(opened: Open, path: Path) -> None:
     worker = await opened(cache_adapter=None, cache_enabled=False)
     old = (await done(worker, echo, "old")).id
     await worker.stop()
@@ -204,26 +204,26 @@ async def test_a_file_of_the_first_version_gets_its_place_for_results(opened: Op
     assert await known(await opened(), 1) == [True]
 
 
-# What is refused
+# Invalid options
 
 
-def test_tasks_in_memory_have_no_file_for_results() -> None:
+def test_the_memory_backend_cannot_store_results_in_a_file() -> None:
     with pytest.raises(ValueError, match=r"backend='sqlite:///"):
         AsyncTaskWorker(cache_enabled=True, cache_adapter="sqlite")
 
 
-def test_an_unknown_name_is_answered_with_the_known_ones(path: Path) -> None:
+def test_the_error_for_an_unknown_adapter_name_lists_the_known_ones(path: Path) -> None:
     for backend in ("memory://", f"sqlite:///{path}"):
         with pytest.raises(ValueError, match="'redsi' is unknown; there are 'memory' and 'sqlite'"):
             AsyncTaskWorker(cache_enabled=True, cache_adapter="redsi", backend=backend)
 
 
-async def test_memory_has_a_name_too() -> None:
+async def test_the_memory_adapter_can_be_chosen_by_name() -> None:
     async with AsyncTaskWorker(cache_enabled=True, cache_adapter="memory") as worker:
         assert [(await done(worker, echo, 1)).from_cache for _ in range(2)] == [False, True]
 
 
-# Trouble
+# Faults
 
 
 @pytest.mark.parametrize(
@@ -247,7 +247,7 @@ async def test_memory_has_a_name_too() -> None:
         "UPDATE cached SET entry_id = 8",
     ],
 )
-async def test_what_was_damaged_by_hand_is_a_miss_a_delete_and_a_count(opened: Open, path: Path, damage: str) -> None:
+async def test_a_damaged_entry_is_a_miss_and_is_deleted_and_counted(opened: Open, path: Path, damage: str) -> None:
     worker = await opened()
     for value in ("damaged", "other"):
         await done(worker, echo, value)
@@ -266,7 +266,7 @@ async def test_what_was_damaged_by_hand_is_a_miss_a_delete_and_a_count(opened: O
 
 
 @pytest.mark.parametrize("damage", ["DROP TABLE cached_value", "DROP TABLE cached"])
-async def test_a_place_that_is_gone_harms_no_task(opened: Open, path: Path, damage: str) -> None:
+async def test_missing_tables_affect_no_task(opened: Open, path: Path, damage: str) -> None:
     await done(await opened(), echo, 0)
     await (await opened()).stop()
     in_file(path, damage)
@@ -283,7 +283,7 @@ async def test_a_place_that_is_gone_harms_no_task(opened: Open, path: Path, dama
 
 
 @pytest.mark.real_time
-async def test_a_file_that_is_busy_costs_a_task_its_budget_at_most(opened: Open) -> None:
+async def test_a_busy_file_delays_a_task_by_the_timeout_at_most(opened: Open) -> None:
     worker = await opened(cache_timeout=0.05)
     await done(worker, note, 1)
     journal = worker._backend._journal  # type: ignore[attr-defined]
@@ -299,8 +299,8 @@ async def test_a_file_that_is_busy_costs_a_task_its_budget_at_most(opened: Open)
     await busy
 
 
-async def test_more_than_can_be_written_is_not_kept(opened: Open) -> None:
-    """What waits for the disk is in memory: there is an end to that."""
+async def test_entries_beyond_the_write_limit_are_dropped(opened: Open) -> None:
+    """Entries waiting for the disk are in memory, so their number is limited."""
     worker = await opened()
     results = [bytes([number]) * 9_000_000 for number in range(6)]
     kept = [await worker.cache.set(echo, (number,), None, result) for number, result in enumerate(results)]
