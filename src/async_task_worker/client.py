@@ -118,17 +118,17 @@ class TaskClient(TaskReader):
             use_cache: Whether a cached result is used, and this one's stored: True wherever caching
                 is not on, False wherever it is; None follows the worker.
             cache_ttl: Seconds its result stays cached, fractions too; None means the default,
-                infinity for ever, zero and less: do not store it.
+                infinity without limit, zero and less not at all.
             cache_key_fn: Makes its cache key from a dict with ``func_name``, ``args``, ``kwargs``,
                 ``entry_id`` and ``metadata``; None for a key of the function and all arguments.
             kwargs: Its keyword arguments.
 
         Raises:
-            TypeError: The function is no coroutine function or does not take these arguments,
+            TypeError: The function is not a coroutine function or does not take these arguments,
                 or an option is of the wrong type.
             ValueError: An option is out of range.
             DuplicateTaskError: A task of this id is known.
-            InvalidCacheKeyError: Cache keys are validated, and this one is none to be used.
+            InvalidCacheKeyError: Cache keys are validated, and this one cannot be used.
             WorkerNotRunningError: The worker was not started, or stops.
             WrongEventLoopError: It runs on another event loop.
             ForkedWorkerError: It runs in the process that this one is a fork of.
@@ -270,7 +270,7 @@ class TaskClient(TaskReader):
             kwargs: Its keyword arguments.
 
         Raises:
-            InvalidCacheKeyError: Cache keys are validated, and this one is none to be used.
+            InvalidCacheKeyError: Cache keys are validated, and this one cannot be used.
             TypeError: *metadata* is not a mapping.
         """
         return await self._caching.invalidate(task_func, args, kwargs, cache_key_fn, metadata)
@@ -328,7 +328,7 @@ class TaskClient(TaskReader):
 
         Args:
             task_ids: Tasks to wait for. With none of them it returns at once.
-            timeout: Seconds to wait in all, not per task; None waits for ever. The tasks
+            timeout: Seconds to wait in all, not per task; None waits without limit. The tasks
                 themselves keep running when it expires.
 
         Raises:
@@ -353,7 +353,7 @@ class TaskClient(TaskReader):
 
         Args:
             task_ids: Tasks to wait for, at least one.
-            timeout: Seconds to wait; None waits for ever. The tasks keep running when it expires.
+            timeout: Seconds to wait; None waits without limit. The tasks keep running when it expires.
 
         Raises:
             ValueError: There is no task to wait for, the one this is called in is one of them, or
@@ -365,7 +365,7 @@ class TaskClient(TaskReader):
             ForkedWorkerError: It runs in the process that this one is a fork of.
             TaskNotFoundError: An id is unknown to this worker. Nothing is awaited.
             TaskFailedError: That task failed; its own error is the cause, its id the ``task_id``.
-            TaskCancelledError: That task was cancelled; ``task_id`` tells which.
+            TaskCancelledError: That task was cancelled; ``task_id`` says which.
             ResultDroppedError: Its result was dropped, see ``max_result_bytes``.
             TimeoutError: *timeout* expired first.
         """

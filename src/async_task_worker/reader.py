@@ -55,7 +55,7 @@ class TaskReader:
 
         Raises:
             TypeError: An argument is of the wrong type.
-            ValueError: There is no such status, or an argument is negative.
+            ValueError: A status is unknown, or an argument is negative.
         """
         statuses = None if status is None else checked_statuses(status)
         limit = checked_optional_count("limit", limit, least=0)
@@ -65,7 +65,7 @@ class TaskReader:
     async def fetch_task_info(self, task_id: str) -> TaskInfo | None:
         """Return what the backend knows of a task, or None.
 
-        In memory that is what :meth:`get_task_info` tells. A backend that keeps tasks
+        In memory that is what :meth:`get_task_info` returns. A backend that keeps tasks
         elsewhere also finds those this worker no longer remembers, or never had.
 
         Raises:
@@ -102,7 +102,7 @@ class TaskReader:
         Raises:
             TypeError: An argument is of the wrong type.
             StorageError: The file of the tasks could not be read.
-            ValueError: There is no such status, a moment has no time zone, *limit* is less than 1, or
+            ValueError: A status is unknown, a moment has no time zone, *limit* is less than 1, or
                 the cursor was edited, is another worker's or was returned for other filters.
         """
         for name, value in (("task_type", task_type), ("text", text), ("cursor", cursor)):

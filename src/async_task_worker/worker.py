@@ -42,7 +42,7 @@ class AsyncTaskWorker(TaskClient):
             the next task at once.
         cache_enabled: Whether results are cached, and cached ones used, for tasks that do not
             say themselves with ``use_cache``.
-        cache_ttl: Seconds a cached result lives; None for ever. A *cache_adapter* with a
+        cache_ttl: Seconds a cached result is kept; None without limit. A *cache_adapter* with a
             ``default_ttl`` of its own goes by that.
         cache_max_size: How many results to keep in memory, or with *cache_adapter* ``"sqlite"``;
             the least recently used one goes first. None for any number.
@@ -55,11 +55,11 @@ class AsyncTaskWorker(TaskClient):
         cleanup_interval: The same; *cache_cleanup_interval* wins.
         cache_key_fn: Makes the cache keys of all tasks, those added over HTTP included, for which
             neither the call nor ``@task`` has one. None for the default key.
-        coalesce: Whether tasks that are cached under one key are run once if they are under way
+        coalesce: Whether tasks that are cached under one key are run once if they are pending or running
             at the same time: the others wait for the first one's result.
         max_queue_size: How many tasks may wait for a slot; None for any number.
         on_full: What ``add_task`` does at that number: ``"wait"`` for room, or raise an ``"error"``.
-        retention: How long a finished task stays known, in seconds or as a timedelta; None for ever.
+        retention: How long a finished task stays known, in seconds or as a timedelta; None without limit.
         max_history: How many finished tasks stay known; None for all.
         stop_timeout: Seconds running tasks may still take when ``async with``, ``lifespan`` or a
             ``stop()`` without a timeout of its own ends the worker; None for any time.
@@ -181,17 +181,19 @@ class AsyncTaskWorker(TaskClient):
             logger.info("Worker started: %s, %s", self._backend_name, does)
 
     async def stop(self, timeout: float | None = _WORKERS_STOP_TIMEOUT) -> None:
-        """Take nothing new, let running tasks finish, then cut off the rest. Records stay readable.
+        """Take no new task, let running ones finish, then interrupt the rest. Records stay readable.
 
-        What had not started ends cancelled; where tasks are durable it stays for the next start,
-        and so does what is cut off, unless it must not run twice: that ends failed. It returns
-        within *timeout* + 1 seconds whatever the tasks do, short of blocking the event loop.
-        Called inside a task, it does not wait for that task, which goes on until it ends or
-        somebody else stops the worker once more. Cancelling this call does not call off the
-        stop, but ends its grace: what runs is cut off at once, and the cancellation goes on when
-        that has ended, within a second. A second cancellation goes on at once. A second call with
-        less time shortens the stop. During a start it waits for that first. ``start()`` works
-        again afterwards.
+        Tasks that have not started end cancelled. On a durable worker they stay pending for the next
+        start, and so do interrupted ones, unless they must not run twice: those end failed.
+
+        It returns within *timeout* + 1 seconds whatever the tasks do, unless they block the event
+        loop. Called inside a task, it does not wait for that task, which goes on until it ends or
+        the worker is stopped again. ``start()`` works again afterwards.
+
+        Cancelling this call does not cancel the stop: running tasks are interrupted at once, and
+        the cancellation continues when they have ended, within a second. A second cancellation
+        continues at once. A second call with less time shortens the stop. During a start, it waits
+        for that first.
 
         Args:
             timeout: Seconds running tasks may still take; None for any time. Left out, it is the
@@ -238,7 +240,7 @@ class AsyncTaskWorker(TaskClient):
             yield
 
     async def drain(self, timeout: float | None = None) -> None:
-        """Wait until nothing is pending or running, tasks added meanwhile included.
+        """Wait until nothing is pending or running, tasks added during the wait included.
 
         Called inside tasks, it does not wait for those. On a stopped worker it returns at once.
         A durable task whose function is not registered is pending until that is.

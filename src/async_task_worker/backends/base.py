@@ -15,7 +15,7 @@ from ..runtime.runner import Runtime
 
 
 class Backend(Protocol):
-    """Keeps tasks, has them run and tells the ledger what becomes of them.
+    """Keeps tasks, runs them and reports every change to the ledger.
 
     What only some backends can do is in :class:`Capabilities`.
     """

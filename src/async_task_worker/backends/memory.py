@@ -78,7 +78,7 @@ class MemoryBackend:
         return None
 
     async def cancel(self, task_id: str) -> bool:
-        """End a pending task at once; tell a running one to stop and see how it ends."""
+        """End a pending task at once; interrupt a running one and wait for its end."""
         record = self._ledger.get(task_id)
         return record is not None and await self._runner.cancel(record)
 

@@ -135,7 +135,7 @@ class SqliteBackend:
         return self._add_with_capacity(self._capacity, record, queue_timeout)
 
     async def cancel(self, task_id: str) -> bool:
-        """End a pending task at once, or tell a running one to stop; return when that is durable."""
+        """End a pending task at once, or interrupt a running one; return when its end is durable."""
         record = self._ledger.get(task_id)
         if record is None:
             return False

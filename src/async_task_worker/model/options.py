@@ -72,7 +72,7 @@ class WorkerOptions:
 
     @property
     def retention_seconds(self) -> float | None:
-        """Return how long a finished task stays known; None for ever."""
+        """Return how long a finished task stays known; None without limit."""
         return cast("float | None", self.retention)
 
     @property
