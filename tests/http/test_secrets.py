@@ -16,6 +16,7 @@ from async_task_worker.model.secret_values import HIDDEN, secret_texts
 from async_task_worker.web import Limits, redact_names
 from async_task_worker.web.models.responses import TaskBody
 from async_task_worker.web.rendering.secret_params import secret_params
+from tests.conftest import MakeWorker
 from tests.http.conftest import ServeWorker
 from tests.http.requests import submit
 from tests.support.tasks import open_gate, wait_at
@@ -246,6 +247,19 @@ async def test_what_may_quote_a_secret_is_hidden_where_the_params_are_not_known(
         assert "hunter2" not in str(shown) + (await client.get(f"/tasks/{task_id}/result")).text
         for guess in ("hunter2", "hunterX"):
             assert (await client.get("/tasks", params={"q": guess})).json()["tasks"] == []
+
+
+async def test_an_earlier_task_of_the_same_id_says_nothing_about_the_secrets_of_a_later_one(
+    make_worker: MakeWorker, serve: ServeWorker
+) -> None:
+    worker = await make_worker(max_history=1)
+    client = await serve(worker, limits=Limits(params_kept=0))
+    for task_id in ("mine", "another"):  # which has the first one forgotten
+        await submit(client, "echo_value", task_id=task_id, wait=1)
+    open_gate("gate")
+    await finished(worker, await worker.add_task(secret_str, SecretStr(MARKED), "error", task_id="mine"))
+    shown = (await client.get("/tasks/mine")).json()
+    assert (shown["params"], shown["error"]) == (None, HIDDEN)
 
 
 async def test_a_right_guess_of_a_secret_param_finds_no_more_than_a_wrong_one(

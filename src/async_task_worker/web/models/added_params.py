@@ -60,13 +60,18 @@ class AddedParams:
         most_bytes: How much is kept; the oldest go first, whether their tasks have ended or not.
         is_coming: Whether a task of this id is submitted over HTTP at the moment, so its params are kept elsewhere.
 
+        forget_submitted: Drops what is kept elsewhere of an earlier task of this id, which came over HTTP.
+
     Attributes:
-        with_secrets: Names of the functions that had secrets among the arguments of a task, or may have had them.
+        functions_with_secrets: Names of functions with secrets among the arguments of a task, or with such as may be.
     """
 
-    def __init__(self, max_bytes: int, is_pending: Callable[[str], bool]) -> None:
+    def __init__(
+        self, max_bytes: int, is_pending: Callable[[str], bool], forget_submitted: Callable[[str], None]
+    ) -> None:
         self._free_bytes = max_bytes
         self._is_pending = is_pending
+        self._forget_submitted = forget_submitted
         self._entries: OrderedDict[str, _Entry | _UnreadEntry] = OrderedDict()
         self.functions_with_secrets: set[str] = set()
 
@@ -86,6 +91,7 @@ class AddedParams:
             self._drop(record.id)
         if self._is_pending(record.id):
             return
+        self._forget_submitted(record.id)
         self._entries[record.id] = entry = self._read(record, bound_secrets(record.func))
         self._free_bytes -= entry.size
         while self._free_bytes < 0:

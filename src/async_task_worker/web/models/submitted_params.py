@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,7 +32,7 @@ class SubmittedParams:
         self._task_count = task_count
         self._kept: dict[str, tuple[dict[str, Any], int, Secrets]] = {}
         self._pending: dict[str, tuple[dict[str, Any], Secrets]] = {}
-        self.added = AddedParams(max_bytes, self._pending.__contains__)
+        self.added = AddedParams(max_bytes, self._pending.__contains__, _forget_by(self))
         """Those of tasks that did not come over HTTP; as much of them again."""
         self._evictable: OrderedDict[str, None] = OrderedDict()  # those that take room, the oldest first
         self._prune_queue: deque[str] = deque()
@@ -115,3 +116,14 @@ class SubmittedParams:
     def _forget(self, task_id: str) -> None:
         self._evict(task_id)
         self._kept.pop(task_id, None)
+
+
+def _forget_by(params: SubmittedParams) -> Callable[[str], None]:
+    """Return what drops params of a task; it does not keep *params* alive, so that no cycle does."""
+    reference = weakref.ref(params)
+
+    def forget(task_id: str) -> None:
+        if (params := reference()) is not None and task_id in params._kept:  # noqa: SLF001 - of this module
+            params._forget(task_id)  # noqa: SLF001 - of this module
+
+    return forget
