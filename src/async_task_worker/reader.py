@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from .backends import Backend, capabilities_of
 from .exceptions import StorageError
-from .model.query import TaskPage, TaskQuery, moment_of
+from .model.query import TaskPage, TaskQuery, timestamp_of
 from .model.status import TaskInfo, TaskStatus
 from .model.validation import checked_count, checked_optional_count, checked_optional_seconds, checked_statuses
 from .state.events import EventBus
@@ -111,8 +111,8 @@ class TaskReader:
         query = TaskQuery(
             statuses=None if status is None else checked_statuses(status),
             task_type=task_type,
-            before=moment_of("before", before),
-            after=moment_of("after", after),
+            before=timestamp_of("before", before),
+            after=timestamp_of("after", after),
             text=text.casefold() if text else None,
             limit=checked_count("limit", limit),
             cursor=cursor,

@@ -17,10 +17,10 @@ OWNERS: Final = {"state/ledger.py", "state/progress.py", "state/result_memory.py
 MAKERS: Final = {"model/record.py", "model/record_factory.py", "journal/restore.py"}
 """They write into records that no ledger knows yet."""
 
-POSITION: Final = {"slot"}
+LOCATION: Final = {"location"}
 """Where a task waits or runs: the runtime's own, no part of the task's state."""
 
-STATE: Final = set(TaskRecord.__slots__) - POSITION
+STATE: Final = set(TaskRecord.__slots__) - LOCATION
 
 
 def writes(source: str) -> Iterator[str]:
@@ -48,5 +48,5 @@ def test_only_the_ledger_writes_into_a_record() -> None:
 def test_each_way_of_writing_is_found() -> None:
     source = "record.status = 1\nself.record.phase: str = ''\nrecord.progress += 1\nx, leader.priority = 1, 2\n"
     assert len(list(writes(source))) == 4
-    assert list(writes("record.slot = 1\nself.status = 2\nknown[record.id] = record.phase\n")) == []
+    assert list(writes("record.location = 1\nself.status = 2\nknown[record.id] = record.phase\n")) == []
     assert list(writes((SRC / "state/ledger.py").read_text(encoding="utf-8")))

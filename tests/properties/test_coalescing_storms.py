@@ -154,7 +154,7 @@ class Storm:
         for flight in () if context is None or context.flights is None else context.flights._flights.values():
             assert flight.leader is not None
             leader: Any = flight.leader.member
-            if isinstance(leader.record.slot, TaskQueue) and leader.record.status is TaskStatus.PENDING:
+            if isinstance(leader.record.location, TaskQueue) and leader.record.status is TaskStatus.PENDING:
                 followers: list[Any] = [membership.member for membership in flight.followers]
                 assert leader.record.priority == min(
                     leader.own_priority, *(task.own_priority for task in followers), leader.own_priority

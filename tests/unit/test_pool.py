@@ -336,7 +336,7 @@ class TestTurns:
 
         def interrupt(kind: str, record: TaskRecord) -> None:
             if kind == "task.started":
-                record.slot.interrupt(StopReason.CANCEL)
+                record.location.interrupt(StopReason.CANCEL)
 
         unsubscribe = events.subscribe_records(interrupt)
         begun = asyncio.get_running_loop().time()

@@ -72,7 +72,9 @@ class RestoredRecords:
             record.function = function
             record.func = func
             record.args = ()
-            record.kwargs = record.timeout = record.metadata = record.phase = record.cache_lookup = record.slot = None
+            record.kwargs = record.timeout = record.metadata = record.phase = record.cache_lookup = record.location = (
+                None
+            )
             record.priority = priority
             record.context = context
             record.status = pending

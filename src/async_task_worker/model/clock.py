@@ -1,4 +1,4 @@
-"""Where time comes from. Facts are wall-clock times; durations are monotonic."""
+"""Clock: the source of wall-clock time for timestamps, and of monotonic time for durations."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Final, NamedTuple
 
 
 class Clock(NamedTuple):
-    """A source of time. Hand another one to the worker to let a test own the hours.
+    """A source of time. A test gives the worker another one to control time.
 
     Attributes:
-        wall: Seconds since the epoch; may be set forwards or back at any moment.
+        wall: Seconds since the epoch; the clock may be set forwards or back at any time.
         monotonic: Seconds since any fixed point; never goes back.
     """
 
@@ -22,19 +22,19 @@ class Clock(NamedTuple):
 
 SYSTEM_CLOCK = Clock()
 
-_FINE: Final = 1e-6
-"""Seconds in which nobody reads the clock twice to any purpose: less than it takes to add a task."""
+_FINE_RESOLUTION: Final = 1e-6
+"""Seconds below which a resolution is fine enough to order tasks: adding one takes longer."""
 
 
 def strictly_increasing(monotonic: Callable[[], float]) -> Callable[[], float]:
-    """Return a clock like this one that never tells the same time twice; itself, if it is as fine as that."""
-    if monotonic is time.monotonic and time.get_clock_info("monotonic").resolution < _FINE:
+    """Return a clock that never returns the same time twice; the same one if its resolution is fine enough."""
+    if monotonic is time.monotonic and time.get_clock_info("monotonic").resolution < _FINE_RESOLUTION:
         return monotonic
     last = -inf
 
-    def later() -> float:
+    def next_time() -> float:
         nonlocal last
         last = max(monotonic(), nextafter(last, inf))
         return last
 
-    return later
+    return next_time

@@ -13,25 +13,25 @@ T = TypeVar("T")
 def spawn(
     coroutine: Coroutine[Any, Any, T], name: str | None = None, context: Context | None = None
 ) -> asyncio.Task[T]:
-    """Start a background task on the running loop; without the loop's task factory, which is for the user's tasks.
+    """Start an asyncio Task on the running loop, without the loop's task factory, which is for the user's tasks.
 
     Args:
-        coroutine: What to run.
+        coroutine: The coroutine to run.
         name: The name of the Task.
-        context: The context to run in; None for an empty one. A Task keeps its context alive, so
-            one that serves several callers, or outlives its caller, must not have a caller's.
+        context: The context to run in; None for an empty one. A Task keeps its context alive, so a
+            Task that serves several callers, or outlives its caller, must not use a caller's.
     """
     context = Context() if context is None else context
     return asyncio.Task(coroutine, loop=asyncio.get_running_loop(), name=name, context=context)
 
 
 def is_waiting(future: asyncio.Future[Any]) -> bool:
-    """Whether a future waits for its result on a loop that can still hear of it."""
+    """Return whether a future has no result yet and its loop is open, so that it can be resolved."""
     return not future.done() and not future.get_loop().is_closed()
 
 
 def raise_in_loop(interrupt: KeyboardInterrupt) -> None:
-    """Let *interrupt* end the event loop, as it would have outside of user code we guard."""
+    """Raise *interrupt* from the event loop, which ends ``asyncio.run()`` as an unguarded Ctrl-C does."""
 
     def end_loop() -> None:
         raise interrupt
@@ -40,7 +40,7 @@ def raise_in_loop(interrupt: KeyboardInterrupt) -> None:
 
 
 def call_from_any_thread(loop: asyncio.AbstractEventLoop, call: Callable[..., object], *args: object) -> bool:
-    """Have *loop* make a call; return False if it is closed, or is being closed by its own thread right now."""
+    """Schedule a call on *loop* from any thread; return False if the loop is closed."""
     try:
         loop.call_soon_threadsafe(call, *args, context=Context())
     except RuntimeError:

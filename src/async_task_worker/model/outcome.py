@@ -1,4 +1,4 @@
-"""How a run can end, as values: nothing here is raised or caught."""
+"""Outcomes: how a run of a task ended, as values."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from .status import CANCELLED, COMPLETED, FAILED, TaskInfo, TaskStatus
 FinalStatus = Literal[TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED]
 
 Outcome = tuple[FinalStatus, Any, BaseException | None]
-"""The final status, what the function returned, what it raised. A bare tuple: one is made per task."""
+"""The final status, the result and the error. A plain tuple, since each task needs one."""
 
 CANCELLED_OUTCOME: Final[Outcome] = (CANCELLED, None, None)
-"""The task was stopped before it had a result."""
+"""The outcome of a task that was cancelled before it had a result."""
 
 
 class Requeue(Enum):
@@ -51,7 +51,7 @@ def outcome_of(info: TaskInfo) -> Outcome:
 
 
 class StopReason(Enum):
-    """Why a running task was told to stop. The first reason given decides how it ends."""
+    """Why a running task was asked to stop. The first reason decides how it ends."""
 
     CANCEL = "cancelled by its user"
     TIMEOUT = "out of time"

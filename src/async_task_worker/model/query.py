@@ -1,4 +1,4 @@
-"""What to look for among the tasks, and a page of what was found: the nouns every backend's search speaks in."""
+"""TaskQuery, TaskPage and Cursors: the input and output of each backend's search."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from typing import Final, NamedTuple
 from .status import TaskInfo, TaskStatus
 
 _HEAD: Final = struct.Struct(">Bdq8s")
-"""Of a cursor: version, when the task was added, its number, digest of the filters. Then come its id and a checksum."""
+"""Head of a cursor: version, creation time, number and digest of the filters. The task id and a checksum follow."""
 
 _VERSION: Final = 1
-_CHECK: Final = 8
-_SHOWN: Final = 80
+_CHECKSUM_SIZE: Final = 8
+_MAX_CURSOR_SHOWN: Final = 80
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskQuery:
-    """Which tasks are wanted, checked already. What is None does not matter.
+    """The filters of a search, validated. A filter of None matches all tasks.
 
     Attributes:
-        statuses: In one of these.
-        task_type: Of this name.
+        statuses: The status is one of these.
+        task_type: The name is this one.
         before: Added earlier than this, in seconds since the epoch.
-        after: Added then or later.
-        text: Casefolded; occurs in the id, the name, the error, or a value of the metadata.
-        limit: At most this many in a page.
-        cursor: Where the page before ended, as its backend returned it.
+        after: Added at this time or later, in seconds since the epoch.
+        text: Casefolded; it is part of the id, the name, the error, or a value of the metadata.
+        limit: The maximum number of tasks in a page.
+        cursor: The ``next_cursor`` of the page before; None for the first page.
     """
 
     statuses: AbstractSet[TaskStatus] | None = None
@@ -46,20 +46,19 @@ class TaskQuery:
 
 @dataclass(frozen=True, slots=True)
 class TaskPage:
-    """Some of the tasks that were searched for, newest first.
+    """A page of the tasks that match a search, newest first.
 
     Attributes:
-        tasks: As they were at that moment. A page may hold fewer than were asked for, even
-            none, and still not be the last: the search stops where it would take too long.
-        next_cursor: What to search on with, with the same filters; None after the last page, and
-            only after that.
+        tasks: Snapshots of the tasks. A page may have fewer than the limit, even none, and not be the
+            last one: a search stops before it takes too long.
+        next_cursor: The cursor for the next page, with the same filters. None only after the last page.
     """
 
     tasks: list[TaskInfo]
     next_cursor: str | None
 
 
-def moment_of(name: str, value: object) -> float | None:
+def timestamp_of(name: str, value: object) -> float | None:
     """Return seconds since the epoch for an aware datetime, None for None, else raise."""
     if value is None:
         return None
@@ -71,12 +70,12 @@ def moment_of(name: str, value: object) -> float | None:
 
 
 class Position(NamedTuple):
-    """The place in a list of tasks right after one of them, for memory and file alike.
+    """The position right after a task in a list of tasks, in memory or in a file.
 
     Attributes:
         created_at: When the task was added, in seconds since the epoch.
-        seq: Its number in the order of arrival, for tasks added at the same moment; as the store counts.
-        task_id: Its id.
+        seq: A number in the order in which tasks were added, which each backend assigns.
+        task_id: The id of the task.
     """
 
     created_at: float
@@ -87,11 +86,11 @@ class Position(NamedTuple):
 class Cursors:
     """Makes and reads the cursors of one worker.
 
-    A cursor is opaque text: a position, a digest of the filters it was returned for, and a
-    checksum. So a changed text, the cursor of another worker and changed filters are noticed.
+    A cursor is opaque text: a position, a digest of the filters that it was returned for, and a
+    checksum. So a changed text, a cursor of another worker and changed filters are detected.
 
     Args:
-        key: What tells this worker's cursors from those of others.
+        key: A key that is different for each worker.
         lasting: Whether positions outlive the process, so that only the wall clock can order them.
     """
 
@@ -134,14 +133,14 @@ class Cursors:
             raise _invalid(cursor) from None
         if _text(data) != cursor:  # several texts decode to the same bytes
             raise _invalid(cursor)
-        return data[:-_CHECK], data[-_CHECK:]
+        return data[:-_CHECKSUM_SIZE], data[-_CHECKSUM_SIZE:]
 
     def _checksum(self, body: bytes) -> bytes:
-        return blake2b(body, digest_size=_CHECK, key=self._key).digest()
+        return blake2b(body, digest_size=_CHECKSUM_SIZE, key=self._key).digest()
 
 
 def filters_digest(query: TaskQuery) -> bytes:
-    """Return a digest of what the query looks for, which has to stay the same from page to page."""
+    """Return a digest of the query's filters, which have to stay the same from page to page."""
     statuses = None if query.statuses is None else sorted(map(str, query.statuses))
     wanted = repr((statuses, query.task_type, query.before, query.after, query.text))
     return blake2b(wanted.encode("ascii", "backslashreplace"), digest_size=8).digest()
@@ -152,7 +151,7 @@ def _text(data: bytes) -> str:
 
 
 def _invalid(cursor: str) -> ValueError:
-    shown = cursor if len(cursor) <= _SHOWN else f"{cursor[:_SHOWN]}…"
+    shown = cursor if len(cursor) <= _MAX_CURSOR_SHOWN else f"{cursor[:_MAX_CURSOR_SHOWN]}…"
     return ValueError(
         f"{shown!a} is not a cursor that a search of this worker returned: pass the next_cursor of the page before "
         "unchanged, or None for the first page"

@@ -1,7 +1,7 @@
-"""Showing any Python value as strict JSON: what is not JSON becomes a placeholder that names its type.
+"""Render any Python value as strict JSON: what JSON cannot hold becomes a placeholder that names its type.
 
-A placeholder is an object ``{"$type": "bytes", "$text": "12 bytes"}``. It never holds the
-``repr`` of a foreign object, which may be endless, raise, or tell a secret.
+A placeholder is an object ``{"$type": "bytes", "$text": "12 bytes"}``. It never has the ``repr`` of a
+user's object, which may be huge, raise, or contain a secret.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from uuid import UUID
 from .failure import class_name
 from .secret_values import HIDDEN, is_secret
 
-_MOST_LEVELS: Final = 64
-_MOST_BITS: Final = 1024
+_MAX_DEPTH: Final = 64
+_MAX_BITS: Final = 1024
 
 TOO_LARGE: Final = "too large to be shown"
-"""Begins the text of a placeholder for a value that takes too much room."""
+"""The beginning of the text of a placeholder for a value that is too large."""
 
 
 class _TooLargeError(Exception):
-    """The value takes more room than there is."""
+    """The value takes more characters than the limit."""
 
 
-class _Room:
-    """How many more characters may be shown, and which containers one is inside of."""
+class _Budget:
+    """How many more characters a value may take, and the ids of the containers that are being rendered."""
 
     __slots__ = ("inside", "left")
 
@@ -47,12 +47,12 @@ class _Room:
 
 
 def text(value: str) -> str:
-    """Return the string with what UTF-8 cannot hold escaped."""
+    """Return the string with characters escaped that UTF-8 cannot encode."""
     return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def rfc3339(moment: datetime | None) -> str | None:
-    """Return an aware moment as UTC text, None for None."""
+    """Return an aware datetime as text in UTC, None for None."""
     if moment is None:
         return None
     if moment.tzinfo is not UTC:
@@ -61,12 +61,12 @@ def rfc3339(moment: datetime | None) -> str | None:
 
 
 def clipped(written: str, limit: int) -> str:
-    """Return the string, or the first *limit* characters of it, with what UTF-8 cannot hold escaped."""
+    """Return :func:`text` of the string, cut after *limit* characters."""
     return text(written if len(written) <= limit else written[:limit] + " …")
 
 
 def placeholder(value: object, about: str | None = None) -> dict[str, str]:
-    """Return what stands for a value that cannot be shown."""
+    """Return the placeholder of a value that cannot be rendered."""
     name = class_name(type(value))
     return {"$type": text(name)} if about is None else {"$type": text(name), "$text": about}
 
@@ -74,109 +74,109 @@ def placeholder(value: object, about: str | None = None) -> dict[str, str]:
 def rendered(value: Any, limit: int) -> Any:
     """Return *value* as plain data that can be written as JSON, in about *limit* characters at most.
 
-    Dataclasses, pydantic models and named tuples are shown as objects, dates, UUIDs,
-    decimals and paths as text, enum members as their value.
+    Dataclasses, pydantic models and named tuples become objects; dates, UUIDs, decimals and paths
+    become text; enum members become their value.
     """
     try:
-        return _plain(value, _Room(limit))
+        return _plain(value, _Budget(limit))
     except _TooLargeError:
         return placeholder(value, f"{TOO_LARGE}: over {limit} bytes")
-    except Exception:  # noqa: BLE001 - a class without a hash, a dict a thread still writes to, …
+    except Exception:  # noqa: BLE001 - a class without a hash, a dict that a thread changes, …
         return placeholder(value)
 
 
-def _stand_in(value: object, room: _Room, about: str | None = None) -> dict[str, str]:
-    """Return a placeholder inside of something: a million of them take room like anything else."""
+def _placeholder_within(value: object, budget: _Budget, about: str | None = None) -> dict[str, str]:
+    """Return a placeholder within a container, and count its characters."""
     shown = placeholder(value, about)
-    room.take(20 + sum(map(len, shown.values())))
+    budget.take(20 + sum(map(len, shown.values())))
     return shown
 
 
-def _plain(value: Any, room: _Room) -> Any:
+def _plain(value: Any, budget: _Budget) -> Any:
     if value is None or value is True or value is False:
-        room.take(5)
+        budget.take(5)
         return value
-    shown = _SHOWN.get(type(value))
-    return shown(value, room) if shown is not None else _plain_other(value, room)
+    render = _RENDERERS.get(type(value))
+    return render(value, budget) if render is not None else _plain_other(value, budget)
 
 
-def _plain_str(value: str, room: _Room) -> Any:
-    room.take(len(value) + 2)
+def _plain_str(value: str, budget: _Budget) -> Any:
+    budget.take(len(value) + 2)
     if value.isascii():
         return value
     try:
         value.encode("utf-8")
     except UnicodeEncodeError:
-        return _stand_in(value, room, text(value))
+        return _placeholder_within(value, budget, text(value))
     return value
 
 
-def _plain_int(value: int, room: _Room) -> Any:
+def _plain_int(value: int, budget: _Budget) -> Any:
     bits = value.bit_length()
-    if bits > _MOST_BITS:
-        return _stand_in(value, room, f"{bits} bits")
-    room.take(2 + bits // 3)
+    if bits > _MAX_BITS:
+        return _placeholder_within(value, budget, f"{bits} bits")
+    budget.take(2 + bits // 3)
     return value
 
 
-def _plain_float(value: float, room: _Room) -> Any:
-    room.take(20)
-    return value if isfinite(value) else _stand_in(value, room, repr(value))
+def _plain_float(value: float, budget: _Budget) -> Any:
+    budget.take(20)
+    return value if isfinite(value) else _placeholder_within(value, budget, repr(value))
 
 
-def _plain_bytes(value: bytes | bytearray, room: _Room) -> Any:
-    return _stand_in(value, room, f"{len(value)} bytes")
+def _plain_bytes(value: bytes | bytearray, budget: _Budget) -> Any:
+    return _placeholder_within(value, budget, f"{len(value)} bytes")
 
 
-def _plain_list(value: Iterable[Any], room: _Room) -> Any:
-    return _within(value, room, lambda: [_plain(item, room) for item in value])
+def _plain_list(value: Iterable[Any], budget: _Budget) -> Any:
+    return _within(value, budget, lambda: [_plain(item, budget) for item in value])
 
 
-def _plain_dict(value: dict[Any, Any], room: _Room) -> Any:
-    return _within(value, room, lambda: _plain_items(value, dict.items(value), room))
+def _plain_dict(value: dict[Any, Any], budget: _Budget) -> Any:
+    return _within(value, budget, lambda: _plain_items(value, dict.items(value), budget))
 
 
-def _plain_items(value: object, items: Iterable[tuple[Any, Any]], room: _Room) -> Any:
+def _plain_items(value: object, items: Iterable[tuple[Any, Any]], budget: _Budget) -> Any:
     shown: dict[str, Any] = {}
     for key, item in items:
-        if type(key) is int and key.bit_length() <= _MOST_BITS:
+        if type(key) is int and key.bit_length() <= _MAX_BITS:
             name: Any = str(key)
         else:
-            name = _plain_str(key, room) if type(key) is str else None
+            name = _plain_str(key, budget) if type(key) is str else None
         if type(name) is not str or name in shown:
-            return _stand_in(value, room, "keys that are not text")
-        room.take(4)
-        shown[name] = _plain(item, room)
+            return _placeholder_within(value, budget, "keys that are not text")
+        budget.take(4)
+        shown[name] = _plain(item, budget)
     return shown
 
 
-def _within(value: object, room: _Room, show: Callable[[], Any]) -> Any:
-    """Return what *show* makes of a container, unless one is inside of that already."""
-    room.take(2)
-    if id(value) in room.inside:
-        return _stand_in(value, room, "contains itself")
-    if len(room.inside) == _MOST_LEVELS:
-        return _stand_in(value, room, f"over {_MOST_LEVELS} levels deep")
-    room.inside.append(id(value))
+def _within(value: object, budget: _Budget, render: Callable[[], Any]) -> Any:
+    """Return the result of *render* for a container; a placeholder if the container contains itself."""
+    budget.take(2)
+    if id(value) in budget.inside:
+        return _placeholder_within(value, budget, "contains itself")
+    if len(budget.inside) == _MAX_DEPTH:
+        return _placeholder_within(value, budget, f"over {_MAX_DEPTH} levels deep")
+    budget.inside.append(id(value))
     try:
-        return show()
+        return render()
     finally:
-        room.inside.pop()
+        budget.inside.pop()
 
 
-def _plain_other(value: Any, room: _Room) -> Any:
-    """Return what a less common type is shown as; a class that fails to tell gets a placeholder."""
+def _plain_other(value: Any, budget: _Budget) -> Any:
+    """Render a value of a less common type; a placeholder if its class raises."""
     try:
-        simpler = _simpler(value)
-    except BaseException:  # noqa: BLE001 - properties and methods of a user's class, which may raise anything
-        return _stand_in(value, room)
-    if simpler is value:
-        return _stand_in(value, room)
-    return _within(value, room, lambda: _plain(simpler, room))
+        simplified = _to_builtin(value)
+    except BaseException:  # noqa: BLE001 - properties and methods of a user's class may raise anything
+        return _placeholder_within(value, budget)
+    if simplified is value:
+        return _placeholder_within(value, budget)
+    return _within(value, budget, lambda: _plain(simplified, budget))
 
 
-def _simpler(value: Any) -> Any:
-    """Return a value nearer to JSON that says the same, or *value* itself if none is known."""
+def _to_builtin(value: Any) -> Any:
+    """Return an equivalent value of a simplified type, or *value* itself if there is none."""
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, _AS_TEXT):
@@ -185,7 +185,7 @@ def _simpler(value: Any) -> Any:
         return value.model_dump()
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-    return _base_of(value)
+    return _plain_base(value)
 
 
 def _is_model(value: Any) -> bool:
@@ -193,8 +193,8 @@ def _is_model(value: Any) -> bool:
     return main is not None and isinstance(value, main.BaseModel)
 
 
-def _base_of(value: Any) -> Any:
-    """Return an instance of a subclass as its plain base, or *value* itself."""
+def _plain_base(value: Any) -> Any:
+    """Return an instance of a subclass converted to its builtin base class, or *value* itself."""
     if is_secret(value):
         return HIDDEN
     if isinstance(value, tuple) and (fields := getattr(value, "_fields", None)) is not None:
@@ -216,7 +216,7 @@ _PLAIN_BASES: Final[tuple[tuple[type, Callable[[Any], Any]], ...]] = (
 )
 _AS_TEXT: Final = (date, time, UUID, Decimal, PurePath)
 
-_SHOWN: Final[dict[type, Callable[[Any, _Room], Any]]] = {
+_RENDERERS: Final[dict[type, Callable[[Any, _Budget], Any]]] = {
     str: _plain_str,
     int: _plain_int,
     float: _plain_float,

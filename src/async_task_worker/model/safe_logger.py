@@ -1,4 +1,4 @@
-"""A logger whose methods never raise, for code that must finish whatever the program's logging set-up does."""
+"""SafeLogger: a logger whose methods never raise, for code that must finish even if the logging set-up fails."""
 
 from __future__ import annotations
 

@@ -12,28 +12,28 @@ from typing import Any, Final
 HIDDEN: Final = "**********"
 """What is shown in place of a secret."""
 
-_MOST_LEVELS: Final = 64
+_MAX_DEPTH: Final = 64
 _NAMES: Final = ("SecretStr", "SecretBytes", "Secret")
 
 
 def is_secret(value: object) -> bool:
-    """Whether the value is one of pydantic's secrets. Pydantic itself is never imported here."""
+    """Return whether the value is one of pydantic's secrets. Never imports pydantic."""
     types = sys.modules.get("pydantic.types")
     return types is not None and isinstance(value, tuple(getattr(types, name) for name in _NAMES))
 
 
 def secret_texts(value: object) -> frozenset[str]:
-    """Return what the secrets in a value hold, at any depth of containers, models and dataclasses."""
+    """Return the texts of the secrets in a value, at any depth of containers, models and dataclasses."""
     found, _ = bounded_secret_texts(value, sys.maxsize)
     return found or frozenset()
 
 
 def bounded_secret_texts(value: object, most: int) -> tuple[frozenset[str] | None, int]:
-    """Return what the secrets in a value hold, and how many more parts may be read after that.
+    """Return the texts of the secrets in a value, and how many more parts may be read after that.
 
     Args:
-        value: Where to look.
-        most: How many parts of it may be read. If it has more, None stands for the texts, which are not all known.
+        value: The value to search.
+        most: How many parts of it may be read. If it has more, the texts are None: they are not all known.
     """
     search = _Search(most)
     if type(value) not in PLAIN:
@@ -49,7 +49,7 @@ class _TooManyError(Exception):
 
 
 class _Search:
-    """Looks for secrets in a value.
+    """A search for secrets in a value.
 
     Args:
         most: How many parts may be read.
@@ -60,8 +60,8 @@ class _Search:
         self.found: list[str] = []
 
     def look(self, value: Any, level: int) -> None:
-        """Add what the secrets in a value hold."""
-        if type(value) in PLAIN or level > _MOST_LEVELS:
+        """Add the texts of the secrets in a value."""
+        if type(value) in PLAIN or level > _MAX_DEPTH:
             return
         if _is_readable_secret(value):
             self.found += _texts(value.get_secret_value())
@@ -75,16 +75,16 @@ class _Search:
 def _is_readable_secret(value: Any) -> bool:
     try:
         return is_secret(value)
-    except Exception:  # noqa: BLE001 - isinstance() asks the value for its class
+    except Exception:  # noqa: BLE001 - isinstance() reads ``__class__``, a property of which may raise
         return False
 
 
 def _readable_parts(value: Any, most: int) -> list[Any]:
-    """Return the parts of a value, none of one whose class fails to tell them."""
+    """Return the parts of a value; an empty list if its class raises when it is asked for them."""
     try:
         many = len(value) > most if issubclass(type(value), _CONTAINERS) else False
         parts = [] if many else _parts(value)
-    except Exception:  # noqa: BLE001 - properties and methods of a user's class, which may raise anything
+    except Exception:  # noqa: BLE001 - properties and methods of a user's class may raise anything
         return []
     if many or len(parts) > most:
         raise _TooManyError
@@ -93,7 +93,7 @@ def _readable_parts(value: Any, most: int) -> list[Any]:
 
 _CONTAINERS: Final = (dict, list, tuple, set, frozenset)
 PLAIN: Final = frozenset({str, int, float, bool, bytes, type(None)})
-"""Types whose values are not secrets and hold none."""
+"""Types whose values neither are nor contain secrets."""
 
 
 def _texts(held: Any) -> Iterator[str]:

@@ -24,7 +24,7 @@ UNLIMITED: Final = sys.maxsize
 BY_POSITION: Final = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 BY_NAME: Final = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
 
-_MOST_LAYERS: Final = 100
+_MAX_LAYERS: Final = 100
 """How deep decorators are followed: ``__wrapped__`` may lead in a circle."""
 
 
@@ -94,7 +94,7 @@ def parameters_by_name(function: object) -> list[Parameter]:
 
 def innermost(function: Any) -> Any:
     """Return the function that the author of a task wrote, below partials, methods, objects and decorators."""
-    for _ in range(_MOST_LAYERS):
+    for _ in range(_MAX_LAYERS):
         if isinstance(function, partial):
             function = function.func
         elif (inner := getattr(function, "__wrapped__", None)) is not None:
@@ -108,7 +108,7 @@ def innermost(function: Any) -> Any:
 
 def _layers(function: Any, signature: Signature | None) -> Iterator[tuple[Any, Signature, Signature | None]]:
     """Yield each callable that keyword arguments get through to, its signature and that of the next one."""
-    for _ in range(_MOST_LAYERS):
+    for _ in range(_MAX_LAYERS):
         if signature is None:
             return
         inner = _wrapped(function) if _passes_keywords(function, signature) else None

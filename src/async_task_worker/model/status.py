@@ -1,4 +1,4 @@
-"""What a task's state can be, and how it is shown: the state machine and the public snapshot."""
+"""The state machine of tasks, and TaskInfo, the public snapshot of a task."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .rendering import clipped, rendered, rfc3339, text
 
 
 class TaskStatus(StrEnum):
-    """Where a task is in its life. These five never grow; nuance goes into ``phase``."""
+    """The status of a task. There will never be more than these five; ``phase`` has the details."""
 
     PENDING = "pending"
     RUNNING = "running"
@@ -23,7 +23,7 @@ class TaskStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
-# Plain names: an enum's attribute access costs more than a task's whole bookkeeping may.
+# Module constants, since access to an enum member is slow compared with all that one task may cost.
 PENDING: Final = TaskStatus.PENDING
 RUNNING: Final = TaskStatus.RUNNING
 COMPLETED: Final = TaskStatus.COMPLETED
@@ -31,17 +31,17 @@ FAILED: Final = TaskStatus.FAILED
 CANCELLED: Final = TaskStatus.CANCELLED
 
 TRANSITIONS: Final[Mapping[TaskStatus, frozenset[TaskStatus]]] = {
-    PENDING: frozenset({RUNNING, COMPLETED, FAILED, CANCELLED}),  # the middle two: it shares another's outcome
-    RUNNING: frozenset({PENDING, COMPLETED, FAILED, CANCELLED}),  # PENDING: to be run again
+    PENDING: frozenset({RUNNING, COMPLETED, FAILED, CANCELLED}),  # COMPLETED, FAILED: as a follower
+    RUNNING: frozenset({PENDING, COMPLETED, FAILED, CANCELLED}),  # PENDING: to run again
     COMPLETED: frozenset(),
     FAILED: frozenset(),
     CANCELLED: frozenset(),
 }
-"""The whole state machine: which status may follow which. A final one has no successor."""
+"""The whole state machine: the statuses that may follow each one. A final status has none."""
 
 
 class _Raised:
-    """The exception an error's detail is about, beside the fields: it is not copied with them."""
+    """The exception of an ErrorDetail. It is not a field, so that copies are made without it."""
 
     __slots__ = ("_exception", "_raised")
 
@@ -51,16 +51,16 @@ class _Raised:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ErrorDetail(_Raised):
-    """What is known of a task's error beyond its text, as plain data.
+    """The type, message and traceback of a task's error, as plain data.
 
-    Copies made by ``copy.deepcopy``, ``pickle`` and ``dataclasses.asdict`` have the three
-    texts, and no :attr:`exception`.
+    Copies made by ``copy.deepcopy``, ``pickle`` and ``dataclasses.asdict`` have the three texts, and
+    None as :attr:`exception`.
 
     Attributes:
         type: The error's class, with its module unless that is ``builtins``.
         message: The same text as :attr:`TaskInfo.error`.
-        traceback: The formatted traceback, or the beginning and the end of a very long one.
-            Not for the public: it shows file names and source lines.
+        traceback: The formatted traceback; the beginning and the end of a very long one. It shows file
+            names and source lines, so do not publish it.
     """
 
     type: str
@@ -69,11 +69,11 @@ class ErrorDetail(_Raised):
 
     @staticmethod
     def of(exception: BaseException, raised: TracebackType | None = None) -> ErrorDetail:
-        """Return the detail of an exception. Its texts are made when they are read first.
+        """Return the detail of an exception. Its texts are made when they are first read.
 
         Args:
-            exception: What the task raised.
-            raised: Where; None for what its traceback says then.
+            exception: The exception that the task raised.
+            raised: Its traceback; None for its ``__traceback__`` at that time.
         """
         detail = object.__new__(ErrorDetail)
         _set(detail, "_exception", exception)
@@ -82,17 +82,17 @@ class ErrorDetail(_Raised):
 
     @staticmethod
     def written(exception: BaseException, kind: str, message: str, trace: str) -> ErrorDetail:
-        """Return a detail of these texts, and an exception to stand for the one that is gone."""
+        """Return a detail with these texts, read from a file, and an exception in place of the original one."""
         detail = ErrorDetail(kind, message, trace)
         _set(detail, "_exception", exception)
         return detail
 
     @property
     def exception(self) -> BaseException | None:
-        """The error itself, the same object the task raised.
+        """The exception object that the task raised.
 
-        Read from a file, it is a :class:`TaskFailedError` of the same text; of a copy
-        made by ``pickle``, ``copy.deepcopy`` or ``dataclasses.asdict`` it is None.
+        After a restart it is a :class:`TaskFailedError` with the same text. In a copy made by
+        ``pickle``, ``copy.deepcopy`` or ``dataclasses.asdict`` it is None.
         """
         try:
             return self._exception
@@ -100,21 +100,21 @@ class ErrorDetail(_Raised):
             return None
 
     def __eq__(self, other: object) -> bool:
-        """Whether the other one has the same texts."""
+        """Return whether the other detail has the same texts."""
         if not isinstance(other, ErrorDetail):
             return NotImplemented
         error = self.exception
         if error is not None and error is other.exception and _raised_at(self) is _raised_at(other):
-            return True  # so there is no need to make the texts
+            return True  # without making the texts
         return _texts(self) == _texts(other)
 
     def __hash__(self) -> int:
-        """Return what is equal for equal details."""
+        """Return the hash of the texts."""
         return hash(_texts(self))
 
     if not TYPE_CHECKING:
 
-        def __getattr__(self, name: str) -> str:  # of a text that was not read before
+        def __getattr__(self, name: str) -> str:  # called for a text that was not read before
             if name not in _TEXTS:
                 raise AttributeError(name)
             text = _TEXTS[name](self._exception, self._raised)
@@ -140,11 +140,11 @@ def _raised_at(detail: ErrorDetail) -> TracebackType | None:
 
 @dataclass(frozen=True, slots=True)
 class MissingResult:
-    """Stands for a result that could not be written down, once the process that computed it is gone.
+    """In place of a result that could not be stored, after the process that computed it has ended.
 
     Attributes:
         type: The class of the result, with its module.
-        reason: Why there is no more of it.
+        reason: Why it could not be stored.
     """
 
     type: str
@@ -153,34 +153,34 @@ class MissingResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskInfo:
-    """What was known of a task at the moment it was asked for. It never changes afterwards.
+    """A snapshot of a task. It never changes.
 
-    It is plain data: ``copy.deepcopy``, ``pickle`` and ``dataclasses.asdict`` take it as far
-    as they take its result and metadata, and :meth:`as_dict` is always JSON.
+    It is plain data: ``copy.deepcopy``, ``pickle`` and ``dataclasses.asdict`` work if they work for its
+    result and metadata, and :meth:`as_dict` can always be written as JSON.
 
     Attributes:
         id: The task's id.
         name: The task type its function is registered under, else the function's name.
         status: One of the five of :class:`TaskStatus`; compares equal to its text.
-        phase: What happens within the status, or None: "cancelling"; "coalesced" while it waits
-            for the result of a task that does the same; "recovered" if its process died while it ran;
+        phase: A detail of the status, or None: "cancelling"; "coalesced" while it waits for the result of
+            a task with the same cache key; "recovered" if its process crashed while it ran;
             "unregistered" while a stored task waits for its function to be registered.
-        created_at: When it was added (aware, UTC), like the other two.
-        started_at: When its function was started last, or None.
-        completed_at: When it ended, in whichever way, or None.
+        created_at: When it was added (aware, UTC).
+        started_at: When its function was last started, or None.
+        completed_at: When it completed, failed or was cancelled, or None.
         progress: 0.0 to 1.0, as reported by the task; 1.0 once completed.
-        progress_detail: What the task said beside the number, or None.
-        result: What the task returned, the same object, or a copy from the cache; None unless completed.
-            Read from a file it is an equal one, or a :class:`MissingResult`.
-        result_dropped: Whether the result was dropped to save memory, as ``max_result_bytes`` has it.
-        error: ``str()`` of what the task raised, or why it was ended; None unless it has one. It is
-            cut after a million characters.
-        error_detail: Its type and traceback, or None.
-        metadata: What was given to ``add_task``: a copy of its own.
-        priority: Lower numbers run first. The best of those who wait for its result counts.
+        progress_detail: More about the progress, or None.
+        result: The object that the task returned, or a copy from the cache; None unless completed. After
+            a restart it is an equal object, or a :class:`MissingResult`.
+        result_dropped: Whether the result was dropped because results took more than ``max_result_bytes``.
+        error: ``str()`` of the exception, or why the task was ended; None unless it failed. It is cut
+            after a million characters.
+        error_detail: The type and the traceback of the error, or None.
+        metadata: A copy of the metadata given to ``add_task``.
+        priority: Lower numbers run first. The best priority of the tasks that wait for its result counts.
         attempt: How often it has been started.
-        from_cache: Whether its function was not called: the result was in the cache, or another
-            task was about to have it.
+        from_cache: Whether its function was not called, because the result was cached or came from
+            another task.
         revision: Grows with every change of the task.
     """
 
@@ -205,59 +205,59 @@ class TaskInfo:
 
     @property
     def finished(self) -> bool:
-        """Whether the task has ended, in whichever way."""
+        """Whether the task completed, failed or was cancelled."""
         return not TRANSITIONS[self.status]
 
     @property
     def wait_time(self) -> float | None:
-        """Seconds between being added and its start; None before that."""
+        """Seconds from when it was added to its start; None before its start."""
         return None if self.started_at is None else (self.started_at - self.created_at).total_seconds()
 
     @property
     def run_time(self) -> float | None:
-        """Seconds between its start and its end; None before that."""
+        """Seconds from its start to its end; None before its end."""
         if self.started_at is None or self.completed_at is None:
             return None
         return (self.completed_at - self.started_at).total_seconds()
 
     def as_dict(self, *, include_traceback: bool = False) -> dict[str, Any]:
-        """Return the task as plain data that ``json.dumps`` takes, with the names of the HTTP body.
+        """Return the task as plain data for ``json.dumps``, with the member names of the HTTP API.
 
-        Times are RFC 3339 text. What is not JSON, such as a result of bytes or NaN, is an
-        object that names its type: ``{"$type": "bytes", "$text": "12 bytes"}``. ``params``
-        is None: what a task was called with is not part of a snapshot.
+        Times are RFC 3339 text. A value that JSON cannot hold, such as bytes or NaN, becomes an object
+        that names its type: ``{"$type": "bytes", "$text": "12 bytes"}``. ``params`` is None: a snapshot
+        does not have the arguments of a task.
 
         Args:
-            include_traceback: Whether ``error_detail`` has the traceback, which shows file
-                names and source lines.
+            include_traceback: Whether ``error_detail`` has the traceback, which shows file names and
+                source lines.
         """
-        return document_of(self, _LONGEST_SHOWN, include_traceback=include_traceback)
+        return document_of(self, _MAX_FIELD_LENGTH, include_traceback=include_traceback)
 
 
 class TaskInfoDraft:
-    """A TaskInfo that can still be written to. Its maker fills it in and changes its ``__class__``.
+    """A TaskInfo that can be written to. Set its fields, then its ``__class__``.
 
-    A frozen dataclass sets each of its fields by a call; for a whole page of tasks that would
-    be most of the work.
+    A frozen dataclass sets each field by a function call, which would be most of the work of making a
+    page of tasks.
     """
 
     __slots__ = TaskInfo.__slots__
 
 
-_LONGEST_SHOWN: Final = 1 << 26
-"""Characters of one field: a value that refers to a part of it many times can be endless as JSON."""
+_MAX_FIELD_LENGTH: Final = 1 << 26
+"""Characters per field: a value that contains a part of itself many times may be huge as JSON."""
 
 
 def document_of(
     info: TaskInfo, limit: int, params: dict[str, Any] | None = None, *, include_traceback: bool = False
 ) -> dict[str, Any]:
-    """Return the members of a task's body as plain data.
+    """Return the members of a task's HTTP body as plain data.
 
     Args:
         info: The task.
-        limit: Characters, about, that each field may take.
-        params: What it was submitted with, if that is to be shown.
-        include_traceback: Whether an error's traceback is part of its detail.
+        limit: About how many characters each field may take.
+        params: The parameters it was submitted with, if they are to be shown.
+        include_traceback: Whether the error's detail has the traceback.
     """
     detail, error = info.error_detail, None if info.error is None else clipped(info.error, limit)
     shown = None if detail is None else {"type": text(detail.type), "message": error}

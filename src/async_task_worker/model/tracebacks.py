@@ -1,13 +1,13 @@
-"""Tell the frames of one raise from those of earlier raises of the same exception object.
+"""Separate the traceback of one raise from those of earlier raises of the same exception object.
 
-Python puts the frames of each raise in front of what the exception's ``__traceback__``
-holds already. An exception object that several tasks raise, such as one made at a module's
-top, would collect the frames of all of them. So two places are marked in it: where an
-error was left by the task that raised it, and where it was handed to a caller that waits
-for that task. What a later task raises is cut off there.
+Python puts the frames of each raise in front of the ``__traceback__`` that the exception has
+already. An exception object that several tasks raise, such as a module constant, would collect the
+frames of all of them. So two places are marked in a traceback: where the task that raised the error
+has ended, and where the error was passed to a caller that waits for the task. When a later task
+raises it, the traceback is cut at the mark.
 
-A mark is a copy of the first traceback entry with another ``tb_lasti``, below zero. That
-number only places the carets under a printed source line, so a mark prints as one line.
+A mark is a copy of the first traceback entry with a negative ``tb_lasti``. That number only places
+the carets under a printed source line, so a mark is printed as one line.
 """
 
 from __future__ import annotations
@@ -18,50 +18,50 @@ from typing import Final
 
 from .failure import traceback_of
 
-_LEFT: Final = -(1 << 24)
-"""``tb_lasti`` counts down from here where a task left its error."""
+_RAISED_MARK: Final = -(1 << 24)
+"""``tb_lasti`` counts down from here in a mark at the end of the task that raised the error."""
 
-_HANDED: Final = 2 * _LEFT
-"""The same where the error was handed to a caller that waits for the task."""
+_PASSED_MARK: Final = 2 * _RAISED_MARK
+"""The same in a mark where the error was passed to a caller that waits for the task."""
 
 _RAISE: Final = opmap["RAISE_VARARGS"]
 
 _PACKAGE: Final = __name__.partition(".")[0]
 
 
-def leave(error: BaseException, traceback: TracebackType | None) -> None:
-    """Keep as the traceback of *error* what its task added to it, and mark the place.
+def mark_raised(error: BaseException, traceback: TracebackType | None) -> None:
+    """Set the traceback of *error* to the frames that its task added, and mark the place.
 
     Args:
-        error: What a task raised.
+        error: The exception that a task raised.
         traceback: Its traceback, from the task function on.
     """
     own = _own(traceback)
-    BaseException.with_traceback(error, own and _marked(own, _LEFT))
+    BaseException.with_traceback(error, own and _marked(own, _RAISED_MARK))
 
 
-def left_traceback(error: BaseException) -> TracebackType | None:
-    """Return the traceback of *error* as its task left it."""
+def traceback_of_task(error: BaseException) -> TracebackType | None:
+    """Return the traceback that *error* had at the end of its task."""
     traceback = traceback_of(error)
-    if traceback is None or traceback.tb_lasti > _LEFT:
+    if traceback is None or traceback.tb_lasti > _RAISED_MARK:
         return traceback
-    kind = _LEFT if traceback.tb_lasti > _HANDED else _HANDED
+    kind = _RAISED_MARK if traceback.tb_lasti > _PASSED_MARK else _PASSED_MARK
     return _copy(traceback, kind - traceback.tb_lasti - 1)
 
 
-def hand_over(error: BaseException, traceback: TracebackType | None) -> None:
-    """Give *error* the traceback of its task, marked, for a caller that is about to raise it."""
-    BaseException.with_traceback(error, traceback and _marked(traceback, _HANDED))
+def mark_passed(error: BaseException, traceback: TracebackType | None) -> None:
+    """Set the traceback of *error* to that of its task, with a mark, before a caller raises it."""
+    BaseException.with_traceback(error, traceback and _marked(traceback, _PASSED_MARK))
 
 
 def _own(traceback: TracebackType | None) -> TracebackType | None:
-    """Return what one task added: the traceback without what the error had from earlier tasks."""
+    """Return the part of a traceback that one task added: without the frames of earlier tasks."""
     frames, entry, known = set(), traceback, False
     last = None  # the entry of a ``raise`` of an error that had a traceback before
     while entry is not None:
-        if entry.tb_lasti <= _LEFT and (known or entry.tb_lasti > _HANDED):
+        if entry.tb_lasti <= _RAISED_MARK and (known or entry.tb_lasti > _PASSED_MARK):
             return _until(traceback, last, entry)
-        # Without such a ``raise`` the task awaited another one: how that failed belongs to its error.
+        # Without such a ``raise``, the task awaited another one, whose frames are part of its error.
         frames.add(entry.tb_frame)
         if not known and _raises_known_error(entry, frames):
             last, known = entry, True
@@ -70,12 +70,12 @@ def _own(traceback: TracebackType | None) -> TracebackType | None:
 
 
 def _raises_known_error(entry: TracebackType, frames: set[FrameType]) -> bool:
-    """Whether a ``raise`` of the user's put this entry in front of a traceback of other frames."""
+    """Return whether a ``raise`` in user code put this entry in front of a traceback of other frames."""
     frame, following = entry.tb_frame, entry.tb_next
     if following is None or following.tb_frame in frames or entry.tb_lasti < 0:
         return False
     if str(frame.f_globals.get("__name__")).partition(".")[0] == _PACKAGE:
-        return False  # it raises what a task left, for a caller that waits for it
+        return False  # this package raises the error of a task for a caller that waits for it
     return frame.f_code.co_code[entry.tb_lasti] == _RAISE
 
 
@@ -92,7 +92,7 @@ def _until(traceback: TracebackType | None, last: TracebackType | None, mark: Tr
 
 
 def _marked(traceback: TracebackType, kind: int) -> TracebackType:
-    return _copy(traceback, kind - traceback.tb_lasti - 1) if traceback.tb_lasti > _LEFT else traceback
+    return _copy(traceback, kind - traceback.tb_lasti - 1) if traceback.tb_lasti > _RAISED_MARK else traceback
 
 
 def _copy(traceback: TracebackType, lasti: int) -> TracebackType:

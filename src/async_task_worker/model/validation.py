@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from .status import TaskStatus
 
-_MOST_LEVELS: Final = 100
+_MAX_DEPTH: Final = 100
 LOWEST_PRIORITY: Final = -(2**63)
 HIGHEST_PRIORITY: Final = 2**63 - 1
 NORMAL_PRIORITY: Final = 0
@@ -75,9 +75,9 @@ def checked_metadata(metadata: Any) -> dict[Any, Any]:
     if not isinstance(metadata, Mapping):
         raise TypeError(f"metadata must be a mapping such as a dict, not {metadata!r}")
     try:
-        return {key: copied(value, _MOST_LEVELS) for key, value in metadata.items()}
+        return {key: copied(value, _MAX_DEPTH) for key, value in metadata.items()}
     except RecursionError:
-        raise ValueError(f"metadata must not contain itself, nor be over {_MOST_LEVELS} levels deep") from None
+        raise ValueError(f"metadata must not contain itself, nor be over {_MAX_DEPTH} levels deep") from None
 
 
 def checked_task_id(task_id: object) -> str:
@@ -110,7 +110,7 @@ def checked_arguments(args: Any, kwargs: Any) -> tuple[tuple[Any, ...], dict[str
     return tuple(args), dict(kwargs) or None
 
 
-def copied(value: Any, levels: int = _MOST_LEVELS) -> Any:
+def copied(value: Any, levels: int = _MAX_DEPTH) -> Any:
     """Copy the plain containers in *value*, all the way down, and share the leaves.
 
     ``copy.deepcopy`` would also copy the leaves, and fail on those that cannot be.

@@ -16,7 +16,7 @@ from ..model.record import TaskRecord
 from ..model.safe_logger import SafeLogger
 from ..model.signatures import PROGRESS_PARAMETER
 from ..model.status import COMPLETED
-from ..model.tracebacks import leave
+from ..model.tracebacks import mark_raised
 from ..state.progress import ProgressCallback
 from .eager_start import suspend_once
 from .slot import Slot
@@ -136,7 +136,7 @@ def _ending_of_error(slot: Slot, record: TaskRecord, error: BaseException) -> En
         return slot.interrupted_ending(record)  # without a loop: it was closed together with its loop
     traceback = traceback_of(error)
     if traceback is not None:
-        leave(error, traceback.tb_next)  # without our own frame, which does not help the user
+        mark_raised(error, traceback.tb_next)  # without our own frame, which does not help the user
     if issubclass(kind, KeyboardInterrupt):
         raise_in_loop(cast("KeyboardInterrupt", error))
     if slot.stop_reason is StopReason.TIMEOUT:

@@ -173,7 +173,7 @@ class WorkerPool:
             True if it ended cancelled, False if it does not run or ended in another way.
         """
         record = self._ledger.get(task_id)
-        slot = None if record is None else record.slot
+        slot = None if record is None else record.location
         if record is None or not isinstance(slot, Slot):
             return False
         slot.interrupt(StopReason.CANCEL)
@@ -222,7 +222,7 @@ class WorkerPool:
     def _start_task(self, record: TaskRecord) -> None:
         slot = self._free.pop() if self._free else self._new_slot()
         slot.record = record
-        record.slot = slot
+        record.location = slot
         self._ledger.start(record)
         if self._task_factory() is not None:
             self._start_by_factory(slot, record)

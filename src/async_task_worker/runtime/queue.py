@@ -45,7 +45,7 @@ class TaskQueue:
         """Add a pending task."""
         if record.status is not PENDING:
             return  # an event listener ended it before it was queued
-        record.slot = self
+        record.location = self
         if record.priority == self._priority:
             self._fifo.append(record)
         elif record.priority < self._priority or not (self._fifo or self._other_count):  # before all others, or alone
@@ -63,7 +63,7 @@ class TaskQueue:
                 self.put(record)
             return
         for record in records:
-            record.slot = self
+            record.location = self
         self._fifo.extend(islice(records, 1, None))
 
     def pop(self) -> TaskRecord | None:
@@ -79,7 +79,7 @@ class TaskQueue:
 
     def discard(self, record: TaskRecord) -> None:
         """Count the entry of a task as stale if it is queued: the caller is about to end or start the task."""
-        if record.slot is not self:
+        if record.location is not self:
             return
         self._stale += 1
         if self._stale > _MIN_STALE and self._stale * 2 > len(self._fifo) + self._other_count:
@@ -87,10 +87,10 @@ class TaskQueue:
 
     def remove(self, record: TaskRecord) -> bool:
         """Remove a task before its turn; return False if it is not queued. Its entry stays, stale."""
-        if record.slot is not self or record.status is not PENDING:
+        if record.location is not self or record.status is not PENDING:
             return False
         self.discard(record)
-        record.slot = None
+        record.location = None
         return True
 
     def insert_by_time(self, record: TaskRecord, moment: float) -> None:
@@ -102,7 +102,7 @@ class TaskQueue:
         if fifo is None or place == len(fifo) or record.status is not PENDING:
             self.put(record)
             return
-        record.slot = self
+        record.location = self
         fifo.insert(place, record)
         self._other_count += fifo is not self._fifo
 
@@ -110,7 +110,7 @@ class TaskQueue:
         """Remove and return all tasks, in the order of their turns."""
         live = list(self)
         for record in live:
-            record.slot = None
+            record.location = None
         self._rebuild([])
         return live
 
@@ -121,7 +121,7 @@ class TaskQueue:
         for priority in sorted(fifos):
             fifo = fifos[priority]
             for record in (fifo,) if isinstance(fifo, TaskRecord) else fifo:
-                if record.status is PENDING and record.priority == priority and record.slot is self:
+                if record.status is PENDING and record.priority == priority and record.location is self:
                     if seen is None:
                         yield record
                     elif record not in seen:

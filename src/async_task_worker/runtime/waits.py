@@ -81,7 +81,7 @@ class Waits:
 
     def begin(self, waiter: TaskRecord, awaited: _Awaited) -> bool:
         """Count a wait; return False, and count nothing, unless the waiting task runs on this worker."""
-        slot, task_id = waiter.slot, awaited[2]
+        slot, task_id = waiter.location, awaited[2]
         if not isinstance(slot, Slot) or slot.record is not waiter or not self._ledger.owns(waiter):
             return False
         slot.has_hooks = True  # so that its end calls drop()

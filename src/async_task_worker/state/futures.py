@@ -15,7 +15,7 @@ from ..model.event_loop import is_waiting
 from ..model.failure import bare_name, error_text
 from ..model.record import DROPPED, TaskRecord
 from ..model.status import CANCELLED, COMPLETED, FAILED
-from ..model.tracebacks import hand_over
+from ..model.tracebacks import mark_passed
 from .events import EventBus
 
 TaskFuture = asyncio.Future[Any]
@@ -105,7 +105,7 @@ def error_to_raise(record: TaskRecord) -> Exception:
     error = record.error
     kind = type(error)  # isinstance() would ask the error itself, which may raise
     if issubclass(kind, Exception) and not issubclass(kind, StopIteration):
-        hand_over(error, record.traceback)  # without the frames of earlier waiters
+        mark_passed(error, record.traceback)  # without the frames of earlier waiters
         return cast("Exception", error)
     return as_task_failed_error(record)
 

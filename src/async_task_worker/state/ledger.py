@@ -21,7 +21,7 @@ from ..model.outcome import CANCELLED_OUTCOME, Outcome, outcome_of
 from ..model.query import Cursors, TaskPage, TaskQuery
 from ..model.record import DROPPED, TaskRecord
 from ..model.status import CANCELLED, COMPLETED, FAILED, PENDING, RUNNING, TRANSITIONS, TaskInfo, TaskStatus
-from ..model.tracebacks import left_traceback
+from ..model.tracebacks import traceback_of_task
 from .events import CREATED, PROGRESS, RELEASED, REPRIORITIZED, STARTED, EventBus
 from .filtering import filter_page
 from .merge import merge_restored
@@ -190,7 +190,7 @@ class Ledger:
                 self._sweep_above = -1
         else:
             self._record_failure(record, status, error)
-        record.func = record.args = record.kwargs = record.context = record.slot = None  # needed only to run it
+        record.func = record.args = record.kwargs = record.context = record.location = None  # needed only to run it
         finished = self._finished
         finished.append(record)
         if self._completion_callbacks and record.id in self._completion_callbacks:
@@ -219,7 +219,7 @@ class Ledger:
         self._running -= 1
         record.status = PENDING
         self.detach_from_cache(record)
-        record.phase, record.slot = phase, None
+        record.phase, record.location = phase, None
         record.updates += 1
         if self.events.has_subscribers:
             self.events.publish(RELEASED, record)
@@ -353,7 +353,7 @@ class Ledger:
         self._unsuccessful[status] += 1
         if error is not None:
             record.error = error
-            record.traceback = left_traceback(error)
+            record.traceback = traceback_of_task(error)
 
     def _resync_wall_offset(self, now: float) -> None:
         self._wall_offset_until = now + _CLOCK_CHECK_INTERVAL
