@@ -100,7 +100,7 @@ def statistics_of(front: CacheCounters, store: StoreCounters, size: int | None, 
 
 
 class ThrottledWarnings:
-    """Logs a warning warn a topic at most once in *interval* seconds; once only by default."""
+    """Logs a warning about a topic at most once in *interval* seconds; once only by default."""
 
     def __init__(
         self, logger: logging.Logger, interval: float = math.inf, clock: Callable[[], float] = time.monotonic
@@ -112,7 +112,7 @@ class ThrottledWarnings:
         self._suppressed: Counter[str] = Counter()
 
     def warn(self, topic: str, message: str, *details: object) -> None:
-        """Log a warning warn *topic* unless one was logged within the interval, and the number of those suppressed."""
+        """Log a warning about *topic* unless one was logged within the interval, and the number of those suppressed."""
         now = self._clock()
         if now < self._next.get(topic, now):
             self._suppressed[topic] += 1
@@ -120,10 +120,10 @@ class ThrottledWarnings:
             self._next[topic] = now + self._interval
             self._warn(message, *details)
             if repeated := self._suppressed.pop(topic, 0):
-                self._warn("cache: that happened %d more times since the last warning warn it", repeated)
+                self._warn("cache: that happened %d more times since the last warning about it", repeated)
 
     def _warn(self, message: str, *details: object) -> None:
-        """Log a warning. A handler or filter of the program that raises must not break what is going on."""
+        """Log a warning. An error of a logging handler or filter of the program must not reach the caller."""
         try:
             self._logger.warning(message, *details)
         except Exception:  # noqa: BLE001 - it may raise anything

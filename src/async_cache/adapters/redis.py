@@ -16,7 +16,7 @@ from .serializers import ENTRY, ID, Signer, serializer_for
 
 KEY_PREFIX: Final = "async_cache:"
 ID_PREFIX: Final = "@id:"
-"""Prefix of an entry id, after the key prefix. Should a key look like it, the seals tell them apart."""
+"""Prefix of an entry id, after the key prefix. A key may look the same, but its signature differs."""
 ID_LIFETIME: Final = 7 * 86_400.0
 """Maximum seconds that an entry id is kept, even if its entry never expires."""
 
@@ -127,11 +127,9 @@ class RedisCacheAdapter(Store):
         redis_key = self._redis_key(key)
         try:
             stored = await self._redis.get(redis_key, *links)
-            return (
-                MISS
-                if stored is None
-                else (True, self._serializer.decode(self._signer.verify(ENTRY, redis_key, stored)))
-            )
+            if stored is None:
+                return MISS
+            return True, self._serializer.decode(self._signer.verify(ENTRY, redis_key, stored))
         except CorruptError as error:
             await self._discard(redis_key, error)
             return MISS
@@ -140,9 +138,9 @@ class RedisCacheAdapter(Store):
         redis_key = self._id_redis_key(entry_id)
         try:
             stored = await self._redis.get(redis_key)
-            return (
-                None if stored is None else self._signer.verify(ID, redis_key, stored).decode("utf-8", "surrogatepass")
-            )
+            if stored is None:
+                return None
+            return self._signer.verify(ID, redis_key, stored).decode("utf-8", "surrogatepass")
         except (CorruptError, UnicodeDecodeError) as error:
             await self._discard(redis_key, error)
             return None

@@ -60,7 +60,7 @@ class RedisClient:
         self._address = (address, port or 0, db or 0, options)
         self._owned = isinstance(address, str)
         if not self._owned and (options or port or db):
-            raise TypeError("a client has its matching address: port, db and client options go with a host name")
+            raise TypeError("a client has its own address: port, db and client options go with a host name")
         self._client = _connect(*self._address) if self._owned else _checked_client(address)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._semaphore = asyncio.Semaphore(MAX_CONCURRENCY)
