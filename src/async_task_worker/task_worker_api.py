@@ -1,4 +1,4 @@
-"""The HTTP router under its documented import path. What it needs is imported when it is used.
+"""The HTTP router under its documented import path. FastAPI is imported on first use.
 
 from async_task_worker.task_worker_api import AsyncTaskWorker, create_task_worker_router
 """
@@ -35,26 +35,26 @@ def create_task_worker_router(  # noqa: PLR0913 - the documented options, by key
     """Return a FastAPI router that submits, lists, shows, follows and cancels the worker's tasks.
 
     Args:
-        worker: An ``AsyncTaskWorker``, or anything with its methods. The application starts
+        worker: An ``AsyncTaskWorker``, or an object with its methods. The application starts
             and stops it: ``FastAPI(lifespan=worker.lifespan)``.
-        prefix: In front of every path: begins with a slash and does not end with one.
-        tags: For the OpenAPI document; None for ``["tasks"]``.
-        dependencies: FastAPI dependencies of every endpoint, such as one that checks who asks.
+        prefix: Prefix of every path; begins with a slash and does not end with one.
+        tags: Tags in the OpenAPI document; None for ``["tasks"]``.
+        dependencies: FastAPI dependencies of every endpoint, such as one that authorizes the caller.
             ``/health``, ``/health/live`` and ``/health/ready`` stay open for load balancers: they
-            tell the status and how many tasks wait and run.
-        protect_health: Whether *dependencies* go for those three too. ``/health`` then has ``details``.
+            return the status, and how many tasks are pending and running.
+        protect_health: Whether *dependencies* apply to those three too. ``/health`` then has ``details``.
         expose: The only task types that can be submitted; None for every registered one. Those
             registered with ``expose=False`` never can. Tasks of other types are still listed, shown
             and cancelled.
-        scope: A function of the request, plain or async, that returns what stands for its caller,
+        scope: A function of the request, plain or async, that returns an identifier of its caller,
             such as a user id: the same ``Idempotency-Key`` of two callers is two keys. None for
             a hash of ``Authorization``, ``Cookie`` and ``X-Api-Key``, which changes with each new
             token.
-        redact: Gets each task as it is about to be shown, a dict of plain JSON data, and returns
-            what to show in its place. ``async_task_worker.redact_names("password", …)`` makes
-            one that hides fields by name, and what quotes them.
-        limits: How much is taken and given; None for the defaults of ``async_task_worker.Limits``.
-        show_tracebacks: Whether the tracebacks of failed tasks are shown. They show source code.
+        redact: A function that takes the body of a task, a dict of plain JSON data, and returns
+            the body to show instead. ``async_task_worker.redact_names("password", …)`` returns
+            one that hides fields by name, and texts that quote them.
+        limits: Limits of requests and responses; None for the defaults of ``async_task_worker.Limits``.
+        show_tracebacks: Whether the tracebacks of failed tasks are shown. They contain source code.
 
     Raises:
         ImportError: The extra ``web`` is not installed.

@@ -1,6 +1,6 @@
 """The HTTP API of a worker, as a FastAPI router: ``pip install "async-task-worker[web]"``.
 
-What needs FastAPI is imported when it is first asked for; ``Limits`` and ``redact_names`` need nothing.
+Names that need FastAPI are imported on first access.
 """
 
 from importlib import import_module

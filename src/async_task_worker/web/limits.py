@@ -1,4 +1,4 @@
-"""How much of everything the HTTP API takes and gives. In process nothing of this applies."""
+"""Limits of the HTTP API. None of them applies to calls in process."""
 
 from __future__ import annotations
 
@@ -15,34 +15,35 @@ _SECONDS_FROM_ZERO: Final = frozenset({"queue_wait", "progress_interval"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """The caps of one router, with defaults for a service that is open to strangers.
+    """The limits of one router, with defaults for a service on the public internet.
 
     Raises:
         TypeError: A value is of the wrong type.
-        ValueError: It is out of range.
+        ValueError: A value is out of range.
 
     Attributes:
-        body: Bytes of a request's body; more is answered with 413.
+        body: Bytes of a request's body; a larger one is refused with 413.
         depth: Levels of lists and objects in a body.
-        metadata: Bytes of a task's metadata as JSON.
-        result: Bytes, about, of a result, error or other field shown for one task; a larger
-            one is shown as a placeholder.
-        listed: The same where several tasks are shown, and in events.
+        metadata: Approximate bytes of a task's metadata.
+        result: Approximate bytes of a result, error or other field in the body of a single task; a larger
+            one is replaced by a placeholder.
+        listed: The same for the body of a task in a list or an event.
         batch: Tasks in one batch or action.
-        searched: Tasks, about, that one page of a text search, or one action for a text, looks at on a
-            router that redacts. When these are not enough the page is short, or empty, and has a ``next_cursor``.
-        queue_wait: Seconds a submission waits for room in a full queue before it is refused.
-        params_kept: Bytes of parameters kept, for showing them: of tasks submitted over HTTP, and as
-            much again of tasks added in Python. The oldest go first.
+        searched: Approximate number of tasks that one page of a text search, or one action for a text, reads
+            on a router that redacts. When these are not enough the page is short, or empty, and has a
+            ``next_cursor``.
+        queue_wait: Seconds that a submission waits for capacity in a full queue before it is refused.
+        params_kept: Bytes of params kept for responses: of tasks submitted over HTTP, and as
+            many again of tasks added in Python. The oldest are dropped first.
         idempotency_keys: How many ``Idempotency-Key`` values are kept before those of tasks that
-            are no longer known are dropped. One whose task is known stays.
-        streams: Event streams open at a time.
-        stream_lifetime: Seconds after which a stream is ended, for its client to come back
-            and be asked for its rights anew; None for never.
-        send_timeout: Seconds a client may take nothing of what is sent to it.
-        buffered_events: Events kept for clients that come back.
-        buffered_bytes: Bytes of those.
-        progress_interval: Seconds, at least, between two progress events of one task.
+            are no longer known are removed. The key of a known task is always kept.
+        streams: Event streams open at the same time.
+        stream_lifetime: Seconds after which a stream is ended, so that its client reconnects
+            and is authorized again; None for never.
+        send_timeout: Seconds that a client may read nothing before its stream is aborted.
+        buffered_events: Events kept for clients that reconnect.
+        buffered_bytes: Bytes of these events.
+        progress_interval: Least seconds between two progress events of one task.
     """
 
     body: int = 1 << 20
@@ -69,7 +70,7 @@ class Limits:
 
 
 def _checked(name: str, default: object, value: Any) -> Any:
-    """Return the value, of the type of its default, or say what is wrong with it."""
+    """Return the value, converted to the type of its default; raise an error if it is invalid."""
     if isinstance(default, int):
         return checked_count(name, value, least=0 if name in _COUNTS_FROM_ZERO else 1)
     if default is None:

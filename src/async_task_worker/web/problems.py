@@ -1,4 +1,4 @@
-"""What can go wrong with a request, as RFC 9457 problem documents with a code that never changes."""
+"""Problem documents (RFC 9457): the codes of all errors of the HTTP API, each with its HTTP status and title."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ MEDIA_TYPE: Final = "application/problem+json"
 
 CODES: Final[Mapping[str, tuple[int, str]]] = {
     "invalid_json": (400, "The body is not JSON"),
-    "unknown_task_type": (400, "There is no such task type"),
-    "task_not_found": (404, "There is no such task"),
+    "unknown_task_type": (400, "Unknown task type"),
+    "task_not_found": (404, "Unknown task"),
     "path_not_found": (404, "There is nothing at this path"),
-    "method_not_allowed": (405, "The path does not take this method"),
+    "method_not_allowed": (405, "The path does not allow this method"),
     "task_id_conflict": (409, "A task with this id exists"),
     "idempotency_mismatch": (409, "The key was used with another body"),
     "task_finished": (409, "The task has finished"),
@@ -23,9 +23,9 @@ CODES: Final[Mapping[str, tuple[int, str]]] = {
     "result_dropped": (410, "The result was dropped"),
     "body_too_large": (413, "The body is too large"),
     "unsupported_media_type": (415, "The body must be application/json"),
-    "invalid_request": (422, "The request does not have the form it must have"),
-    "invalid_params": (422, "The task function does not take these params"),
-    "invalid_cursor": (422, "The cursor is not one that was returned"),
+    "invalid_request": (422, "The request is invalid"),
+    "invalid_params": (422, "The task function does not accept these params"),
+    "invalid_cursor": (422, "The cursor is invalid"),
     "metadata_too_large": (422, "The metadata is too large"),
     "task_failed": (424, "The task failed"),
     "task_cancelled": (424, "The task was cancelled"),
@@ -37,17 +37,17 @@ CODES: Final[Mapping[str, tuple[int, str]]] = {
     "storage_failed": (503, "The storage of the tasks failed"),
     "cache_unavailable": (503, "The cache cannot be reached"),
 }
-"""Every code with its status and title."""
+"""HTTP status and title by code. Codes never change."""
 
 
 class Problem(Exception):  # noqa: N818 - it is the document, raised
-    """A request that is answered with a problem document.
+    """An error of a request, which is answered with a problem document.
 
     Args:
         code: One of :data:`CODES`.
-        detail: What is the matter with this very request.
-        headers: To be sent along.
-        members: More members of the document, such as ``errors``.
+        detail: What is wrong with this particular request.
+        headers: Headers of the response.
+        members: Further members of the document, such as ``errors``.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Problem(Exception):  # noqa: N818 - it is the document, raised
 
     @property
     def status(self) -> int:
-        """The HTTP status that goes with the code."""
+        """The HTTP status of the code."""
         return CODES[self.code][0]
 
     def document(self) -> dict[str, Any]:
@@ -71,6 +71,6 @@ class Problem(Exception):  # noqa: N818 - it is the document, raised
         return {"type": "about:blank", "title": title, "status": status, "code": self.code, **detail, **self.members}
 
     def response(self) -> Response:
-        """Return the answer. What cannot be encoded was the client's: it is shown escaped, in ASCII."""
+        """Return the response, in ASCII: texts of the client that cannot be encoded are escaped."""
         content = json.dumps(self.document(), allow_nan=False).encode("ascii")
         return Response(content, self.status, self.headers, MEDIA_TYPE)

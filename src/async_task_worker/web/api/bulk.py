@@ -1,4 +1,4 @@
-"""Many tasks in one request: batches of submissions, and actions on tasks by id or by query."""
+"""Bulk requests: batches of submissions, and actions on many tasks by id or by query."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .task_renderer import TaskRenderer
 
 
 class BatchItem(BaseModel):
-    """What became of one submission."""
+    """The outcome of one submission of a batch."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -33,7 +33,7 @@ class BatchItem(BaseModel):
 
 
 class BatchBody(BaseModel):
-    """What became of each, in the order they came."""
+    """The outcomes of a batch, in the order of its tasks."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -43,7 +43,7 @@ class BatchBody(BaseModel):
 
 
 class ActionItem(BaseModel):
-    """What became of one task."""
+    """The outcome of an action on one task."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -52,7 +52,7 @@ class ActionItem(BaseModel):
 
 
 class ActionBody(BaseModel):
-    """What became of each. With *more*, not every task was looked at: repeat the action with *next_cursor*."""
+    """The outcomes of an action. If *more*, some tasks were not reached: repeat the action with *next_cursor*."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -65,13 +65,13 @@ class ActionBody(BaseModel):
 
 
 class BulkRequests:
-    """Carries out batches and actions.
+    """Executes batches and actions.
 
     Args:
-        worker: What the tasks belong to.
-        submissions: Submits each task of a batch.
-        bodies: Shows it.
-        limits: How many there may be.
+        worker: The worker that has the tasks.
+        submitter: Submits each task of a batch.
+        renderer: Renders the submitted tasks.
+        limits: How many tasks one request may have.
     """
 
     def __init__(self, worker: WebWorker, submitter: TaskSubmitter, renderer: TaskRenderer, limits: Limits) -> None:
@@ -81,9 +81,9 @@ class BulkRequests:
         self._limits = limits
 
     async def submit(self, batch: TaskBatch) -> dict[str, Any]:
-        """Submit each task on its own account; return what became of each.
+        """Submit each task independently; return the outcomes.
 
-        Once a full queue has been waited for in vain, the others no longer wait for it.
+        Only one submission waits in vain for capacity in a full queue; the ones after it do not wait.
         """
         results: list[dict[str, Any]] = []
         wait_for_capacity = True
@@ -100,9 +100,9 @@ class BulkRequests:
         return {"results": results, "count": len(results), "accepted": accepted}
 
     async def act(self, request: TaskAction) -> dict[str, Any]:
-        """Do it to each of the tasks; return what became of each."""
+        """Apply the action to each of the tasks; return the outcomes."""
         if ("ids" in request.model_fields_set) == ("query" in request.model_fields_set):
-            raise Problem("invalid_request", "give either ids or a query, and not both")
+            raise Problem("invalid_request", "give either ids or a query, not both")
         ids, next_cursor = await self._select(request)
         outcomes = await asyncio.gather(*(self._cancel(task_id, request.dry_run) for task_id in ids))
         results = [{"id": task_id, "outcome": outcome} for task_id, outcome in zip(ids, outcomes, strict=True)]
@@ -116,7 +116,7 @@ class BulkRequests:
         }
 
     async def _select(self, request: TaskAction) -> tuple[list[str], str | None]:
-        """Return the ids of the tasks that are meant, and the cursor of what was not looked at."""
+        """Return the ids of the tasks to act on, and the cursor of the tasks that were not reached."""
         if "ids" in request.model_fields_set:
             return list(dict.fromkeys(request.ids)), None
         selection = request.query
@@ -127,15 +127,15 @@ class BulkRequests:
         return [info.id for info in page.tasks], page.next_cursor
 
     async def _search(self, selection: TaskSelection) -> TaskPage:
-        """Return the newest matching tasks, as many as one action is for.
+        """Return the newest matching tasks, up to ``Limits.batch``.
 
-        Where a text is looked for in tasks as they are shown, ``Limits.searched`` of them are looked at.
+        A text is searched in redacted bodies, of at most ``Limits.searched`` tasks.
         """
         hidden = selection.q if self._renderer.may_redact(selection.task_type) else None
         extension = CursorExtension.for_filters(hidden or None)
         search = partial(
             self._worker.search_tasks,
-            status=selection.status or [PENDING, RUNNING],  # of the others there is nothing to cancel
+            status=selection.status or [PENDING, RUNNING],  # finished tasks cannot be cancelled
             task_type=selection.task_type,
             text=None if hidden else selection.q,
         )

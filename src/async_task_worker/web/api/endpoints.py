@@ -1,4 +1,4 @@
-"""What each endpoint does, one method each. Its docstring is what the OpenAPI document says about it."""
+"""The endpoints, one method each. A method's docstring is the description of its operation in the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -40,11 +40,13 @@ TaskId = Annotated[
     AfterValidator(task_id_from),
     Path(description="The task's id, percent-encoded.", examples=["nightly-2026-01-05"]),
 ]
-Wait = Annotated[float, Query(ge=0.0, le=MAX_WAIT, allow_inf_nan=False, description="Seconds the answer may wait.")]
+Wait = Annotated[
+    float, Query(ge=0.0, le=MAX_WAIT, allow_inf_nan=False, description="Seconds that the response may be delayed.")
+]
 
 
 def json_response(body: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """Return an answer with a JSON body."""
+    """Return a response with a JSON body."""
     return Response(encode_json(body), status, headers, "application/json")
 
 
@@ -52,14 +54,14 @@ class Endpoints:
     """The endpoints of one router.
 
     Args:
-        worker: What it is about.
-        types: The task types on offer.
-        bodies: Shows a task.
-        submissions: Submits one.
-        limits: How much is taken.
+        worker: The worker that is served.
+        types: The task types that can be submitted.
+        renderer: Renders tasks.
+        submitter: Submits tasks.
+        limits: Limits of requests.
         reports: Builds the bodies of health and statistics.
         shutdown: Ends waiting requests when the server shuts down.
-        scopes: Tells callers apart.
+        scopes: Identifies callers, for their idempotency keys.
     """
 
     def __init__(
@@ -87,9 +89,9 @@ class Endpoints:
         self._streams = EventStreams(self._log, worker.fetch_task_info, self._shutdown, limits)
 
     async def submit_task(self, request: Request) -> Response:
-        """Have a task run.
+        """Submit a task.
 
-        Answers at once, or with `Prefer: wait` when the task has ended.
+        Responds at once, or with `Prefer: wait` when the task has finished.
         """
         wanted = await read_body(request, TaskSubmission, self._limits)
         key, replayed = request.headers.get("idempotency-key"), False
@@ -110,9 +112,9 @@ class Endpoints:
     async def list_tasks(self, request: Request, filters: Annotated[TaskFilters, Query()]) -> Response:
         """List tasks, newest first, a page at a time.
 
-        A page can be short, or even empty, and still have a `next_cursor`: a search that finds
-        little stops before it takes too long. That is not the end. Only a page without a
-        `next_cursor` is the last. From page to page the filters have to stay the same.
+        A page may be short, or even empty, and still have a `next_cursor`: a search that finds
+        little stops before it takes too long. Only a page without a `next_cursor` is the last.
+        The filters must be the same for every page.
         """
         wanted = filters.q if self._renderer.may_redact(filters.task_type) else None
         is_visible = (lambda info: self._renderer.is_text_visible(info, wanted)) if wanted else None
@@ -126,23 +128,25 @@ class Endpoints:
         return json_response(body, headers=headers)
 
     async def list_task_types(self) -> Response:
-        """List the task types that can be submitted, and the params each takes."""
+        """List the task types that can be submitted, with a schema of their params."""
         types = self._types.exposed_types()
-        return json_response({"task_types": [one.name for one in types], "types": [one.body() for one in types]})
+        return json_response(
+            {"task_types": [found.name for found in types], "types": [found.body() for found in types]}
+        )
 
     async def submit_batch(self, request: Request) -> Response:
-        """Have many tasks run, each on its own account: some may be refused."""
+        """Submit many tasks, each independently: some may be refused."""
         return json_response(await self._bulk.submit(await self._read(request, TaskBatch)))
 
     async def act_on_tasks(self, request: Request) -> Response:
-        """Cancel many tasks, named by their ids or by a query."""
+        """Cancel many tasks, selected by their ids or by a query."""
         return json_response(await self._bulk.act(await self._read(request, TaskAction)))
 
     async def get_task(self, request: Request, task_id: TaskId, wait: Wait = 0.0) -> Response:
-        """Tell how a task is doing.
+        """Return a task.
 
-        With `wait` the answer comes when the task has ended. With `wait` and
-        `If-None-Match` it comes when anything about the task has changed.
+        With `wait` the response is sent when the task has finished. With `wait` and
+        `If-None-Match` it is sent when anything about the task has changed.
         """
         info = await self._require_info(task_id)
         known_tags = request.headers.get("if-none-match")
@@ -158,31 +162,31 @@ class Endpoints:
         return json_response(self._renderer.render(info), headers=headers)
 
     async def delete_task(self, task_id: TaskId) -> Response:
-        """Cancel a task, unless it has ended already. Its record stays."""
+        """Cancel a task, unless it has finished. Its record is kept."""
         await self._require_info(task_id)
         await self._worker.cancel_task(task_id)
         return Response(status_code=204)
 
     async def cancel_task(self, task_id: TaskId) -> Response:
-        """Cancel a task; tell how it is doing then."""
+        """Cancel a task and return it."""
         info = await self._require_info(task_id)
         if info.finished or not await self._worker.cancel_task(task_id):
             info = await self._require_info(task_id)
             raise Problem(
                 "task_finished",
-                f"it is {info.status} already, and a finished task cannot be cancelled",
+                f"the task is {info.status} already, and a finished task cannot be cancelled",
                 task_id=task_id,
             )
         return json_response(self._renderer.render(await self._require_info(task_id)), 202)
 
     async def get_task_result(self, task_id: TaskId, wait: Wait = 0.0) -> Response:
-        """Return what a task returned, and nothing else."""
+        """Return the result of a task, and nothing else."""
         info = await self._require_info(task_id)
         if wait and not info.finished:
             await self._wait_for_end(task_id, wait)
             info = await self._require_info(task_id)
         if info.result_dropped:
-            raise Problem("result_dropped", "the results took more memory than they may", task_id=task_id)
+            raise Problem("result_dropped", "results exceeded the memory limit of the worker", task_id=task_id)
         if info.status is COMPLETED:
             return json_response(self._renderer.result_of(info))
         if info.status is FAILED:
@@ -190,52 +194,50 @@ class Endpoints:
         raise Problem("task_cancelled" if info.finished else "not_finished", task_id=task_id)
 
     async def follow_task(self, request: Request, task_id: TaskId) -> Response:
-        """Tell what happens to a task as it happens, until it ends (server-sent events)."""
+        """Stream the events of a task until it finishes (server-sent events)."""
         if is_head_request(request):
             await self._require_info(task_id)
             return Response(media_type="text/event-stream")
         return await self._streams.respond(request.headers.get("last-event-id") or None, task_id)
 
     async def follow_everything(self, request: Request) -> Response:
-        """Tell what happens to all tasks as it happens (server-sent events)."""
+        """Stream the events of all tasks (server-sent events)."""
         if is_head_request(request):
             return Response(media_type="text/event-stream")
         return await self._streams.respond(request.headers.get("last-event-id") or None)
 
     async def get_stats(self) -> Response:
-        """Tell how many tasks there are in each status, and how many slots are busy."""
+        """Return how many tasks there are in each status, and how many slots are busy."""
         streams = {"open": self._log.readers, "last_seq": self._log.seq}
         return json_response({**self._reports.stats(), "streams": streams})
 
     async def get_cache(self) -> Response:
-        """Tell how the result cache is doing."""
+        """Return the settings and statistics of the result cache."""
         return json_response(self._reports.cache())
 
     async def clear_cache(self) -> Response:
-        """Forget every cached result."""
+        """Remove every cached result."""
         await self._reports.clear_cache()
         return Response(status_code=204)
 
     async def check_health(self) -> Response:
-        """Tell whether the worker takes tasks: 503 if it does not."""
+        """Return the health of the worker: 503 if it does not accept tasks."""
         status, body = self._reports.health()
         return json_response(body, status)
 
     async def check_liveness(self) -> Response:
-        """Tell that the event loop turns."""
+        """Respond while the event loop runs."""
         return json_response({"status": "alive"})
 
     async def check_readiness(self) -> Response:
-        """Tell whether to send requests here: 503 while the worker does not run, and once the server exits."""
+        """Return whether to send requests here: 503 while the worker does not run or the server shuts down."""
         status, body = self._reports.readiness()
         return json_response(body, status)
 
     async def refuse_path(self, request: Request) -> Response:
-        """Say that there is nothing at a path below ``/tasks/``."""
+        """Refuse an unknown path below ``/tasks/``."""
         has_slash = "/" in request.path_params["rest"]
-        raise Problem(
-            "path_not_found", "an id has no slashes in it, unless they are written as %2F" if has_slash else None
-        )
+        raise Problem("path_not_found", "a slash in a task id must be written as %2F" if has_slash else None)
 
     async def _read(self, request: Request, model: type[Any]) -> Any:
         return await read_body(request, model, self._limits)
@@ -263,29 +265,30 @@ class Endpoints:
     async def _wait_for_change(self, known_tags: str, info: TaskInfo, seconds: float) -> None:
         reader = self._log.open(info.id, None)
         loop = asyncio.get_running_loop()
-        until = loop.time() + seconds
+        deadline = loop.time() + seconds
         try:
             while _has_tag(known_tags, await self._require_info(info.id)):
-                news = spawn(reader.wait())
+                changed = spawn(reader.wait())
                 try:
-                    await self._shutdown.wait(news, max(0.0, until - loop.time()))
-                    if not news.done():
+                    await self._shutdown.wait(changed, max(0.0, deadline - loop.time()))
+                    if not changed.done():
                         return
                 finally:
-                    news.cancel()
+                    changed.cancel()
         finally:
             self._log.close(reader)
 
 
 def _visible_href(request: Request, body: dict[str, Any], info: TaskInfo) -> str | None:
-    """Return the path of a listed task, None if a redaction has hidden its id."""
+    """Return the path of a listed task; None if its id is redacted."""
     return task_path(request, info.id) if body.get("id") == text(info.id) else None
 
 
 def _etag(info: TaskInfo) -> str:
-    """Return a tag that changes with the task, between two tasks that had the same id, and between two attempts.
+    """Return a tag that differs between two states of a task, two tasks of the same id, and two attempts.
 
-    After a crash the revision goes on from what was stored, which may have been seen further on already.
+    The attempt is part of it because after a crash the revision continues from what was stored, and clients may
+    have seen higher ones.
     """
     return f'"{round(info.created_at.timestamp() * 1e6):x}-{info.status}-{info.attempt}-{info.revision}"'
 

@@ -1,4 +1,4 @@
-"""Sending a submission twice without running the task twice: what each ``Idempotency-Key`` stands for."""
+"""Idempotency keys: a submission that is sent twice with the same ``Idempotency-Key`` runs its task once."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from ..problems import Problem
 
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 _PRUNED_PER_KEY: Final = 2
-"""Old keys that each new one has looked at, so that keys of forgotten tasks do not pile up."""
+"""Old keys that are checked for each new key, so that keys of tasks that are no longer known are removed."""
 
 ScopedKey = tuple[str, str]
-"""What stands for a caller, and a key of that caller."""
+"""The scope of a caller, and a key of that caller."""
 
 
 class _Entry:
-    """What a key was used for: the body, and the id of its task once there is one."""
+    """The use of a key: the digest of the body, and the id of the task once it is submitted."""
 
     __slots__ = ("body", "task_id")
 
@@ -32,11 +32,11 @@ class _Entry:
 
 
 class IdempotencyKeys:
-    """The keys in use: those of tasks that are submitted at the moment, and those of known tasks.
+    """The keys in use: those of tasks that are being submitted, and those of known tasks.
 
     Args:
-        enough: How many there may be before those of tasks that are no longer known are dropped.
-        is_known: Tells whether there still is a task of that id.
+        max_keys: How many keys are kept before those of tasks that are no longer known are removed.
+        is_known: Whether the worker still knows a task of that id.
     """
 
     def __init__(self, max_keys: int, is_known: Callable[[str], Awaitable[bool]]) -> None:
@@ -50,18 +50,17 @@ class IdempotencyKeys:
     ) -> tuple[str, bool]:
         """Return the id of the task for this key, and whether it had been submitted before.
 
-        Of several calls at a time one submits, and the others wait for how that goes. A
-        submission that was refused does not use the key up, nor does a task that is no
-        longer known.
+        Of several concurrent calls one submits, and the others wait for its outcome. The key can be
+        used again after a submission that was refused, and when its task is no longer known.
 
         Args:
-            scope: What stands for the caller; the same key of another caller is another key.
+            scope: Identifies the caller; the same key of another caller is a different key.
             key: The key.
-            body: What was sent along with it.
-            submit: Submits the task.
+            body: The body of the request, canonical.
+            submit: Submits the task and returns its id.
 
         Raises:
-            Problem: The key is none, or was used with another body.
+            Problem: The key is invalid, or was used with another body.
         """
         if not _KEY.fullmatch(key):
             raise Problem("invalid_request", "Idempotency-Key must be 1 to 255 printable ASCII characters")
@@ -70,7 +69,7 @@ class IdempotencyKeys:
             if entry.task_id.done() and not await self._is_valid(scoped, entry):
                 continue
             if entry.body != digest:
-                raise Problem("idempotency_mismatch", "use a new Idempotency-Key for a new request")
+                raise Problem("idempotency_mismatch", "use a new Idempotency-Key for a different request")
             await asyncio.wait([entry.task_id])
             if not entry.task_id.cancelled() and await self._is_valid(scoped, entry):
                 return entry.task_id.result(), True
@@ -82,24 +81,24 @@ class IdempotencyKeys:
             task_id = await submit()
         except BaseException:
             self._drop(scoped, entry)
-            entry.task_id.cancel()  # each of those who wait tries by itself
+            entry.task_id.cancel()  # each call that waits for it tries to submit, too
             raise
         entry.task_id.set_result(task_id)
         self._prune_queue.append((scoped, entry))
         if len(self._entries) > self._max_keys:
-            with suppress(TaskWorkerError):  # it is submitted, whatever becomes of the others
+            with suppress(TaskWorkerError):  # the task is submitted, even if other tasks cannot be fetched
                 await self._prune()
         return task_id
 
     async def _prune(self) -> None:
-        """Drop the oldest keys if their tasks are no longer known; never one that is under way."""
+        """Remove the oldest keys if their tasks are no longer known; never a key that is being submitted."""
         for _ in range(min(_PRUNED_PER_KEY, len(self._prune_queue) - 1)):
             scoped, entry = self._prune_queue.popleft()
             if self._entries.get(scoped) is entry and await self._is_valid(scoped, entry):
                 self._prune_queue.append((scoped, entry))
 
     async def _is_valid(self, scoped: ScopedKey, entry: _Entry) -> bool:
-        """Whether the entry's task is known; if not, the entry is dropped."""
+        """Whether the entry's task is known; if not, remove the entry."""
         if not entry.task_id.cancelled() and await self._is_known(entry.task_id.result()):
             return True
         self._drop(scoped, entry)

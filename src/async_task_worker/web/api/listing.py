@@ -1,4 +1,4 @@
-"""Listing tasks: the filters of the query string, and the link to the next page."""
+"""Listing of tasks: the filters of the query string, searching in redacted bodies, and the link to the next page."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ IsVisible = Callable[[TaskInfo], bool]
 _CHUNK: Final = 50
 _DATE_TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d")
 _PLUS_READ_AS_SPACE: Final = re.compile(r"(?<=\d) (?=\d\d:\d\d$)")
-"""``+`` in a query string, unless it was escaped, where an offset begins."""
+"""The space before an offset such as ``01:00``: an unescaped ``+`` in a query string is read as a space."""
 
 
 def _check_date_time(moment: object) -> object:
-    """Return the text of a moment. A bare number, which would pass for seconds since 1970, is none."""
+    """Return the text of a date and time; refuse a bare number, which pydantic reads as seconds since 1970."""
     if not isinstance(moment, str) or not _DATE_TIME.match(moment):
         raise ValueError("must be a date and time such as 2026-01-05T12:00:00Z")
     return _PLUS_READ_AS_SPACE.sub("+", moment)
@@ -44,11 +44,11 @@ class TaskFilters(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    status: list[TaskStatus] = Field(default=[], description="One of these; may be repeated.")
-    task_status: list[TaskStatus] = Field(default=[], description="The same under its older name.")
+    status: list[TaskStatus] = Field(default=[], description="One of these values; may be repeated.")
+    task_status: list[TaskStatus] = Field(default=[], description="Older name of `status`.")
     task_type: str | None = Field(default=None, max_length=200)
     q: str | None = Field(
-        default=None, max_length=200, description="Occurs in the id, the type, the error or a value of the metadata."
+        default=None, max_length=200, description="A text in the id, the type, the error or a value of the metadata."
     )
     created_after: Moment | None = None
     created_before: Moment | None = None
@@ -57,15 +57,15 @@ class TaskFilters(BaseModel):
     cursor: str | None = Field(
         default=None,
         max_length=10_000,
-        description="`next_cursor` of the page before. The other filters have to stay the same; `limit` may change. "
-        "A page can be short, or even empty, and still have a `next_cursor`: only a page without one is the last.",
+        description="`next_cursor` of the previous page. The filters must be the same; `limit` may change. "
+        "A page may be short, or even empty, and still have a `next_cursor`: only a page without one is the last.",
     )
 
 
 async def search_page(
     worker: WebWorker, filters: TaskFilters, is_visible: IsVisible | None, max_scanned: int
 ) -> TaskPage:
-    """Return the page the filters ask for.
+    """Return the page that the filters select.
 
     Args:
         worker: The worker to search.
@@ -74,7 +74,7 @@ async def search_page(
         max_scanned: About how many tasks may be rendered for *is_visible*.
 
     Raises:
-        Problem: The cursor is invalid, or the filters are not those of the page that returned it.
+        Problem: The cursor is invalid, or belongs to other filters.
     """
     extension = CursorExtension.for_filters(None if is_visible is None else filters.q, filters.older_than_minutes)
     try:
@@ -103,10 +103,10 @@ async def visible_page(
     cursor: str | None = None,
     max_scanned: int = sys.maxsize,
 ) -> TaskPage:
-    """Return the newest tasks that show something, and the cursor of what was not looked at.
+    """Return the newest visible tasks, and the cursor of the tasks that were not checked.
 
-    Every task is looked at as it is shown, whatever is hidden in it. So neither the work nor
-    where a page ends tells whether a hidden text was guessed. Other code has its turn after each.
+    Every task is checked in its redacted form, whatever is hidden in it. So neither the time nor the
+    end of a page reveals whether a hidden text was guessed. The event loop runs other code after each task.
 
     Args:
         search: Returns a page of the tasks to check.
@@ -123,9 +123,9 @@ async def visible_page(
         visible = [index for index, info in enumerate(page.tasks) if await _check_visible(info, is_visible)]
         scanned += max(1, len(page.tasks))
         if len(visible) >= capacity and (end := visible[capacity - 1] + 1) < len(page.tasks):
-            part = await search(limit=end, cursor=cursor)  # for the cursor right behind the last one that has room
+            part = await search(limit=end, cursor=cursor)  # for the cursor right after the last task of the page
             if [info.id for info in part.tasks] != [info.id for info in page.tasks[:end]]:
-                is_stable = False  # tasks came or went in between: go on in pieces that never hold too many
+                is_stable = False  # tasks were added or removed: continue with chunks that cannot exceed the capacity
                 continue
             page, visible = part, visible[:capacity]
         found += [page.tasks[index] for index in visible]
@@ -135,12 +135,12 @@ async def visible_page(
 
 
 async def _check_visible(info: TaskInfo, is_visible: IsVisible) -> bool:
-    await asyncio.sleep(0)  # to look at a task as it is shown may take long
+    await asyncio.sleep(0)  # rendering and redacting a task may take long
     return is_visible(info)
 
 
 def next_link(request: Request, cursor: str) -> str:
-    """Return the ``Link`` header that leads to the next page."""
+    """Return the ``Link`` header of the next page."""
     query = [(name, value) for name, value in request.query_params.multi_items() if name != "cursor"]
     return f'<{request_path(request)}?{urlencode([*query, ("cursor", cursor)])}>; rel="next"'
 

@@ -1,4 +1,4 @@
-"""What the OpenAPI document says beyond what FastAPI finds out by itself."""
+"""Parts of the OpenAPI document that FastAPI does not derive by itself."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from ..models.task_types import TaskType, TaskTypes, inline_references
 from .submission_schemas import schema_reference, submission_schema
 
 _MAX_EXAMPLE_DEPTH: Final = 5
-"""Levels of objects in an example."""
+"""Depth of nested objects in an example."""
 
 IDEMPOTENCY_KEY: Final[dict[str, Any]] = {
     "name": "Idempotency-Key",
     "in": "header",
-    "description": "Sent again with the same body, the request does not run a second task.",
+    "description": "A repeated request with the same key and body does not run a second task.",
     "schema": {"type": "string", "pattern": r"^[\x21-\x7e]{1,255}$"},
 }
 PREFER: Final[dict[str, Any]] = {
     "name": "Prefer",
     "in": "header",
-    "description": "`wait=10`: answer when the task has ended, or after ten seconds (60 at most).",
+    "description": "`wait=10`: respond when the task has finished, or after ten seconds (60 at most).",
     "schema": {"type": "string", "examples": ["wait=10"]},
 }
 IF_NONE_MATCH: Final[dict[str, Any]] = {
     "name": "If-None-Match",
     "in": "header",
-    "description": "The ETag known already: 304 if it is still the same. With `wait`, waits for it to change.",
+    "description": "The ETag that the client has: 304 if it is still the same. With `wait`, waits for it to change.",
     "schema": {"type": "string"},
 }
 LAST_EVENT_ID: Final[dict[str, Any]] = {
     "name": "Last-Event-ID",
     "in": "header",
-    "description": "Go on after this event. Browsers send it by themselves when they come back.",
+    "description": "Continue after this event. Browsers send it when they reconnect.",
     "schema": {"type": "string"},
 }
 
@@ -43,7 +43,7 @@ EVENT_STREAM: Final[dict[str, Any]] = {
     "parameters": [LAST_EVENT_ID],
     "responses": {
         "200": {
-            "description": "Events, as they happen",
+            "description": "A stream of events",
             "content": {
                 "text/event-stream": {
                     "schema": {
@@ -78,10 +78,10 @@ EVENT_STREAM: Final[dict[str, Any]] = {
 
 
 def operation_id(route: Any) -> str:
-    """Return a name for the operation that no other router of the application uses.
+    """Return an operation id that no other router of the application uses.
 
-    It is the endpoint's name, followed by what stands in front of the path it has in the
-    router: ``submit_task``, or ``submit_task_api_v1`` below ``/api/v1``.
+    It is the name of the endpoint, followed by the prefix of its path: ``submit_task``, or
+    ``submit_task_api_v1`` below ``/api/v1``.
     """
     prefix = route.path_format.removesuffix(_OWN_PATHS.get(route.name, ""))
     return str(route.name) + "".join(map(_escape_in_name, prefix))
@@ -114,24 +114,24 @@ _OWN_PATHS: Final = {
 
 
 class LazyOperation(dict[str, Any]):
-    """Part of an operation that is made when the document is: task types may be registered until then."""
+    """Part of an operation that is built with the document, since task types may be registered until then."""
 
     def __init__(self, make: Callable[[], dict[str, Any]]) -> None:
-        super().__init__(live=True)  # an empty one would not be looked into
+        super().__init__(live=True)  # FastAPI ignores an empty dict
         self._make = make
 
     def items(self) -> Any:
-        """Return what there is at this moment."""
+        """Build the part and return its items."""
         return self._make().items()
 
 
 def json_request_body(model: type[BaseModel]) -> dict[str, Any]:
-    """Return an operation's part about a JSON body of this model."""
+    """Return the part of an operation that describes a JSON body of this model."""
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": _inline_schema(model)}}}}
 
 
 def submission_operation(types: TaskTypes) -> dict[str, Any]:
-    """Return the operation's part about a submission, with an example per task type."""
+    """Return the part of the operation that describes a submission, with an example for each task type."""
     examples = {task_type.name: {"value": _example_submission(task_type)} for task_type in types.exposed_types()}
     content = {"schema": schema_reference(submission_schema(types)), "examples": examples}
     return {
@@ -146,13 +146,13 @@ def _example_submission(task_type: TaskType) -> dict[str, Any]:
 
 
 def _sample_object(schema: dict[str, Any], definitions: dict[str, Any], level: int) -> dict[str, Any]:
-    """Return a value for each property that is required."""
+    """Return a sample value for each required property."""
     properties = schema.get("properties", {})
     return {name: _sample_value(properties.get(name, {}), definitions, level) for name in schema.get("required", ())}
 
 
 def _sample_value(schema: dict[str, Any], definitions: dict[str, Any], level: int) -> Any:
-    """Return a value of about this form."""
+    """Return a sample value for this schema."""
     if "$ref" in schema:
         schema = {**definitions.get(schema["$ref"].removeprefix("#/$defs/"), {}), **schema}
     for source in ("examples", "enum"):
@@ -167,7 +167,7 @@ def _sample_value(schema: dict[str, Any], definitions: dict[str, Any], level: in
 
 
 def _inline_schema(model: type[BaseModel]) -> dict[str, Any]:
-    """Return the model's schema without references, as a part of another document."""
+    """Return the model's schema without references, for use inside another document."""
     schema = inline_references(model.model_json_schema())
     schema.pop("examples", None)
     return schema

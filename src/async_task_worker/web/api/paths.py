@@ -1,9 +1,8 @@
-"""Paths of tasks: any id can stand in one, also one that has slashes or is the name of another path.
+"""Paths of tasks. Every task id has a path, also one that contains slashes or equals a path of the router.
 
-An id made in Python can be any text. What is plain stands in a path as it is, and most of
-the rest percent-encoded. Servers and clients change some paths all the same: they drop
-``.`` and ``..``, and show ``%2F`` as a slash. Ids of that kind, and those that are names of
-paths of our own, are written in base64 after an equals sign.
+An id made in Python may be any text. Most ids are percent-encoded. Servers and clients change
+some paths nevertheless: they remove ``.`` and ``..``, and decode ``%2F``. Such ids, and ids that
+equal a path of the router, are encoded in base64 after an equals sign.
 """
 
 from __future__ import annotations
@@ -15,21 +14,21 @@ from urllib.parse import quote, unquote_to_bytes
 from starlette.requests import Request
 
 RESERVED_IDS: Final = frozenset({"types", "batch", "actions", "stats", "events", ".", ".."})
-"""Names of paths of our own, where an id would stand, and the two that clients resolve before they ask."""
+"""Segments that the router's own paths have in place of an id, and the two that clients resolve themselves."""
 
 _MARK: Final = "="
 _PLAIN_IN_PATHS: Final = "/:@!$&'()*+,;=~"
 
 
 def segment_for(task_id: str) -> str:
-    """Return what stands for the id in a path."""
+    """Return the path segment of a task id."""
     if task_id in RESERVED_IDS or task_id.startswith(_MARK) or "/" in task_id or not task_id.isprintable():
         return _encode(task_id)
     return quote(task_id, safe=":@~")
 
 
 def task_id_from(segment: str) -> str:
-    """Return the id that a segment of a path, percent-decoded already, stands for."""
+    """Return the task id of a percent-decoded path segment."""
     if not segment.startswith(_MARK):
         return segment
     try:
@@ -41,7 +40,7 @@ def task_id_from(segment: str) -> str:
 
 
 def encode_inner_slashes(path: str, raw_path: bytes | None) -> str:
-    """Return the path with segments that hold slashes of their own (``%2F``) encoded, so that they stay one segment."""
+    """Return the path with each segment that contains a slash (``%2F``) encoded, so that it stays one segment."""
     if raw_path is None or b"%2f" not in raw_path.lower() or _decode(raw_path) != path:
         return path
     segments = map(_decode, raw_path.split(b"/"))
@@ -49,12 +48,12 @@ def encode_inner_slashes(path: str, raw_path: bytes | None) -> str:
 
 
 def task_path(request: Request, task_id: str) -> str:
-    """Return the path of a task, from a request to the path of all tasks."""
+    """Return the path of a task, given a request to the path ``/tasks``."""
     return f"{request_path(request).rstrip('/')}/{segment_for(task_id)}"
 
 
 def request_path(request: Request) -> str:
-    """Return the request's path as its client wrote it, with what a proxy may have taken off its front."""
+    """Return the path as the client sent it, with the ``root_path`` that a proxy may have removed."""
     path, root = request.scope["path"], request.scope.get("root_path", "").rstrip("/")
     if not f"{path}/".startswith(f"{root}/"):
         path = root + path

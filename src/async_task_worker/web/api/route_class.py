@@ -1,4 +1,4 @@
-"""The route class of the router: its errors are problem documents, and those of the host application its own."""
+"""The route class of the router, which responds to errors with problem documents; other routes are not affected."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from .error_mapping import MAPPED_ERRORS, problem_of
 from .paths import RESERVED_IDS, encode_inner_slashes
 
 _HEAD: Final = "async_task_worker.head"
-"""Marks the scope of a ``HEAD`` request, which is answered like a ``GET``; the server leaves out the body."""
+"""Key in the scope of a ``HEAD`` request, which is handled like a ``GET``; the server omits the body."""
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class TaskRoute(APIRoute):
-    """A route of one router. Each router makes a subclass of its own, which knows its siblings."""
+    """A route of one router. Each router has a subclass of its own, whose ``siblings`` are the router's routes."""
 
     siblings: ClassVar[list[TaskRoute]]
 
@@ -32,11 +32,11 @@ class TaskRoute(APIRoute):
         self.siblings.append(self)
 
     def __init_subclass__(cls) -> None:
-        """Begin a family."""
+        """Give the subclass a list of its own routes."""
         cls.siblings = []
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Say whether the request is for this route: a reserved name is no id."""
+        """Return whether the request is for this route: a reserved segment is not a task id."""
         get_scope = _as_get(scope)
         path = encode_inner_slashes(scope["path"], scope.get("raw_path"))
         if path != scope["path"]:
@@ -50,7 +50,7 @@ class TaskRoute(APIRoute):
         return match, child_scope
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer the request, or say which methods its path takes."""
+        """Handle the request, or respond with the methods that its path allows."""
         scope = _as_get(scope)
         if self.methods and scope["method"] not in self.methods:
             problem = Problem("method_not_allowed", headers={"Allow": ", ".join(sorted(self._allowed_methods()))})
@@ -59,7 +59,7 @@ class TaskRoute(APIRoute):
         await super().handle(scope, receive, send)
 
     def get_route_handler(self) -> Handler:
-        """Return the handler, with what it raises about the request turned into an answer."""
+        """Return the handler; errors about the request that it raises become problem documents."""
         handler = super().get_route_handler()
 
         async def handle_errors(request: Request) -> Response:
@@ -72,7 +72,7 @@ class TaskRoute(APIRoute):
             except MAPPED_ERRORS as error:
                 return problem_of(error).response()
             except ClientDisconnect:
-                return Problem("invalid_request", "the body broke off").response()
+                return Problem("invalid_request", "the connection was closed before the body was complete").response()
 
         return handle_errors
 
@@ -82,14 +82,14 @@ class TaskRoute(APIRoute):
         return found | {"HEAD"} if "GET" in found else found
 
     def _matches_sibling(self, rest: str) -> bool:
-        """Whether the rest of a path below ``/tasks/`` is some sibling's."""
+        """Whether *rest*, a path below ``/tasks/``, matches another route of the router."""
         path = self.path.removesuffix("{rest:path}") + rest
         named = [route.path_regex.match(path) for route in self.siblings if route.path != self.path]
         return any(found and found.groupdict().get("task_id") not in RESERVED_IDS for found in named)
 
 
 def is_head_request(request: Request) -> bool:
-    """Whether the request is a ``HEAD``: nothing of a body is sent, and none should be waited for."""
+    """Whether the request is a ``HEAD``, so that no body is sent and none need be waited for."""
     return _HEAD in request.scope
 
 
@@ -99,8 +99,8 @@ def _as_get(scope: Scope) -> Scope:
 
 
 def _validation_problem(error: RequestValidationError) -> Problem:
-    """Return the problem, without the values: they may be secret, or not even JSON."""
-    errors = [
-        {"field": ".".join(str(part) for part in one["loc"]), "message": str(one["msg"])} for one in error.errors()
-    ]
-    return Problem("invalid_request", "; ".join(f"{one['field']}: {one['message']}" for one in errors), errors=errors)
+    """Return the problem without the invalid values, which may be secret or not JSON."""
+    errors = [{"field": ".".join(map(str, item["loc"])), "message": str(item["msg"])} for item in error.errors()]
+    return Problem(
+        "invalid_request", "; ".join(f"{item['field']}: {item['message']}" for item in errors), errors=errors
+    )

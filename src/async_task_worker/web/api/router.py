@@ -1,4 +1,4 @@
-"""The router: which endpoint stands where, and what the OpenAPI document says about it."""
+"""The router: the path of each endpoint, and its entry in the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ from .task_renderer import TaskRenderer
 
 
 class EventStreamResponse(Response):
-    """Stands for an event stream in the OpenAPI document."""
+    """Represents an event stream in the OpenAPI document."""
 
     media_type = "text/event-stream"
 
 
 class JsonResponse(JSONResponse):
-    """Stands for a JSON body in the OpenAPI document."""
+    """Represents a JSON body in the OpenAPI document."""
 
 
 def create_router(  # noqa: PLR0913 - the documented options, by keyword
@@ -68,7 +68,7 @@ def create_router(  # noqa: PLR0913 - the documented options, by keyword
         is_known=lambda task_id: worker.get_task_info(task_id) is not None,
         task_count=lambda: sum(worker.counts().values()),
     )
-    if hasattr(worker.events, "subscribe_records"):  # not every object that can be served has it
+    if hasattr(worker.events, "subscribe_records"):  # an object that is served in place of a worker may lack it
         submitted_params.added.follow(worker.events)
     renderer = TaskRenderer(limits, submitted_params, types, redact, show_tracebacks)
     submitter = TaskSubmitter(worker, types, submitted_params, renderer, limits)
@@ -112,7 +112,7 @@ def _check_paths(prefix: str, dependencies: Sequence[Any] | None) -> None:
 
 
 def _loop_check(worker: WebWorker) -> Callable[[], Any]:
-    """Return a dependency that refuses requests where the worker cannot be used."""
+    """Return a dependency that refuses requests in a process or on an event loop that cannot use the worker."""
     features = WorkerFeatures(worker)
 
     async def check() -> None:
@@ -126,8 +126,8 @@ class _Routes:
 
     Args:
         router: The router.
-        dependencies: Those of each of the routes.
-        codes: Codes of problems that each of them can answer with.
+        dependencies: Dependencies of every route.
+        codes: Codes of problems that every route may respond with.
     """
 
     def __init__(self, router: APIRouter, dependencies: Sequence[Depends], codes: Iterable[str]) -> None:
@@ -150,14 +150,14 @@ class _Routes:
         """Add a route.
 
         Args:
-            path: Below the router's prefix.
-            endpoint: What answers; its name is that of the operation.
-            methods: What it takes.
+            path: Path below the router's prefix.
+            endpoint: The endpoint; its name is the operation id.
+            methods: The allowed methods.
             responses: OpenAPI responses of a successful request.
-            codes: Codes of problems it can answer with, beside those of every route.
-            hidden: Whether to leave it out of the OpenAPI document.
-            dependencies: Further ones of this route.
-            options: Further ones of ``add_api_route``.
+            codes: Codes of problems that this route may respond with, in addition to those of every route.
+            hidden: Whether to omit the route from the OpenAPI document.
+            dependencies: Further dependencies of this route.
+            options: Further options of ``add_api_route``.
         """
         self._router.add_api_route(
             path,
@@ -171,16 +171,18 @@ class _Routes:
 
 
 def _add_tasks(routes: _Routes, endpoints: Endpoints, types: TaskTypes) -> None:
-    """Add what is about tasks in general."""
-    schema = submission_schema(types)  # kept by the route, so that the next router can share it
+    """Add the routes for submitting, listing and acting on tasks."""
+    schema = submission_schema(types)  # the route keeps it alive, so that the next router can share it
     routes.add(
         "/tasks",
         endpoints.submit_task,
         ("POST",),
         status_code=201,
         responses={
-            **_response(201, TaskBody, "The task", Location="Where it is"),
-            **_response(200, TaskBody, "The task this key was used for before", Location="Where it is"),
+            **_response(201, TaskBody, "The task", Location="The path of the task"),
+            **_response(
+                200, TaskBody, "The task that was submitted with this key before", Location="The path of the task"
+            ),
         },
         codes=(
             *("invalid_json", "unknown_task_type", "task_not_found", "task_id_conflict", "idempotency_mismatch"),
@@ -193,7 +195,7 @@ def _add_tasks(routes: _Routes, endpoints: Endpoints, types: TaskTypes) -> None:
     routes.add(
         "/tasks",
         endpoints.list_tasks,
-        responses=_response(200, TaskPageBody, "A page of tasks", Link="Where the next page is"),
+        responses=_response(200, TaskPageBody, "A page of tasks", Link="The next page"),
         codes=("invalid_cursor",),
     )
     routes.add("/tasks/", endpoints.submit_task, ("POST",), hidden=True)
@@ -208,20 +210,20 @@ def _add_tasks(routes: _Routes, endpoints: Endpoints, types: TaskTypes) -> None:
             path,
             endpoint,
             ("POST",),
-            responses=_response(200, answer, "What became of each"),
+            responses=_response(200, answer, "The outcomes"),
             codes=("invalid_json", "body_too_large", "unsupported_media_type"),
             openapi_extra=json_request_body(model),
         )
 
 
 def _add_task(routes: _Routes, endpoints: Endpoints) -> None:
-    """Add what is about one task."""
+    """Add the routes of a single task."""
     routes.add(
         "/tasks/{task_id}",
         endpoints.get_task,
         responses={
-            **_response(200, TaskBody, "The task", ETag="Names this state of the task"),
-            304: {"description": "It has not changed"},
+            **_response(200, TaskBody, "The task", ETag="Identifies this state of the task"),
+            304: {"description": "The task has not changed"},
         },
         codes=("task_not_found",),
         openapi_extra={"parameters": [IF_NONE_MATCH]},
@@ -231,7 +233,7 @@ def _add_task(routes: _Routes, endpoints: Endpoints) -> None:
         endpoints.delete_task,
         ("DELETE",),
         status_code=204,
-        responses={204: {"description": "It is cancelled, or had ended before"}},
+        responses={204: {"description": "The task is cancelled, or had finished before"}},
         codes=("task_not_found",),
     )
     routes.add(
@@ -245,21 +247,21 @@ def _add_task(routes: _Routes, endpoints: Endpoints) -> None:
     routes.add(
         "/tasks/{task_id}/result",
         endpoints.get_task_result,
-        responses={200: {"description": "What the task returned", "content": {"application/json": {"schema": {}}}}},
+        responses={200: {"description": "The result of the task", "content": {"application/json": {"schema": {}}}}},
         codes=("task_not_found", "not_finished", "result_dropped", "task_failed", "task_cancelled"),
     )
     routes.add(
         "/tasks/{task_id}/events",
         endpoints.follow_task,
         response_class=EventStreamResponse,
-        responses={204: {"description": "All has been told"}},
+        responses={204: {"description": "The task has finished, and all of its events were received"}},
         codes=("task_not_found", "too_many_streams"),
         openapi_extra=EVENT_STREAM,
     )
 
 
 def _add_worker(routes: _Routes, endpoints: Endpoints) -> None:
-    """Add what is about the worker as a whole."""
+    """Add the routes of the worker as a whole: events, statistics and cache."""
     routes.add(
         "/events",
         endpoints.follow_everything,
@@ -267,11 +269,11 @@ def _add_worker(routes: _Routes, endpoints: Endpoints) -> None:
         codes=("too_many_streams",),
         openapi_extra=EVENT_STREAM,
     )
-    routes.add("/stats", endpoints.get_stats, responses=_response(200, dict[str, JsonValue], "Its numbers"))
+    routes.add("/stats", endpoints.get_stats, responses=_response(200, dict[str, JsonValue], "The statistics"))
     routes.add(
         "/cache",
         endpoints.get_cache,
-        responses=_response(200, dict[str, JsonValue], "Its numbers"),
+        responses=_response(200, dict[str, JsonValue], "The statistics"),
         codes=("cache_unavailable",),
     )
     routes.add(
@@ -279,19 +281,19 @@ def _add_worker(routes: _Routes, endpoints: Endpoints) -> None:
         endpoints.clear_cache,
         ("DELETE",),
         status_code=204,
-        responses={204: {"description": "It is empty"}},
+        responses={204: {"description": "The cache is empty"}},
         codes=("cache_unavailable",),
     )
 
 
 def _add_health(routes: _Routes, endpoints: Endpoints) -> None:
-    """Add what tells whether the worker is well."""
+    """Add the health endpoints."""
     for path, endpoint in (
         ("/health", endpoints.check_health),
         ("/health/live", endpoints.check_liveness),
         ("/health/ready", endpoints.check_readiness),
     ):
-        responses = {**_response(200, HealthBody, "It is well"), **_response(503, HealthBody, "It is not")}
+        responses = {**_response(200, HealthBody, "Healthy"), **_response(503, HealthBody, "Not healthy")}
         routes.add(path, endpoint, responses=responses)
 
 

@@ -1,4 +1,4 @@
-"""Who sends a request, as far as its ``Idempotency-Key`` goes: keys of different callers never meet."""
+"""The scope of a caller: the same ``Idempotency-Key`` of two callers is two different keys."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from ...model.safe_logger import SafeLogger
 logger = SafeLogger("async_task_worker.web.scopes")
 
 Scope = Callable[[Request], str | Awaitable[str]]
-"""Returns what stands for the caller of a request, such as a user id."""
+"""A function that returns an identifier of the caller of a request, such as a user id."""
 
 _CREDENTIALS: Final = ("authorization", "cookie", "x-api-key")
 
 
 class CallerScopes:
-    """Tells the callers of one router apart.
+    """Identifies the callers of one router.
 
     Args:
-        scope: Names the caller of a request; None for a hash of the request's credentials.
+        scope: Returns an identifier of the caller of a request; None for a hash of the request's credentials.
     """
 
     def __init__(self, scope: Scope | None) -> None:
@@ -31,10 +31,10 @@ class CallerScopes:
         self._warned = False
 
     async def scope_of(self, request: Request) -> str:
-        """Return what stands for the caller.
+        """Return the identifier of the caller.
 
         Raises:
-            TypeError: The function that names it returned something else than a str.
+            TypeError: The ``scope`` function returned something else than a str.
         """
         if self._scope is None:
             return self._credentials_digest(request)

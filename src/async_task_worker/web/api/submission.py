@@ -1,4 +1,4 @@
-"""From a checked body to a task that waits for its slot."""
+"""Submission of tasks: from a validated request body to a task in the queue."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class TaskSubmitter:
     """Submits the tasks of one router.
 
     Args:
-        worker: What runs them.
-        types: What may be submitted.
-        given: Where their params are kept.
-        bodies: Knows what of them is not to be shown.
-        limits: How large their parts may be.
+        worker: The worker that runs the tasks.
+        types: The task types that can be submitted.
+        submitted_params: Keeps the params of the tasks.
+        renderer: Redacts the problems of refused tasks.
+        limits: Limits of a submission.
     """
 
     def __init__(
@@ -45,14 +45,14 @@ class TaskSubmitter:
         self._has_capacity_limit = WorkerFeatures(worker).max_queue_size is not None
 
     async def submit(self, request: TaskSubmission, *, wait_for_capacity: bool = True) -> str:
-        """Have the task run; return its id.
+        """Submit the task; return its id.
 
         Args:
             request: The checked body of the request.
             wait_for_capacity: Whether to wait for capacity in a full queue; otherwise it refuses at once.
 
         Raises:
-            Problem: It cannot be: nothing is left of it then.
+            Problem: The task is refused, and nothing of it is kept.
         """
         task_type = self._types.get(request.task_type)
         try:
@@ -63,7 +63,9 @@ class TaskSubmitter:
     async def _validate_and_submit(self, task_type: TaskType, request: TaskSubmission, wait_for_capacity: bool) -> str:
         arguments = task_type.parse_arguments(request.params)
         if request.task_id in RESERVED_IDS:
-            raise Problem("invalid_request", f"{request.task_id!r} cannot be a task's id: it names a path")
+            raise Problem(
+                "invalid_request", f"the task_id {request.task_id!r} is reserved: a path of the HTTP API has this name"
+            )
         if request.metadata and approximate_size(request.metadata) > self._limits.metadata:
             raise Problem("metadata_too_large", f"the metadata is over {self._limits.metadata} bytes")
         params = task_type.render_params(request.params, arguments)
@@ -75,13 +77,16 @@ class TaskSubmitter:
         except DuplicateTaskError:
             raise Problem(
                 "task_id_conflict",
-                f"a task {request.task_id!r} is known already; leave out task_id to have one made, or choose another",
+                f"a task {request.task_id!r} exists already; omit task_id for a generated one, or choose another",
             ) from None
         except MAPPED_ERRORS as error:
             raise problem_of(error) from None
         except NotStorableError as error:
             raise _not_storable(error) from None
-        except (TypeError, ValueError) as error:  # the function may have been registered anew, with other parameters
+        except (
+            TypeError,
+            ValueError,
+        ) as error:  # another function may have been registered under the name in the meantime
             raise Problem("invalid_params", str(error)) from None
         return task_id
 
@@ -106,5 +111,5 @@ class TaskSubmitter:
 
 
 def _not_storable(error: NotStorableError) -> Problem:
-    named = [] if error.parameter is None else [{"field": error.parameter, "message": error.args[0]}]
-    return Problem("invalid_params", str(error), errors=named)
+    errors = [] if error.parameter is None else [{"field": error.parameter, "message": error.args[0]}]
+    return Problem("invalid_params", str(error), errors=errors)

@@ -1,8 +1,8 @@
-"""The body of a submission in the OpenAPI document: one form per task type, with models as shared components.
+"""Schemas of submissions in the OpenAPI document: one per task type, with models as shared components.
 
 FastAPI collects the components of a document from the fields of its routes. Task types may be
-registered until the document is made, so the form of a submission comes into it through a
-field of its own: a header that is neither shown nor read, whose schema is made when asked for.
+registered until the document is built, so the schema of a submission enters the document through a
+field of its own: a header that is neither documented nor read, whose schema is built on demand.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _schemas: Final[WeakValueDictionary[Any, type[SubmissionSchema]]] = WeakValueDic
 
 
 class SubmissionSchema(BaseModel):
-    """A task to be run. Each subclass stands for the forms of some task types."""
+    """A task to run. Each subclass represents the submissions of some task types."""
 
     __types__: TaskTypes
 
     @classmethod
     def __get_pydantic_json_schema__(cls, _schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """Return the forms of all types that are registered by now."""
+        """Return the schemas of all types that are registered by now."""
         schemas: list[CoreSchema] = [
             _task_type_schema(task_type).__pydantic_core_schema__ for task_type in cls.__types__.exposed_types()
         ]
@@ -46,13 +46,13 @@ class SubmissionSchema(BaseModel):
 
 
 class _TaskTypeSchema(BaseModel):
-    """A task to be run. Each subclass stands for the form of one task type."""
+    """A task to run. Each subclass represents the submissions of one task type."""
 
     __task_type__: TaskType
 
     @classmethod
     def __get_pydantic_json_schema__(cls, _schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """Return the form, with the params of the type in it."""
+        """Return the schema of a submission with the params of the type."""
         base, params = _inlined(TaskSubmission, handler), _inlined(cls.__task_type__.model, handler)
         name = cls.__task_type__.name
         properties = base["properties"] | {
@@ -76,7 +76,7 @@ def _task_type_schema(task_type: TaskType) -> type[_TaskTypeSchema]:
 
 
 def _inlined(model: type[BaseModel], handler: GetJsonSchemaHandler) -> dict[str, Any]:
-    """Return the schema of a model, to be put where it is used. Models inside of it become components."""
+    """Return the schema of a model for use in place. Models inside of it become components."""
     schema: Any = model.__pydantic_core_schema__
     if schema["type"] == "definitions":
         schema = {**schema, "schema": _without_name(schema["schema"])}
@@ -88,7 +88,7 @@ def _without_name(schema: dict[str, Any]) -> Any:
 
 
 def submission_schema(types: TaskTypes) -> type[SubmissionSchema]:
-    """Return the form of a submission of these types; routers that offer the same ones share it."""
+    """Return the class that represents submissions of these types; routers that expose the same types share it."""
     if types.exposed not in _schemas:
         suffix = "" if types.exposed is None else _digest(sorted(types.exposed))
         _schemas[types.exposed] = schema = type(
@@ -99,12 +99,12 @@ def submission_schema(types: TaskTypes) -> type[SubmissionSchema]:
 
 
 def schema_reference(schema: type[SubmissionSchema]) -> dict[str, str]:
-    """Return the reference to the component."""
+    """Return the reference to the component of the schema."""
     return {"$ref": _REF + schema.__name__}
 
 
 def schema_dependency(schema: type[SubmissionSchema]) -> Any:
-    """Return a dependency that brings the form into the document, and does nothing else."""
+    """Return a dependency that adds the schema to the document, and does nothing else."""
 
     class _Carrier:
         @classmethod
@@ -113,7 +113,7 @@ def schema_dependency(schema: type[SubmissionSchema]) -> Any:
             return core_schema.json_or_python_schema(schema.__pydantic_core_schema__, anything)
 
     async def carrier(**_ignored: Any) -> None:
-        """Take the header that stands for the form."""
+        """Accept the header whose type is the schema."""
 
     header: FieldInfo = Header(alias="x-submission-form", include_in_schema=False)
     parameter = inspect.Parameter(

@@ -1,4 +1,4 @@
-"""Task bodies as they are shown over HTTP and in events: bounded, and with secrets hidden."""
+"""Response bodies of tasks: bounded in size, with secrets removed."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ from ..rendering.redaction import (
 _BULKY_FIELDS: Final = ("params", "metadata", "result", "progress_detail")
 _UNPROCESSABLE: Final = 422
 _MAX_REDACTED: Final = 16 << 20
-"""Characters a redaction gets to see of a field; what is larger it is told is too large."""
+"""Characters of a field that are redacted; a larger field is replaced by a placeholder first."""
 
 
 class TaskRenderer:
-    """Makes the bodies of one router's tasks.
+    """Renders the tasks of one router as JSON data, for responses and events.
 
     Args:
-        limits: How large the parts may be.
-        given: The params of tasks submitted over HTTP.
-        types: Tell which params are secret.
-        redact: Sees every body last; None for nobody.
-        show_tracebacks: Whether an error's traceback is part of its detail.
+        limits: How large the fields of a body may be.
+        submitted_params: The params of tasks.
+        types: The task types, which know the secret params.
+        redact: The user's redaction, applied to every body last; None for none.
+        show_tracebacks: Whether the detail of an error has its traceback.
     """
 
     def __init__(
@@ -57,46 +57,44 @@ class TaskRenderer:
         self._show_tracebacks = show_tracebacks
 
     def may_redact(self, task_type: str | None = None) -> bool:
-        """Whether something may be kept out of what is shown of tasks, or of those of one type."""
-        functions_with_secrets = self._submitted_params.added.functions_with_secrets
-        if self._redact is not None or (
-            functions_with_secrets if task_type is None else task_type in functions_with_secrets
-        ):
+        """Whether the bodies of tasks, or of tasks of one type, may have something removed."""
+        with_secrets = self._submitted_params.added.functions_with_secrets
+        if self._redact is not None or (with_secrets if task_type is None else task_type in with_secrets):
             return True
         return any(map(self._types.has_secret_params, get_all_task_types() if task_type is None else [task_type]))
 
     def render(self, info: TaskInfo) -> dict[str, Any]:
-        """Return the body of a task that is shown by itself."""
+        """Return the body of a single task."""
         return self._body(info, self._limits.result)
 
     def render_brief(self, info: TaskInfo) -> dict[str, Any]:
-        """Return the body of a task among others: large parts are placeholders."""
+        """Return the body of a task among others, with placeholders for large fields."""
         return self._body(info, self._limits.listed)
 
     async def render_page(self, infos: list[TaskInfo]) -> list[dict[str, Any]]:
-        """Return the brief bodies of a page, and let others have their turn where that takes long."""
+        """Return the brief bodies of a page; yield to the event loop in between if they are redacted."""
         bodies, redacts = [], self.may_redact()
         for info in infos:
             bodies.append(self.render_brief(info))
-            if redacts:  # it sees each whole, results of megabytes too
+            if redacts:  # a redaction reads the whole task, which may have a result of megabytes
                 await asyncio.sleep(0)
         return bodies
 
-    def is_text_visible(self, info: TaskInfo, submission: str) -> bool:
-        """Whether a text occurs in what is shown of a task: a search must not tell what is redacted."""
+    def is_text_visible(self, info: TaskInfo, text: str) -> bool:
+        """Whether *text* occurs in the redacted body of a task: a search must not reveal what is redacted."""
         body = self._redacted(info, _MAX_REDACTED)
         metadata = body.get("metadata")
         values = metadata.values() if isinstance(metadata, dict) else (metadata,)
         texts = (body.get("id"), body.get("task_type"), body.get("error"), *values)
-        submission = submission.casefold()
-        return any(isinstance(found, str) and submission in found.casefold() for found in texts)
+        text = text.casefold()
+        return any(isinstance(found, str) and text in found.casefold() for found in texts)
 
     def result_of(self, info: TaskInfo) -> Any:
-        """Return a completed task's result alone; None if a redaction leaves it out."""
+        """Return the redacted result of a completed task; None if the redaction removed it."""
         return self.render(info).get("result")
 
     def error_of(self, info: TaskInfo) -> str | None:
-        """Return a failed task's error alone; None if a redaction leaves it out."""
+        """Return the redacted error of a failed task; None if the redaction removed it."""
         error: str | None = self.render(info).get("error")
         return error
 
@@ -117,9 +115,9 @@ class TaskRenderer:
         )
 
     def redact_problem(self, problem: Problem, submission: TaskSubmission, secrets: frozenset[str]) -> Problem:
-        """Return the problem of a submission without what is not to be shown of that.
+        """Return the problem of a refused submission with its secrets removed.
 
-        A redaction is asked what it would show of a task with these params that failed with this text.
+        Each text is redacted as the error of a task with the submitted params.
         """
         if problem.status != _UNPROCESSABLE or (self._redact is None and not secrets):
             return problem
@@ -144,7 +142,7 @@ class TaskRenderer:
         return REDACTED if error is None else str(error)
 
     def _redact_keys(self, field: str, submission: TaskSubmission, secrets: frozenset[str]) -> str:
-        """Return where an error is without the keys of objects that are not to be shown; the param itself may be."""
+        """Return the path of an invalid field with the keys of objects redacted; the name of the param stays."""
         param, dot, keys = field.partition(".")
         return f"{param}.{self._redact_message(keys, submission, secrets)}" if dot else field
 
@@ -153,7 +151,7 @@ class TaskRenderer:
         return bool(secrets) or (secrets is None and self._types.has_secret_params(info.name))
 
     def _redacted(self, info: TaskInfo, limit: int) -> dict[str, Any]:
-        """Return the body without what is secret by its type, and then as the redaction leaves it."""
+        """Return the body without secrets of secret types, redacted by the user's redaction."""
         body = self._document(info, limit)
         secrets = self._submitted_params.secrets_of(info.id)
         if secrets:
@@ -165,7 +163,7 @@ class TaskRenderer:
 
 
 def _failed_document(submission: TaskSubmission, error: str) -> dict[str, Any]:
-    """Return the body of a task that was wanted like this and failed at once."""
+    """Return the body that a task would have which was submitted like this and failed with *error*."""
     now = datetime.now(UTC)
     info = TaskInfo(
         id=submission.task_id or "",

@@ -1,4 +1,4 @@
-"""What happens to tasks, written once for all who read it: numbered events, the latest of them kept."""
+"""Numbered server-sent events of a worker's tasks; the latest are kept for clients that reconnect."""
 
 from __future__ import annotations
 
@@ -22,13 +22,17 @@ from ..worker_protocol import WebWorker
 VERSION: Final = 1
 TERMINAL_EVENTS: Final = frozenset(f"task.{status}" for status in TRANSITIONS if not TRANSITIONS[status])
 _GRACE_PERIOD: Final = 60.0
-"""Seconds events are still kept after the last reader left, for one that comes back."""
+"""Seconds that events are kept after the last reader has left, for a client that reconnects."""
 
 _STATS_INTERVAL: Final = 1.0
+"""Seconds between two comparisons of the statistics."""
+
+_MAX_DIGITS: Final = 19
+"""An event number that a client sends back has fewer digits than this."""
 
 
 class Frame(NamedTuple):
-    """One event as it goes over the wire."""
+    """One encoded event."""
 
     seq: int
     task_id: str | None
@@ -37,12 +41,12 @@ class Frame(NamedTuple):
 
 
 class Reader:
-    """One who reads along: what it wants, how far it has come, and whether it is awake.
+    """The position of one stream in the event log.
 
     Attributes:
-        task_id: The one task it asks about; None for everything.
-        seq: The last event it has read.
-        missed: Whether events it wants are gone that it has not read.
+        task_id: The only task whose events are read; None for all events.
+        seq: Number of the last event that was read.
+        has_missed: Whether events were dropped from the log before this reader read them.
     """
 
     def __init__(self, task_id: str | None, seq: int) -> None:
@@ -52,27 +56,27 @@ class Reader:
         self._notified = asyncio.Event()
 
     def notify(self) -> None:
-        """Let it look for news."""
+        """End the current call of :meth:`wait`, or the next one."""
         self._notified.set()
 
     async def wait(self) -> None:
-        """Wait for news."""
+        """Wait until there may be new events."""
         await self._notified.wait()
         self._notified.clear()
 
 
 class EventLog:
-    """The events of one worker, numbered, coalesced and kept for a while.
+    """The latest events of one worker, numbered; progress events of a task are coalesced.
 
-    It listens to the worker only while somebody reads, and a minute longer. A reader holds
-    a number, not events of its own: one that does not read costs nothing, and finds out
-    when it comes back that it missed some.
+    The log listens to the worker only while it has readers, and a minute longer. A reader stores
+    a number, not events of its own: a slow reader takes no memory, and learns at its next read
+    that it missed some.
 
     Args:
-        worker: Whose events they are.
-        body: Makes what is told of a task.
-        stats: Makes what is told once a second if it has changed.
-        limits: How much is kept, and how often a task's progress is told.
+        worker: The worker whose events are logged.
+        render: Returns the body of a task.
+        stats: Returns the statistics, which are published once a second if they have changed.
+        limits: How many events and bytes are kept, and how often progress is published.
     """
 
     def __init__(
@@ -86,13 +90,13 @@ class EventLog:
         self._render = render
         self._stats = stats
         self._limits = limits
-        self._run_id = secrets.token_hex(4)  # numbers of an earlier process mean nothing here
+        self._run_id = secrets.token_hex(4)  # distinguishes event ids of this process from those of an earlier one
         self._seq = 0
         self._frames: deque[Frame] = deque()
         self._bytes = 0
         self._readers: dict[str | None, set[Reader]] = {}
-        self._published_at: dict[str, float] = {}  # when the progress of each task was told last
-        self._deferred: dict[str, TaskEvent] = {}  # progress that is to be told later
+        self._published_at: dict[str, float] = {}  # loop time of the last progress event of each task
+        self._deferred: dict[str, TaskEvent] = {}  # the latest progress of each task that was published too recently
         self._deferred_timer: asyncio.TimerHandle | None = None
         self._stats_timer: asyncio.TimerHandle | None = None
         self._grace_timer: asyncio.TimerHandle | None = None
@@ -101,7 +105,7 @@ class EventLog:
 
     @property
     def readers(self) -> int:
-        """How many read along."""
+        """How many readers are open."""
         return sum(map(len, self._readers.values()))
 
     @property
@@ -110,7 +114,7 @@ class EventLog:
         return self._seq
 
     def open(self, task_id: str | None, last_id: str | None) -> Reader:
-        """Return a reader that goes on after the event *last_id*, or begins with the next one."""
+        """Return a reader that continues after the event *last_id*, or begins with the next event if that is None."""
         self._start_listening()
         reader = Reader(task_id, self._seq)
         if last_id is not None:
@@ -125,7 +129,7 @@ class EventLog:
         return reader
 
     def close(self, reader: Reader) -> None:
-        """Let the reader go."""
+        """Remove the reader. The last one to be removed starts the grace period."""
         readers = self._readers.get(reader.task_id, set())
         readers.discard(reader)
         if not readers:
@@ -137,7 +141,7 @@ class EventLog:
             )
 
     def read(self, reader: Reader) -> Iterator[Frame]:
-        """Yield what the reader has not read yet."""
+        """Yield the events that the reader has not read; none if it has missed some."""
         if self._frames and reader.seq < self._frames[0].seq - 1 and reader.task_id is None:
             reader.has_missed = True
         if reader.has_missed:
@@ -151,21 +155,21 @@ class EventLog:
         reader.seq = self._seq
 
     def skip_missed(self, reader: Reader) -> None:
-        """Let a reader that missed events go on with the next one."""
+        """Continue with the next event, after events were missed."""
         reader.has_missed = False
         reader.seq = self._seq
 
     def frame(self, reader: Reader, kind: str, **members: Any) -> bytes:
-        """Return an event for one reader alone; it carries the number of the last one that has read."""
+        """Return an encoded event for one reader alone, with the number of the last event which that has read."""
         return self._encode(reader.seq, kind, datetime.now(UTC), members)
 
     def snapshot(self, reader: Reader, info: TaskInfo) -> bytes:
-        """Return the event that tells one reader of a task as it is now."""
+        """Return an encoded event with the current state of a task, for one reader alone."""
         kind = f"task.{info.status}" if info.finished else "task.started" if info.started_at else "task.created"
         return self.frame(reader, kind, task=self._render(info))
 
     def on_event(self, event: TaskEvent) -> None:
-        """Take in an event of the worker."""
+        """Publish an event of the worker, or defer it if it is progress that comes too early."""
         task_id, loop = event.task.id, asyncio.get_running_loop()
         if event.type == PROGRESS:
             due = self._published_at.get(task_id, float("-inf")) + self._limits.progress_interval
@@ -178,8 +182,8 @@ class EventLog:
             self._published_at[task_id] = loop.time()
             self._deferred.pop(task_id, None)
         elif event.task.finished:
-            if (held := self._deferred.pop(task_id, None)) is not None:
-                self._publish(held)
+            if (deferred := self._deferred.pop(task_id, None)) is not None:
+                self._publish(deferred)
             self._published_at.pop(task_id, None)
         self._publish(event)
 
@@ -208,8 +212,8 @@ class EventLog:
         self._bytes += len(frame.data)
         while len(self._frames) > self._limits.buffered_events or self._bytes > self._limits.buffered_bytes:
             self._drop_oldest()
-        for audience in (None, frame.task_id) if frame.task_id is not None else (None,):
-            for reader in self._readers.get(audience, ()):
+        for followed_id in (None, frame.task_id) if frame.task_id is not None else (None,):
+            for reader in self._readers.get(followed_id, ()):
                 reader.notify()
 
     def _drop_oldest(self) -> None:
@@ -249,7 +253,7 @@ class EventLog:
             self._append("stats", None, datetime.now(UTC), {"stats": stats})
 
     def _stop_listening(self) -> None:
-        """Stop listening. What is kept is no longer the latest, so it goes."""
+        """Stop listening, and drop the events, which are no longer the latest."""
         for timer in ("_stats_timer", "_deferred_timer", "_grace_timer"):
             self._cancel_timer(timer)
         if self._unsubscribe is not None:
@@ -257,7 +261,7 @@ class EventLog:
             self._unsubscribe = None
         self._frames.clear()
         self._bytes = 0
-        self._seq += 1  # an id given out before is not the latest any more: something may have been missed
+        self._seq += 1  # so that an id sent before is older than the first event, and its client resyncs
         self._published_at.clear()
         self._deferred.clear()
 
@@ -266,6 +270,3 @@ class EventLog:
         if handle is not None:
             handle.cancel()
             setattr(self, timer, None)
-
-
-_MAX_DIGITS: Final = 19

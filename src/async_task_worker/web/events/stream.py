@@ -1,4 +1,4 @@
-"""Event streams: how one reader of the event log is answered, from ``hello`` to ``bye``."""
+"""Event streams: the server-sent events that one client receives, from ``hello`` to ``bye``."""
 
 from __future__ import annotations
 
@@ -22,21 +22,26 @@ from .log import EventLog, Reader
 Fetch = Callable[[str], Awaitable[TaskInfo | None]]
 
 _PING_INTERVAL: Final = 15
+"""Seconds between two comments that keep an idle stream open."""
+
 _ABORT_GRACE: Final = 0.3
-"""Seconds a reader has to take what is left when the server exits."""
+"""Seconds that a client has to read the rest of a stream when the server shuts down."""
 
 _MAX_CHUNK: Final = 64 << 10
+"""Bytes after which a chunk is sent."""
+
 _RETRY_FIELD: Final = b"retry: 2000\n\n"
+"""Milliseconds after which a browser reconnects."""
 
 
 class EventStreams:
     """Answers requests for events.
 
     Args:
-        log: What they read.
-        fetch: Tells what is known of a task, or None.
-        shutdown: Tells when all of them have to end.
-        limits: How many there may be, and for how long.
+        log: The event log to read.
+        fetch: Returns a snapshot of a task, or None if it is unknown.
+        shutdown: Ends all streams when the server shuts down.
+        limits: How many streams may be open, and for how long.
     """
 
     def __init__(self, log: EventLog, fetch: Fetch, shutdown: ServerShutdown, limits: Limits) -> None:
@@ -48,15 +53,17 @@ class EventStreams:
     async def respond(self, last_id: str | None, task_id: str | None = None) -> Response:
         """Return a stream of all events, or of those of one task until it ends.
 
-        A browser asks again when a stream ends. If the task has ended and all about it has
-        been read, the answer is 204, which tells it to leave it at that.
+        A browser reconnects when a stream ends. If the task has finished and all of its events
+        were read, the response is 204, which makes the browser stop reconnecting.
 
         Raises:
             Problem: The task is unknown, or too many streams are open.
         """
         if self._log.readers >= self._limits.streams:
             raise Problem("too_many_streams", headers={"Retry-After": "10"})
-        reader = self._log.open(task_id, last_id)  # before the task is looked at, so that nothing falls between
+        reader = self._log.open(
+            task_id, last_id
+        )  # before the task is fetched, so that no event between the two is missed
         try:
             info = None if task_id is None else await self._require_info(task_id)
             if info is not None and info.finished and last_id is not None and self._is_up_to_date(reader):
@@ -107,7 +114,7 @@ class EventStreams:
                 cleanup()
 
     async def _live_chunks(self, reader: Reader, ending: asyncio.Event) -> AsyncIterator[bytes]:
-        """Yield events as they come, several at once if there are; return when the stream is to end."""
+        """Yield new events, joined into chunks; return when the stream is to end."""
         while not ending.is_set():
             frames = list(self._log.read(reader))
             for chunk in _join([frame.data for frame in frames]):
@@ -128,7 +135,7 @@ class EventStreams:
 
 
 class _Stream(EventSourceResponse):
-    """A stream that is given up, without a word to the log of errors, when its reader takes nothing."""
+    """A stream that is aborted, without an error in the log, when its client stops reading."""
 
     def __init__(
         self,
@@ -152,7 +159,7 @@ class _Stream(EventSourceResponse):
 
     @staticmethod
     async def _listen_for_exit_signal() -> None:
-        """Leave it to :class:`ServerShutdown`, for a stream to end with ``bye`` and nothing to be left on the loop."""
+        """Never return: :class:`ServerShutdown` ends the stream, with ``bye`` and nothing left on the event loop."""
         await asyncio.get_running_loop().create_future()
 
 

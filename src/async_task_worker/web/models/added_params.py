@@ -1,4 +1,4 @@
-"""Keep the arguments of tasks that are added in Python, as they are shown, for a router to show them."""
+"""Arguments of tasks that are added in Python, kept as JSON data for responses."""
 
 from __future__ import annotations
 
@@ -16,23 +16,24 @@ from ..rendering.secret_params import bound_secrets
 from .requests import approximate_size
 
 _MAX_CHARACTERS: Final = 16 << 10
-"""Characters shown of one task's arguments. They are read while the task is added, so this bounds that, too."""
+"""Characters rendered of one task's arguments. They are rendered while the task is added, so this bounds that time."""
 
 _MAX_VALUES: Final = 1000
-"""Values read in one task's arguments."""
+"""Values read in the arguments of one task."""
 
 _ENTRY_OVERHEAD: Final = 500
-"""Bytes that an entry takes by itself, about."""
+"""About how many bytes an entry without arguments takes."""
 
 _BYTES_PER_CHARACTER: Final = 4
-"""Bytes of plain data for each character of its ``repr``, about: an empty dict takes 64."""
-
+"""About how many bytes plain data takes for each character of its ``repr``; an empty dict takes 64."""
 
 _IMMUTABLE_TYPES: Final = frozenset({str, bytes, int, float, bool, type(None)})
-"""Types of arguments that are read when somebody asks: nobody can change them, and they hold no secrets."""
+"""Types of arguments that are rendered on request only: they cannot change, and contain no secrets."""
 
 
 class _UnreadEntry(NamedTuple):
+    """Arguments that are rendered when they are first requested."""
+
     function: TaskFunction
     args: tuple[Any, ...]
     kwargs: dict[str, Any] | None
@@ -40,30 +41,31 @@ class _UnreadEntry(NamedTuple):
 
 
 class _Entry(NamedTuple):
+    """Rendered arguments, the secrets in them (None if these are not known), and their size in bytes."""
+
     params: dict[str, Any]
     secrets: frozenset[str] | None
     size: int
 
 
 class RecordEvents(Protocol):
-    """An event bus that tells of a record before anything is told of the task."""
+    """An event bus that publishes records before it publishes the events of their tasks."""
 
     def subscribe_records(self, listener: Callable[[str, TaskRecord], None]) -> Callable[[], None]:
-        """Call *listener* at every change."""
+        """Call *listener* with the kind of event and the record at every change."""
         ...
 
 
 class AddedParams:
-    """Arguments by the id of their task, as plain data, until there is too much of them.
+    """Arguments by task id, as plain data.
 
     Args:
-        most_bytes: How much is kept; the oldest go first, whether their tasks have ended or not.
-        is_coming: Whether a task of this id is submitted over HTTP at the moment, so its params are kept elsewhere.
-
-        forget_submitted: Drops what is kept elsewhere of an earlier task of this id, which came over HTTP.
+        max_bytes: Bytes that are kept; the oldest arguments are dropped first, also those of unfinished tasks.
+        is_pending: Whether a task of this id is being submitted over HTTP, so that its params are kept elsewhere.
+        forget_submitted: Drops the params of an earlier task of this id that was submitted over HTTP.
 
     Attributes:
-        functions_with_secrets: Names of functions with secrets among the arguments of a task, or with such as may be.
+        functions_with_secrets: Names of functions for which the arguments of a task had secrets, or may have had.
     """
 
     def __init__(
@@ -76,17 +78,17 @@ class AddedParams:
         self.functions_with_secrets: set[str] = set()
 
     def follow(self, events: RecordEvents) -> None:
-        """Keep the arguments of each task that is added from now on, for as long as this object lives."""
+        """Keep the arguments of each task that is added from now on, while this object exists."""
         reference = weakref.ref(self)
 
         def on_record(kind: str, record: TaskRecord) -> None:
-            if kind == CREATED and (params_kept := reference()) is not None:
-                params_kept.add(record)
+            if kind == CREATED and (added_params := reference()) is not None:
+                added_params.add(record)
 
         weakref.finalize(self, events.subscribe_records(on_record)).atexit = False
 
     def add(self, record: TaskRecord) -> None:
-        """Keep the arguments of a new task in place of those of an earlier one of the same id."""
+        """Keep the arguments of a new task; they replace those of an earlier task of the same id."""
         if record.id in self._entries:
             self._drop(record.id)
         if self._is_pending(record.id):
@@ -98,7 +100,7 @@ class AddedParams:
             self._drop(next(iter(self._entries)))
 
     def entry_of(self, task_id: str) -> _Entry | None:
-        """Return what is kept of a task: its params and the secrets among them (None if these are not known)."""
+        """Return the params of a task and the secrets in them, or None if its params are not kept."""
         entry = self._entries.get(task_id)
         if isinstance(entry, _UnreadEntry):
             entry = self._entries[task_id] = _read(entry.function, entry.args, entry.kwargs)._replace(size=entry.size)
@@ -121,7 +123,7 @@ class AddedParams:
 
 
 def _unread_entry(record: TaskRecord) -> _UnreadEntry | None:
-    """Return arguments to be read later, or None if that must be done now: most tasks are never asked about."""
+    """Return arguments to be rendered on request, since most never are; None if they must be rendered now."""
     args, kwargs, immutable = record.args, record.kwargs, _IMMUTABLE_TYPES
     size = _ENTRY_OVERHEAD
     for value in args if kwargs is None else (*args, *kwargs.values()):
@@ -145,9 +147,9 @@ def _read(function: TaskFunction, args: tuple[Any, ...], kwargs: dict[str, Any] 
 def render_arguments(
     function: TaskFunction, args: tuple[Any, ...], kwargs: dict[str, Any] | None
 ) -> tuple[dict[str, Any], frozenset[str] | None]:
-    """Return the arguments by the names of their parameters, as plain data, and the secrets among them.
+    """Return the arguments by parameter name, as plain data, and the secrets in them.
 
-    What takes too long to read is a placeholder; then the secrets are None: not all of them are known.
+    An argument that takes too long to read becomes a placeholder. The secrets are then None: not all are known.
     """
     if not args and not kwargs:
         return {}, frozenset()
@@ -158,16 +160,16 @@ def render_arguments(
         secrets, parts = bounded_secret_texts(value, parts)
         known |= secrets or set()
         complete = complete and secrets is not None
-        value_shown = placeholder(value, TOO_LARGE) if secrets is None else rendered(value, max(budget, 0))
-        params[name] = [params[name], value_shown] if name in params else value_shown
-        budget -= approximate_size(value_shown) + len(name)
+        plain = placeholder(value, TOO_LARGE) if secrets is None else rendered(value, max(budget, 0))
+        params[name] = [params[name], plain] if name in params else plain
+        budget -= approximate_size(plain) + len(name)
         if parts <= 0 or budget <= -_MAX_CHARACTERS:
             return placeholder({}, TOO_LARGE), None
     return params, frozenset(known) if complete else None
 
 
 def _by_parameter(function: TaskFunction, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield each argument with the name of its parameter; those of ``*args`` together, as a list."""
+    """Yield each argument with the name of its parameter; those of ``*args`` as one list."""
     for index, value in enumerate(args):
         name = function.parameter_at(index)
         if name.endswith("]"):

@@ -1,7 +1,7 @@
-"""Cursors over HTTP: those of the worker, and with them what the worker is not told of the filters.
+"""Cursors of the HTTP API: the worker's cursor, extended by the filters that the worker does not see.
 
-A worker's cursor checks the filters it was asked for. It does not see a text that is looked for
-in what is shown, nor that a moment was given as an age, which means another moment at each page.
+A worker's cursor is valid only for the filters of its search. The router applies two filters by itself:
+a text that is searched in redacted bodies, and an age in minutes, which means a different time for each page.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 
 @dataclass(slots=True)
 class CursorExtension:
-    """What a cursor has to hold beyond the worker's own.
+    """The part of a cursor that the router adds.
 
     Attributes:
-        before: Before which moment tasks are wanted, if an age was given; the same for all pages.
-        digest: Of the filters the worker is not told; None if it is told all.
+        before: Only tasks created before this time match, if an age was given; the same for all pages.
+        digest: Digest of the filters that the worker does not see; None if it sees all of them.
     """
 
     before: datetime | None
@@ -35,11 +35,11 @@ class CursorExtension:
 
     @classmethod
     def for_filters(cls, text: str | None, minutes: float | None = None) -> CursorExtension:
-        """Return what the cursors for these filters hold.
+        """Return the extension of cursors for these filters.
 
         Args:
-            text: What is looked for in tasks as they are shown; None if the worker is told of it, or nothing is.
-            minutes: The age that was given.
+            text: The text that is searched in redacted bodies; None if there is none, or the worker searches it.
+            minutes: The least age of tasks; None if none was given.
         """
         filters = text, minutes
         if filters == (None, None):
@@ -48,17 +48,17 @@ class CursorExtension:
         return cls(None if minutes is None else _minutes_ago(minutes), digest)
 
     def extend(self, cursor: str | None) -> str | None:
-        """Return the cursor to show for one of the worker."""
+        """Return the cursor for the client, made from the worker's cursor; None for the last page."""
         if cursor is None or self.digest is None:
             return cursor
         since = 0 if self.before is None else (self.before - _EPOCH) // _MICROSECOND
         return f"{cursor}{_MARK}{_encode(_EXTENSION.pack(since, self.digest))}"
 
     def strip_extension(self, cursor: str | None) -> str | None:
-        """Return the worker's cursor for one that was shown, and go by the moment that was meant then.
+        """Return the worker's cursor from a client's cursor, and set ``before`` to the time that belongs to it.
 
         Raises:
-            ValueError: It was not returned here, or for other filters.
+            ValueError: The cursor is invalid, or belongs to other filters.
         """
         if cursor is None:
             return None

@@ -1,4 +1,4 @@
-"""Bodies of answers that are about more than one task."""
+"""Response bodies of lists and of the worker's health."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .responses import TaskBody
 
 
 class ListedTask(TaskBody):
-    """A task in a list, and where it is."""
+    """A task in a list, with its path."""
 
     href: str | None = Field(description="The path of the task on this server.")
 
@@ -24,7 +24,7 @@ class TaskPageBody(BaseModel):
 
 
 class TaskTypeBody(BaseModel):
-    """A task type, and the params it takes as JSON Schema."""
+    """A task type, with a JSON Schema of its params."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -34,7 +34,7 @@ class TaskTypeBody(BaseModel):
 
 
 class TaskTypesBody(BaseModel):
-    """The task types on offer."""
+    """The task types that can be submitted."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -43,7 +43,7 @@ class TaskTypesBody(BaseModel):
 
 
 class HealthBody(BaseModel):
-    """How the worker is. ``/health/live`` and ``/health/ready`` tell the status alone."""
+    """Health of the worker. ``/health/live`` and ``/health/ready`` return the status only."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -52,11 +52,11 @@ class HealthBody(BaseModel):
         "`/health/live`: `alive`. `/health/ready`: `ready` or `not ready`."
     )
     worker_count: int | None = Field(default=None, description="How many tasks may run at once.")
-    queue_size: int | None = Field(default=None, description="How many tasks wait for a slot.")
-    running: int | None = Field(default=None, description="How many tasks run.")
+    queue_size: int | None = Field(default=None, description="How many tasks are pending.")
+    running: int | None = Field(default=None, description="How many tasks are running.")
     abandoned_tasks: int | None = Field(
-        default=None, description="How many tasks were told to stop, did not in time, and still go on."
+        default=None, description="How many tasks did not stop in time when they were asked to, and still run."
     )
     details: dict[str, JsonValue] | None = Field(
-        default=None, description="More about the worker, where only those allowed to ask get to see it."
+        default=None, description="More about the worker; only on a router that protects its health endpoints."
     )

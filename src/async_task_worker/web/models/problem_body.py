@@ -1,4 +1,4 @@
-"""The form of a problem document, as one component of the OpenAPI document."""
+"""The schema of problem documents, a component of the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from ..problems import CODES, MEDIA_TYPE
 
 
 class ProblemError(BaseModel):
-    """One fault of a request."""
+    """One invalid field of a request."""
 
     field: str
     message: str
 
 
 class Problem(BaseModel):
-    """What went wrong (RFC 9457)."""
+    """An error, as RFC 9457 defines it."""
 
     model_config = ConfigDict(extra="allow")
 
-    type: str = Field(description="A URI reference; `about:blank` stands for no more than the title.")
+    type: str = Field(description="A URI reference; `about:blank` means that there is no more than the title.")
     title: str
     status: int
-    code: str = Field(description="Names the problem; it never changes.")
-    detail: str | None = Field(default=None, description="What is the matter with this very request.")
+    code: str = Field(description="Identifies the kind of problem; it never changes.")
+    detail: str | None = Field(default=None, description="What is wrong with this particular request.")
     errors: list[ProblemError] | None = None
     task_id: str | None = None
 
@@ -37,20 +37,20 @@ class ProblemContent(dict[str, Any]):
     """The ``content`` of a response that is a problem document.
 
     FastAPI puts the schema of a response's model under the media type of the route, which is
-    that of its successful answers. Here it goes under the one of problem documents.
+    that of its successful responses. This dict puts it under the media type of problem documents.
     """
 
     def setdefault(self, key: str, default: Any = None, /) -> Any:
-        """Return the part of the media type of problem documents, whichever is asked for."""
+        """Return the entry of the media type of problem documents, whatever media type *key* is."""
         return super().setdefault(MEDIA_TYPE if "/" in key else key, default)
 
 
 UNAVAILABLE: Final = ("not_running", "wrong_process", "wrong_event_loop", "storage_failed")
-"""Codes that any endpoint can answer with, except those about the worker's health."""
+"""Codes that every endpoint may respond with, except the health endpoints."""
 
 
 def problem_responses(*codes: str) -> dict[int | str, dict[str, Any]]:
-    """Return the OpenAPI responses for these codes, an example for each."""
+    """Return the OpenAPI responses for these codes, with an example for each."""
     by_status: defaultdict[int, list[str]] = defaultdict(list)
     for code in dict.fromkeys(codes):
         by_status[CODES[code][0]].append(code)

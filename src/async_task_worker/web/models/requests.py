@@ -1,4 +1,4 @@
-"""The bodies of requests: read within their limits, and checked against their models."""
+"""Models of request bodies, and reading a body within the limits."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ M = TypeVar("M", bound=BaseModel)
 
 ID_PATTERN: Final = "^[A-Za-z0-9._:~@-]{1,200}$"
 _MAX_DISCARDED: Final = 64 << 20
-"""Bytes of a body too large that are read and dropped, so that its sender gets to read the answer."""
+"""Bytes of a body over the limit that are read and discarded, so that its client reads the response."""
 
 _DEFAULT_BATCH: Final = Limits().batch
 
@@ -26,7 +26,7 @@ Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class TaskSubmission(BaseModel):
-    """A task to be run."""
+    """A task to run."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -34,20 +34,22 @@ class TaskSubmission(BaseModel):
         json_schema_extra={"examples": [{"task_type": "resize", "params": {"path": "cat.png"}, "priority": 1}]},
     )
 
-    task_type: str = Field(min_length=1, max_length=200, description="One of those `GET /tasks/types` lists.")
+    task_type: str = Field(min_length=1, max_length=200, description="One of the names that `GET /tasks/types` lists.")
     params: dict[str, JsonValue] = Field(default={}, description="Arguments of the task function, by name.")
     priority: int = Field(default=0, ge=-(2**63), le=2**63 - 1, description="Lower numbers run first.")
-    task_id: TaskId | None = Field(default=None, description="An id of your own.")
-    metadata: dict[str, JsonValue] | None = Field(default=None, description="Kept with the task.")
-    timeout: Seconds | None = Field(default=None, description="Seconds it may run.")
-    use_cache: bool | None = Field(default=None, description="Null follows the worker.")
+    task_id: TaskId | None = Field(default=None, description="The id of the task; null for a generated one.")
+    metadata: dict[str, JsonValue] | None = Field(default=None, description="Stored with the task.")
+    timeout: Seconds | None = Field(default=None, description="Seconds that the task may run.")
+    use_cache: bool | None = Field(
+        default=None, description="Whether to use the result cache; null for the default of the worker."
+    )
     cache_ttl: Annotated[float, Field(allow_inf_nan=False)] | None = Field(
-        default=None, description="Seconds its result stays cached."
+        default=None, description="Seconds that the result stays cached."
     )
 
 
 def _check_count(items: object, validation: ValidationInfo) -> object:
-    """Refuse more than one request is for, before each of them is looked at."""
+    """Refuse more items than one request may have, before each of them is validated."""
     max_items = (validation.context or {}).get("batch", _DEFAULT_BATCH)
     if isinstance(items, list) and len(items) > max_items:
         raise Problem("body_too_large", f"one request is for {max_items} tasks at most")
@@ -55,7 +57,7 @@ def _check_count(items: object, validation: ValidationInfo) -> object:
 
 
 class TaskBatch(BaseModel):
-    """Tasks to be run. Each is taken or refused on its own."""
+    """Tasks to run. Each is accepted or refused independently."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -63,7 +65,7 @@ class TaskBatch(BaseModel):
 
 
 class TaskSelection(BaseModel):
-    """Which tasks an action is for: the same filters as for listing tasks."""
+    """Which tasks to act on, by the same filters as listing tasks."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -73,12 +75,12 @@ class TaskSelection(BaseModel):
     cursor: str | None = Field(
         default=None,
         max_length=10_000,
-        description="`next_cursor` of the same action before: the tasks that were not looked at then.",
+        description="`next_cursor` of the previous response to the same action, to continue with the remaining tasks.",
     )
 
 
 class TaskAction(BaseModel):
-    """Something to be done to several tasks: those with the *ids*, or those that match the *query*."""
+    """An action on several tasks: those with the *ids*, or those that match the *query*."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -91,14 +93,16 @@ class TaskAction(BaseModel):
     action: Literal["cancel"]
     ids: Annotated[list[str], BeforeValidator(_check_count)] = Field(default=[])
     query: TaskSelection = TaskSelection()
-    dry_run: Annotated[bool, Field(strict=True)] = Field(default=False, description="Only tell what would be done.")
+    dry_run: Annotated[bool, Field(strict=True)] = Field(
+        default=False, description="Return what would be done, and change nothing."
+    )
 
 
 async def read_body(request: Request, model: type[M], limits: Limits) -> M:
-    """Return the request's body, checked against *model*.
+    """Return the body of a request, validated by *model*.
 
     Raises:
-        Problem: It is too large or for too many tasks, is not JSON, or has another form.
+        Problem: The body is too large, has too many items, is not JSON, or does not match the model.
     """
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type != "application/json" and not content_type.endswith("+json"):
@@ -109,7 +113,7 @@ async def read_body(request: Request, model: type[M], limits: Limits) -> M:
         return model.model_validate(value, context={"batch": limits.batch})
     except ValidationError as error:
         errors = error_messages(error)
-        detail = "; ".join(f"{error_item['field'] or 'the body'}: {error_item['message']}" for error_item in errors)
+        detail = "; ".join(f"{item['field'] or 'the body'}: {item['message']}" for item in errors)
         raise Problem("invalid_request", detail, errors=errors) from None
 
 
@@ -130,5 +134,5 @@ async def _read_bytes(request: Request, max_bytes: int) -> bytes:
 
 
 def approximate_size(value: Any) -> int:
-    """Return about how many bytes plain JSON data takes."""
+    """Return about how many bytes plain data takes as JSON."""
     return len(repr(value))

@@ -1,20 +1,15 @@
-"""A task as it is shown over HTTP and in events."""
+"""The response body of a task."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-_BULKY: Final = ("params", "metadata", "result", "progress_detail")
-_UNPROCESSABLE: Final = 422
-_ALL: Final = 16 << 20
-"""Characters a redaction gets to see of a field; what is larger it is told is too large."""
-
 
 class TaskBody(BaseModel):
-    """A task as it was at the moment it was asked for. More members may come."""
+    """A snapshot of a task. Later versions may add members."""
 
     model_config = ConfigDict(
         extra="allow",
@@ -50,8 +45,8 @@ class TaskBody(BaseModel):
     id: str
     status: Literal["pending", "running", "completed", "failed", "cancelled"]
     progress: float = Field(ge=0.0, le=1.0)
-    metadata: dict[str, JsonValue] = Field(description="As given, with `task_type` added.")
-    result: JsonValue = Field(description="What is not JSON is an object with its `$type`.")
+    metadata: dict[str, JsonValue] = Field(description="As submitted, with `task_type` added.")
+    result: JsonValue = Field(description="A value that is not JSON is an object with its `$type`.")
     error: str | None
     task_type: str
     phase: str | None
@@ -61,7 +56,7 @@ class TaskBody(BaseModel):
     error_detail: dict[str, JsonValue] | str | None
     attempt: int
     from_cache: bool
-    result_dropped: bool = Field(description="Whether there was a result, and it was dropped to save memory.")
+    result_dropped: bool = Field(description="Whether the result was dropped to save memory.")
     worker_id: str | None
     created_at: datetime
     started_at: datetime | None

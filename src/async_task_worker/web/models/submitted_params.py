@@ -1,4 +1,4 @@
-"""The params tasks were submitted with: the worker lets them go when a task ends, and people still ask."""
+"""The params of tasks, kept for responses after the worker has dropped the arguments of finished tasks."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ from ..rendering.json_text import NO_LONGER_KEPT
 from .added_params import AddedParams
 
 Secrets = frozenset[str] | None
-"""Texts that are never to be shown; None if it is not known which."""
+"""Texts that are never shown; None if they are not known."""
 
 
 class SubmittedParams:
-    """Params by the id of their task, for as long as the task is known and there is room.
+    """Params by task id, kept while the task is known and there is space; the oldest are dropped first.
 
     Args:
-        most_bytes: How much is kept of tasks submitted over HTTP, and as much again of those added in Python; the
-            oldest params go first.
-        is_known: Whether there still is a task of that id.
-        known: How many tasks there are.
+        max_bytes: Bytes kept of tasks submitted over HTTP, and as many again of tasks added in Python.
+        is_known: Whether the worker knows a task of that id.
+        task_count: How many tasks the worker knows.
+
+    Attributes:
+        added: The params of tasks that were added in Python.
     """
 
     def __init__(self, max_bytes: int, is_known: Callable[[str], bool], task_count: Callable[[], int]) -> None:
@@ -33,27 +35,26 @@ class SubmittedParams:
         self._kept: dict[str, tuple[dict[str, Any], int, Secrets]] = {}
         self._pending: dict[str, tuple[dict[str, Any], Secrets]] = {}
         self.added = AddedParams(max_bytes, self._pending.__contains__, _forget_by(self))
-        """Those of tasks that did not come over HTTP; as much of them again."""
-        self._evictable: OrderedDict[str, None] = OrderedDict()  # those that take room, the oldest first
+        self._evictable: OrderedDict[str, None] = OrderedDict()  # ids whose params take space, the oldest first
         self._prune_queue: deque[str] = deque()
 
     @contextmanager
     def pending(
         self, task_id: str, params: dict[str, Any], size: int, secrets: frozenset[str] = frozenset()
     ) -> Iterator[None]:
-        """Know the params of a task while it is submitted, and keep them if that succeeds.
+        """Make the params of a task known while it is submitted, and keep them if that succeeds.
 
-        A task can have begun, even ended, and its events been told, before its submission
-        returns: what is told of it then has to have its params, for its secrets to be known.
+        A task may have started, and even finished, before its submission returns. Events published
+        until then need its params, since these contain its secrets.
 
         Args:
-            task_id: The id it will have.
-            params: What it is submitted with.
+            task_id: Id of the task.
+            params: Its params.
             size: About how many bytes they take.
-            secrets: Texts among them that are never to be shown.
+            secrets: Texts in them that are never shown.
 
         Raises:
-            DuplicateTaskError: Somebody submits a task of this id at the moment.
+            DuplicateTaskError: Another request submits a task of this id at the same time.
         """
         if task_id in self._pending:
             raise DuplicateTaskError(task_id=task_id)
@@ -79,19 +80,19 @@ class SubmittedParams:
             self._prune()
 
     def params_of(self, task_id: str) -> dict[str, Any] | None:
-        """Return the params of a task, a placeholder for them if they are no longer kept, or None if not known."""
+        """Return the params of a task, a placeholder if they are no longer kept, or None if they are not known."""
         found = self._lookup(task_id)
         return None if found is None else found[0]
 
     def secrets_of(self, task_id: str) -> Secrets:
-        """Return the secrets among the params of a task; None if its params are not known, or no longer kept."""
+        """Return the secrets in the params of a task; None if its params are not known or no longer kept."""
         found = self._lookup(task_id)
         return None if found is None else found[1]
 
     def _lookup(self, task_id: str) -> tuple[dict[str, Any], Secrets] | None:
-        """Return the params and secrets of a task: of the latest that has or had its id."""
-        if (coming := self._pending.get(task_id)) is not None:
-            return coming
+        """Return the params and secrets of the latest task of this id; None if they are not known."""
+        if (pending := self._pending.get(task_id)) is not None:
+            return pending
         if (added := self.added.entry_of(task_id)) is not None:
             return added.params, added.secrets
         found = self._kept.get(task_id)
@@ -105,7 +106,7 @@ class SubmittedParams:
             self._kept[task_id] = NO_LONGER_KEPT, 0, None if found[2] else frozenset()
 
     def _prune(self) -> None:
-        """Look at two tasks for each that comes, so that what is kept of unknown ones stays bounded."""
+        """Check two of the oldest tasks, so that few params of tasks that are no longer known are kept."""
         for _ in range(min(2, len(self._prune_queue))):
             task_id = self._prune_queue.popleft()
             if task_id in self._kept and self._is_known(task_id):

@@ -1,4 +1,4 @@
-"""The task types a router offers: what params each takes, told as JSON Schema and checked before queueing."""
+"""The task types of a router: a JSON Schema of the params of each, and validation of params before queueing."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ _JSON_SCALARS: Final = (str, int, float, bool, type(None))
 
 
 class TaskType:
-    """One task type: its function, and the params that takes.
+    """One task type: a registered function and its params.
 
     Attributes:
-        name: What it goes by.
+        name: The registered name.
         function: The registered function.
         description: The first paragraph of its docstring.
         model: A pydantic model of its params.
-        form: Stands for a submission of the type in the OpenAPI document, once that was asked for.
-        params_schema: JSON Schema of the object of its params.
-        secret_params: Names of the params whose type hides its value, such as ``SecretStr``, or has a part that does.
+        submission_schema: The class that represents a submission in the OpenAPI document; None until that is made.
+        params_schema: JSON Schema of its params.
+        secret_params: Names of the params whose type is secret, such as ``SecretStr``, or contains a secret type.
     """
 
     def __init__(self, name: str, function: TaskCallable) -> None:
@@ -46,7 +46,9 @@ class TaskType:
         parameters = [found for found in parameters_by_name(function) if found.name != PROGRESS_PARAMETER]
         types = _parameter_types(function, parameters)
         self._task_function = function_of(function).named(name, idempotent=True)
-        self._var_keyword = next((one.name for one in parameters if one.kind is inspect.Parameter.VAR_KEYWORD), None)
+        self._var_keyword = next(
+            (found.name for found in parameters if found.kind is inspect.Parameter.VAR_KEYWORD), None
+        )
         self.model = _model(name, parameters, types, self._var_keyword)
         self.secret_params = secret_params(function)
         self._bound_secrets = bound_secrets(function)
@@ -56,13 +58,13 @@ class TaskType:
         self.params_schema = self.model.model_json_schema()
 
     def parse_arguments(self, params: dict[str, Any]) -> dict[str, Any]:
-        """Return the arguments these params stand for, of the types the function is annotated with.
+        """Return the arguments for these params, converted to the types in the function's annotations.
 
         Raises:
-            Problem: The function cannot be called with them.
+            Problem: The function cannot be called with these params.
         """
         if PROGRESS_PARAMETER in params:
-            raise Problem("invalid_params", f"{PROGRESS_PARAMETER} is not a param: the worker gives it")
+            raise Problem("invalid_params", f"{PROGRESS_PARAMETER} is not a param: the worker passes it")
         arguments = self._convert(params) if self._is_typed else params
         try:
             self._task_function.check((), arguments)
@@ -71,24 +73,24 @@ class TaskType:
         return arguments
 
     def secrets_in(self, arguments: Mapping[str, Any]) -> frozenset[str]:
-        """Return what the secret ones of these arguments hold, and what is secret in every call of the function."""
+        """Return the texts in the secret ones of these arguments, and the secrets bound to the function."""
         secrets = self._bound_secrets
         for name in self._secret_names(arguments):
             value = arguments[name]
-            plain = type(value) in _JSON_SCALARS  # of a type that allows for a secret or text, for instance
+            plain = type(value) in _JSON_SCALARS  # possible for a type such as SecretStr | str
             secrets |= frozenset(texts_in(value)) if plain else secret_texts(value)
         return secrets
 
     def possible_secrets(self, params: Mapping[str, Any]) -> frozenset[str]:
-        """Return every text in params that may be secret, where they cannot be read as arguments."""
+        """Return every text in the secret params, for params that could not be converted to arguments."""
         found = (text for name in self._secret_names(params) for text in texts_in(params[name]))
         return self._bound_secrets.union(found)
 
     def render_params(self, params: dict[str, Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the params as they are shown: the secret ones as what they were read as, without the secrets.
+        """Return the params for responses, with the secret ones replaced by their converted arguments, masked.
 
-        A secret may be written otherwise than what is read from it, and what is neither text nor a number is
-        not cut out of anything.
+        The text of a secret in JSON may differ from the converted value, and values other than texts and numbers
+        are not removed from other fields.
         """
         if not self.secret_params:
             return params
@@ -99,14 +101,14 @@ class TaskType:
         return {**params, **hidden}
 
     def _secret_names(self, params: Mapping[str, Any]) -> list[str]:
-        """Return the names of those that are secret by their type: with ``**more: SecretStr``, all further ones."""
+        """Return the names of secret params; with ``**more: SecretStr`` every further param is secret."""
         if not self.secret_params:
             return []
         known = self._names.values() if self._var_keyword in self.secret_params else ()
         return [name for name in params if name in self.secret_params or (known and name not in known)]
 
     def body(self) -> dict[str, Any]:
-        """Return what is told of the type."""
+        """Return the response body of the type."""
         return {"name": self.name, "description": self.description, "params_schema": self.params_schema}
 
     def _convert(self, params: dict[str, Any]) -> dict[str, Any]:
@@ -116,29 +118,29 @@ class TaskType:
             raise Problem(
                 "invalid_params", f"{self.name} cannot take these params", errors=error_messages(error)
             ) from None
-        more = model.__pydantic_extra__ or {}  # one may be called like a field: model_fields_set has both
+        more = model.__pydantic_extra__ or {}  # not model_fields_set: a further param may have the name of a field
         given = [field for field, name in self._names.items() if name in params and name not in more]
         return {self._names[field]: getattr(model, field) for field in given} | more
 
 
 def error_messages(error: ValidationError) -> list[dict[str, str]]:
-    """Return what is wrong and where, the first of it, without the values: they may be secret, or not even JSON."""
+    """Return the first 20 errors, each with field and message; no values, which may be secret or not JSON."""
     found = error.errors(include_url=False, include_context=False, include_input=False)[:_MAX_ERRORS]
-    return [{"field": ".".join(str(part) for part in one["loc"]), "message": one["msg"]} for one in found]
+    return [{"field": ".".join(map(str, item["loc"])), "message": item["msg"]} for item in found]
 
 
 _task_types: Final[dict[str, TaskType]] = {}
-"""The types by their names, each of the function registered last; the routers of an application share them."""
+"""The types by name, for the function that was registered last; all routers share them."""
 
 
 class TaskTypes:
     """The task types of one router.
 
     Args:
-        expose: The only names to offer; None for all that are registered and not hidden.
+        expose: The only names that can be submitted; None for all that are registered and not hidden.
 
     Attributes:
-        only: The same as a set.
+        exposed: The same as a set.
     """
 
     def __init__(self, expose: Iterable[str] | None) -> None:
@@ -150,7 +152,7 @@ class TaskTypes:
         """Return the type of this name.
 
         Raises:
-            Problem: There is none, or it is not offered.
+            Problem: The name is not registered, or not exposed.
         """
         function = exposed_function(name) if self.exposed is None or name in self.exposed else None
         if function is None:
@@ -160,12 +162,12 @@ class TaskTypes:
         return _task_type(name, function)
 
     def has_secret_params(self, name: str) -> bool:
-        """Whether tasks of this name have secret params, or secrets bound to their function, offered or not."""
+        """Whether the function of this name, exposed or not, has secret params or secrets bound to it."""
         function = get_task_function(name)
         return function is not None and bool(secret_params(function) or bound_secrets(function))
 
     def exposed_types(self) -> list[TaskType]:
-        """Return all types on offer, in the order in which their names were registered first."""
+        """Return all exposed types, in the order in which their names were first registered."""
         functions = {name: exposed_function(name) for name in get_all_task_types()}
         return [
             _task_type(name, function)
@@ -182,8 +184,10 @@ def _task_type(name: str, function: TaskCallable) -> TaskType:
 
 
 def _parameter_types(function: TaskCallable, parameters: list[inspect.Parameter]) -> dict[str, Any]:
-    """Return the type of each parameter, Any where there is none that JSON can be read as."""
-    names: dict[str, Any] = getattr(innermost(function), "__globals__", {})  # what annotations as text speak of
+    """Return the type of each parameter; Any if it has none that JSON can be converted to."""
+    names: dict[str, Any] = getattr(
+        innermost(function), "__globals__", {}
+    )  # annotations may be strings that name these
     return {parameter.name: _json_type(parameter.annotation, names) for parameter in parameters}
 
 
@@ -194,29 +198,29 @@ def _json_type(annotation: Any, names: dict[str, Any]) -> Any:
     try:
         found = typing.get_type_hints(stub, globalns=names, include_extras=True)["it"]
         TypeAdapter(found).json_schema()
-    except Exception:  # noqa: BLE001 - any text can be an annotation: to read it may raise anything
+    except Exception:  # noqa: BLE001 - an annotation may be any string, and evaluating it may raise anything
         return Any
     return found
 
 
 def _model(
-    name: str, parameters: list[inspect.Parameter], types: Mapping[str, Any], rest: str | None
+    name: str, parameters: list[inspect.Parameter], types: Mapping[str, Any], var_keyword: str | None
 ) -> type[BaseModel]:
-    """Return a model of the params. Its fields have names of their own, for a parameter may have any.
+    """Return a model of the params. Its fields are called p0, p1, …, since a parameter may have a reserved name.
 
     Args:
-        name: That of the task type.
-        parameters: Those of its function.
-        types: Their types.
-        rest: The name of ``**kwargs``, if there is that: its type is that of each further param.
+        name: Name of the task type.
+        parameters: Parameters of its function.
+        types: Their types by name.
+        var_keyword: Name of ``**kwargs``, whose type is that of each further param; None without such a parameter.
     """
     fields: dict[str, Any] = {
         f"p{index}": (types[parameter.name], _field(parameter))
         for index, parameter in enumerate(parameters)
         if parameter.kind in BY_NAME
     }
-    config = ConfigDict(extra="forbid" if rest is None else "allow", title=name, allow_inf_nan=False)
-    extra: Any = None if rest is None else {"__pydantic_extra__": GenericAlias(dict, (str, types[rest]))}
+    config = ConfigDict(extra="forbid" if var_keyword is None else "allow", title=name, allow_inf_nan=False)
+    extra: Any = None if var_keyword is None else {"__pydantic_extra__": GenericAlias(dict, (str, types[var_keyword]))}
     base = type("Base", (BaseModel,), {"__module__": __name__, "__annotations__": extra or {}, "model_config": config})
     model: type[BaseModel] = create_model("Params", __base__=base, **fields)
     return model
@@ -240,9 +244,9 @@ def _is_json_scalar(value: object) -> bool:
 
 
 def inline_references(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return a JSON schema with every definition in its place, so that it can stand inside another document.
+    """Return a JSON schema with every reference replaced by its definition, for use inside another document.
 
-    It is for schemas of ours: one that refers to itself would be endless.
+    Not for recursive schemas: they would be endless.
     """
     definitions = schema.pop("$defs", {})
 

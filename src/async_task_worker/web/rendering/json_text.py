@@ -1,4 +1,4 @@
-"""JSON text of what is shown over HTTP."""
+"""JSON encoding of response bodies."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pydantic_core import PydanticSerializationError, to_json
 from ...model.rendering import placeholder
 
 NO_LONGER_KEPT: Final = placeholder({}, "no longer kept")
-"""Stands for the params of a task that there was no room to keep."""
+"""Placeholder of params that were dropped to save memory."""
 
 
 def encode_json(body: object) -> bytes:
-    """Return plain data as JSON text; what UTF-8 cannot hold is escaped."""
+    """Return plain data as JSON text; characters that UTF-8 cannot encode are escaped."""
     try:
         return to_json(body, inf_nan_mode="null")
-    except PydanticSerializationError:  # half of a surrogate pair, as an id or a docstring may have it
+    except PydanticSerializationError:  # a lone surrogate, which an id or a docstring may contain
         return json.dumps(body).encode("ascii")

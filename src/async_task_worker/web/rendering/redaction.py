@@ -1,4 +1,4 @@
-"""Keeping secrets out of what is shown: a router's ``redact=`` sees every task before anybody else does."""
+"""Redaction of task bodies: the ``redact=`` of a router, and removal of secrets from every field."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from .json_text import NO_LONGER_KEPT
 logger = SafeLogger("async_task_worker.web.redaction")
 
 Redact = Callable[[dict[str, Any]], dict[str, Any]]
-"""Gets a task as it is about to be shown, plain JSON data, and returns what to show in its place."""
+"""A function that takes the body of a task, plain JSON data, and returns the body to show instead."""
 
 REDACTED: Final = "[redacted]"
 
 FAILED_REDACTION: Final = "[redaction failed]"
-"""What is shown in place of what a redaction could not redact."""
+"""Shown instead of a field for which the redaction failed."""
 
 _SECRET_SOURCES: Final = ("params", "metadata")
 QUOTING_FIELDS: Final = ("error", "error_detail", "result", "progress_detail", "phase", *_SECRET_SOURCES)
-"""Fields of a task that may quote what is hidden in its params or metadata."""
+"""Fields of a task that may quote secrets from its params or metadata."""
 
 UNKNOWN_QUOTING_FIELDS: Final = ("error", "error_detail", "result", "progress_detail")
-"""Those that are hidden if the params of a task are not known here at all: its metadata was never part of them."""
+"""Fields that may quote secrets from params that were never known here; metadata is not among them."""
 
 _PARAMS_PLACEHOLDERS: Final = (NO_LONGER_KEPT, placeholder({}, TOO_LARGE))
-"""Placeholders for all params of a task."""
+"""Placeholders that stand for all params of a task."""
 
 _SAFE_FIELDS: Final = frozenset(
     {
@@ -41,21 +41,21 @@ _SAFE_FIELDS: Final = frozenset(
         *("created_at", "started_at", "completed_at", "wait_time", "run_time"),
     }
 )
-"""Fields without any text that a user or a task has written, but for the id."""
+"""Fields that contain no text written by a user or a task, except the id."""
 
 _OBJECT_FIELDS: Final = frozenset({"progress_detail", *_SECRET_SOURCES})
-"""Fields that are objects, whatever is hidden of them."""
+"""Fields that are objects, so their placeholder must be an object."""
 
 
 def redact_names(*names: str) -> Redact:
-    """Return a ``redact=`` that hides the values of fields with these names, and whatever quotes them.
+    """Return a ``redact=`` that hides the values of fields with these names, and texts that quote them.
 
-    A field counts at any depth of a task's params, metadata, result and progress detail, in
-    upper or lower case. What its value was in params or metadata is also cut out of every
-    other text of the task, such as an error that quotes it. If params or metadata are too
-    large to be looked through, or no longer kept, all that might quote them is hidden.
+    Names match at any depth of a task's params, metadata, result and progress detail, in upper
+    or lower case. The values hidden in params or metadata are also removed from every other text
+    of the task, such as an error that quotes them. If params or metadata are too large to be
+    searched, or no longer kept, every field that may quote them is hidden.
 
-    If params are null, a task's arguments are not known here: its error, result and progress
+    If params are null, the arguments of the task are not known: its error, result and progress
     detail are hidden.
     """
     if not names or not all(isinstance(name, str) for name in names):
@@ -80,16 +80,16 @@ def redact_names(*names: str) -> Redact:
 
 
 def remove_texts(task: dict[str, Any], secrets: Iterable[str], replacement: str) -> dict[str, Any]:
-    """Return a task without these texts, in each form in which something may quote them."""
-    cut = _replacer(secrets, replacement)
-    return task if cut is None else {**task, **{key: cut(task[key]) for key in _present_fields(task)}}
+    """Return a task with these texts replaced, in each form in which a field may quote them."""
+    replace = _replacer(secrets, replacement)
+    return task if replace is None else {**task, **{key: replace(task[key]) for key in _present_fields(task)}}
 
 
 class SafeRedaction:
-    """Applies a redaction of the user's, and shows next to nothing of a task on which it fails.
+    """Applies the user's redaction; if it fails for a task, only harmless fields of that task are shown.
 
     Args:
-        redact: The redaction.
+        redact: The user's redaction.
     """
 
     def __init__(self, redact: Redact) -> None:
@@ -97,16 +97,16 @@ class SafeRedaction:
         self._has_failed = False
 
     def __call__(self, task: dict[str, Any]) -> dict[str, Any]:
-        """Return what the redaction makes of a task; if it fails, only its id, status, numbers and times."""
+        """Return the redacted task; if the redaction fails, only the id, status, numbers and times."""
         blank = {key: value if key in _SAFE_FIELDS else _blank_value(key, value) for key, value in task.items()}
         try:
             return _plain_dict(self._redact(task))
-        except Exception as error:  # noqa: BLE001 - a function of the user's may raise anything
+        except Exception as error:  # noqa: BLE001 - the user's function may raise anything
             self._log(blank["id"], error)
             return blank
 
     def _log(self, task_id: object, error: Exception) -> None:
-        """Log the first failure. Others are likely to have the same cause."""
+        """Log the first failure; further failures probably have the same cause."""
         if not self._has_failed:
             self._has_failed = True
             logger.error(
@@ -118,14 +118,14 @@ class SafeRedaction:
 
 
 def _plain_dict(redacted: object) -> dict[str, Any]:
-    """Return what a redaction returned as plain data, or raise if that is not a dict."""
+    """Return the result of a redaction as plain data; raise TypeError if it is not a dict."""
     if not isinstance(redacted, dict):
         raise TypeError(f"redact must return the dict to show, not {class_name(type(redacted))}")
     return {str(key): rendered(value, sys.maxsize) for key, value in redacted.items()}
 
 
 def _blank_value(key: str, value: Any) -> Any:
-    """Return what is shown of a field that could not be redacted, of a type that fits the field."""
+    """Return the placeholder of a field that could not be redacted, of the type of the field."""
     if key in {"metadata", "params", "progress_detail"}:
         return None if value is None else {"redact": FAILED_REDACTION}
     return None if value is None and key != "error" else FAILED_REDACTION
@@ -134,10 +134,10 @@ def _blank_value(key: str, value: Any) -> Any:
 def hide_quoting_fields(
     task: dict[str, Any], replacement: str, fields: Iterable[str] = QUOTING_FIELDS
 ) -> dict[str, Any]:
-    """Return a task without what may quote a secret that is not known here (any more).
+    """Return a task without the fields that may quote secrets which are not known, or no longer.
 
-    What remains is the type of an error, the type of the task in its metadata, and why params are not shown. A
-    result can have any form, that of a placeholder too, so nothing in it is taken for harmless.
+    The type of an error, the task type in the metadata, and the placeholder of params remain. A result
+    may have any structure, also that of a placeholder, so it is hidden completely.
     """
     return {**task, **{key: _remainder(key, task, replacement) for key in fields if task.get(key) is not None}}
 
@@ -152,7 +152,7 @@ def _remainder(key: str, task: dict[str, Any], replacement: str) -> Any:
 
 
 def _hidden_value(key: str, replacement: str) -> Any:
-    """Return what stands for a field of which nothing is shown, of a type that fits the field."""
+    """Return the placeholder of a hidden field, of the type of the field."""
     return placeholder({}, replacement) if key in _OBJECT_FIELDS else replacement
 
 
@@ -174,12 +174,12 @@ def _is_incomplete(value: Any) -> bool:
 
 
 def _is_too_large(value: Any) -> bool:
-    """Whether the value is a placeholder that may stand for fields to be hidden."""
+    """Whether the value is the placeholder of a value that may have had fields to hide."""
     return isinstance(value, dict) and "$type" in value and str(value.get("$text")).startswith(TOO_LARGE)
 
 
 def _mask(value: Any, names_to_hide: AbstractSet[str], secrets: set[str]) -> Any:
-    """Return *value* with marked fields hidden; what they held goes into *secrets*."""
+    """Return *value* with the named fields replaced; their texts are added to *secrets*."""
     if isinstance(value, dict):
         shown = {}
         for name, item in value.items():
@@ -193,7 +193,7 @@ def _mask(value: Any, names_to_hide: AbstractSet[str], secrets: set[str]) -> Any
 
 
 def texts_in(value: Any) -> Iterable[str]:
-    """Return every text and number in plain data, the names of fields too."""
+    """Return every text and number in plain data, including the names of fields."""
     if isinstance(value, dict):
         value = [*value, *value.values()]
     if isinstance(value, list):
@@ -202,7 +202,7 @@ def texts_in(value: Any) -> Iterable[str]:
 
 
 def _quoted_forms(secrets: Iterable[str]) -> set[str]:
-    """Return each secret as it is, and as ``repr`` and JSON would write it."""
+    """Return each secret as it is, and as ``repr`` and JSON write it."""
     return {form for secret in secrets for form in (secret, repr(secret)[1:-1], json.dumps(secret)[1:-1])}
 
 

@@ -1,4 +1,4 @@
-"""What a task function says is secret: params by their type, such as ``SecretStr``, and values bound to it."""
+"""Secrets of task functions: params of secret types, such as ``SecretStr``, and secret values bound to a function."""
 
 from __future__ import annotations
 
@@ -16,16 +16,18 @@ from ...model.secret_values import PLAIN, secret_texts
 from ...model.signatures import innermost, parameters_by_name
 
 _MAX_WRAPPERS: Final = 100
+"""Wrappers around a function that are searched, in case they are endless."""
+
 _NO_SECRETS: Final[frozenset[str]] = frozenset()
 _SECRET: Final = (Secret, SecretStr, SecretBytes)
 _cached: Final[weakref.WeakKeyDictionary[Any, frozenset[str]]] = weakref.WeakKeyDictionary()
 
 
 def secret_params(function: TaskCallable) -> frozenset[str]:
-    """Return the names of a function's params whose type hides its value, or a part of it."""
+    """Return the names of a function's params whose type is secret, or contains a secret type."""
     try:
         cached = _cached.get(function)
-    except TypeError:  # an object that cannot be referred to weakly
+    except TypeError:  # the function cannot be referenced weakly
         return _find(function)
     if cached is None:
         cached = _cached[function] = _find(function)
@@ -33,9 +35,9 @@ def secret_params(function: TaskCallable) -> frozenset[str]:
 
 
 def bound_secrets(function: Any) -> frozenset[str]:
-    """Return the secrets among what a function gets without being given it: default values, arguments of a partial."""
+    """Return the secrets among the default values of a function and the arguments of its partials."""
     if type(function) is FunctionType and "__wrapped__" not in function.__dict__ and not function.__kwdefaults__:
-        defaults = function.__defaults__  # most functions: this is asked for each task that is added
+        defaults = function.__defaults__  # the common case; this runs for each task that is added
         if defaults is None or PLAIN.issuperset(map(type, defaults)):
             return _NO_SECRETS
     return _bound(function)
@@ -71,17 +73,17 @@ def _resolve(annotation: Any, names: dict[str, Any]) -> Any:
     stub = type("Stub", (), {"__annotations__": {"it": annotation}})
     try:
         return typing.get_type_hints(stub, globalns=names, include_extras=True)["it"]
-    except Exception:  # noqa: BLE001 - any text can be an annotation: to read it may raise anything
+    except Exception:  # noqa: BLE001 - an annotation may be any string, and evaluating it may raise anything
         return Any
 
 
 def _has_secret(annotation: Any, seen: set[Any]) -> bool:
-    """Whether values of this type are secret, or have a part that is."""
+    """Whether this type is secret, or contains a secret type; *seen* types are not searched again."""
     parts = list(typing.get_args(annotation))
     kind = typing.get_origin(annotation) or annotation
-    if (meant := _aliased_type(kind)) is not None and id(kind) not in seen:
+    if (aliased := _aliased_type(kind)) is not None and id(kind) not in seen:
         seen.add(id(kind))
-        parts.append(meant)
+        parts.append(aliased)
     if isinstance(kind, type) and kind not in seen:
         if issubclass(kind, _SECRET):
             return True
@@ -91,12 +93,12 @@ def _has_secret(annotation: Any, seen: set[Any]) -> bool:
 
 
 def _aliased_type(kind: Any) -> Any:
-    """Return the type that another name was given to by ``NewType`` or ``type``; None for any other."""
+    """Return the type that a ``NewType`` or ``type`` alias stands for; None for any other type."""
     if isinstance(kind, typing.NewType):
         return kind.__supertype__
     try:
         return kind.__value__ if type(kind).__name__ == "TypeAliasType" else None
-    except Exception:  # noqa: BLE001 - the alias is read now, and may raise anything
+    except Exception:  # noqa: BLE001 - evaluating the alias may raise anything
         return None
 
 
@@ -108,5 +110,5 @@ def _field_types(kind: type) -> list[Any]:
         return []
     try:
         return list(typing.get_type_hints(kind, include_extras=True).values())
-    except Exception:  # noqa: BLE001 - as above
+    except Exception:  # noqa: BLE001 - evaluating annotations may raise anything
         return []

@@ -1,4 +1,4 @@
-"""Reading JSON as the standard has it: no NaN, no infinity, no half of a surrogate pair, and not too deep."""
+"""Strict JSON parsing: no NaN, no infinity, no lone surrogate, and a limited depth."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from ..problems import Problem
 
 
 def parse_json(data: bytes | bytearray, max_depth: int) -> Any:
-    """Return the value written in *data*.
+    """Return the JSON value in *data*.
 
     Raises:
-        Problem: It is not JSON, a number in it is too large to be held, or it is too deep.
+        Problem: It is not JSON, is nested deeper than *max_depth*, or has a number too large for a float.
     """
     try:
         value = from_json(bytes(data), allow_inf_nan=False)
@@ -29,7 +29,7 @@ def parse_json(data: bytes | bytearray, max_depth: int) -> Any:
 
 
 _MAX_SAFE_LENGTH = 300
-"""Bytes below which only a number with an exponent can be more than a float holds."""
+"""Bytes up to which only a number with an exponent can be too large for a float."""
 
 
 def _check_depth(value: Any, max_depth: int) -> None:
