@@ -34,7 +34,7 @@ async def slow(folder: Path) -> AsyncIterator[tuple[AsyncTaskWorker, Disk]]:
 async def test_a_slow_commit_is_waited_for(slow: tuple[AsyncTaskWorker, Disk], serve: ServeWorker) -> None:
     worker, disk = slow
     client = await serve(worker, limits=Limits(queue_wait=0.01))
-    with disk.commits_held_up():
+    with disk.commits_held_back():
         request = asyncio.create_task(client.post("/tasks", json=TASK))
         await asyncio.to_thread(disk.held.wait, 30)
         assert not (await asyncio.wait([request], timeout=0.1))[0]
@@ -45,7 +45,7 @@ async def test_a_slow_commit_is_waited_for(slow: tuple[AsyncTaskWorker, Disk], s
 async def test_a_batch_waits_for_a_slow_commit_too(slow: tuple[AsyncTaskWorker, Disk], serve: ServeWorker) -> None:
     worker, disk = slow
     client = await serve(worker, limits=Limits(queue_wait=0))
-    with disk.commits_held_up():
+    with disk.commits_held_back():
         request = asyncio.create_task(client.post("/tasks/batch", json={"tasks": [TASK] * 3}))
         await asyncio.to_thread(disk.held.wait, 30)
         assert not (await asyncio.wait([request], timeout=0.1))[0]

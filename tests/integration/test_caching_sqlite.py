@@ -1,4 +1,4 @@
-"""Cached results in the file of the tasks, and a process that is killed."""
+"""Cached results in the tasks' file survive a kill of the process."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def run_and_kill(url: str) -> None:
 
 
 @pytest.mark.real_time
-async def test_hits_survive_a_kill_and_what_was_invalidated_does_not(tmp_path: Path) -> None:
+async def test_entries_survive_a_kill_and_invalidated_ones_do_not(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'tasks.db'}"
     await asyncio.to_thread(run_and_kill, url)
     async with AsyncTaskWorker(backend=url, cache_enabled=True, cache_adapter="sqlite") as worker:

@@ -1,4 +1,4 @@
-"""Connections to a file that answer slowly, or with an error, when a test says so. Everything else is SQLite's."""
+"""SQLite connections whose commits can be held back, or whose statements can be made to fail."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from async_task_worker.journal.connection import connect
 
 
 class Disk:
-    """Makes connections, and holds up or fails what they do.
+    """Opens connections whose statements can be delayed or fail.
 
     Attributes:
-        fails: What every statement fails with from now on; None for nothing.
+        fails: The error that every statement raises from now on; None for none.
+        held: Set when a commit is held back.
     """
 
     def __init__(self) -> None:
@@ -26,20 +27,20 @@ class Disk:
         self.held = threading.Event()
 
     def connect(self, path: Path) -> Any:
-        """Return a connection, for the journal to use."""
+        """Open a connection; this is the connector of a backend."""
         return _Connection(self, connect(path))
 
     @contextmanager
-    def commits_held_up(self) -> Iterator[None]:
-        """Let no commit get through inside of this."""
+    def commits_held_back(self) -> Iterator[None]:
+        """Hold back all commits until the end of the context."""
         self._commits.clear()
         try:
             yield
         finally:
             self._commits.set()
 
-    def pass_on(self, statement: str) -> None:
-        """Wait or raise, as it was asked for."""
+    def before(self, statement: str) -> None:
+        """Wait or raise before a statement is executed, if a test has asked for it."""
         if self.fails is not None:
             raise self.fails
         if statement == "COMMIT" and not self._commits.is_set():
@@ -53,7 +54,7 @@ class _Connection:
         self._connection = connection
 
     def execute(self, statement: str, *values: Any) -> Any:
-        self._disk.pass_on(statement)
+        self._disk.before(statement)
         return self._connection.execute(statement, *values)
 
     def __getattr__(self, name: str) -> Any:

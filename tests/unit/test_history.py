@@ -1,4 +1,4 @@
-"""Searches of the file: each goes by an index, so none of them looks at every task there ever was."""
+"""Searches of the file: each uses an index, so that none of them scans all tasks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.support.tasks import echo
 
 @pytest.fixture
 def history() -> Iterator[sqlite3.Connection]:
-    """Hold a thousand tasks of one type, most of them completed, and a few of another."""
+    """A thousand tasks of one type, most of them completed, and a few tasks of another type."""
     connection = sqlite3.connect(":memory:")
     connection.executescript(files("async_task_worker.journal").joinpath("schema.sql").read_text("utf-8"))
     connection.executemany(
@@ -59,9 +59,7 @@ def history() -> Iterator[sqlite3.Connection]:
         "of a type",
     ],
 )
-def test_a_search_goes_by_the_index_that_leads_there_soonest(
-    history: sqlite3.Connection, asked: dict[str, Any], index: str
-) -> None:
+def test_a_search_uses_the_fastest_index(history: sqlite3.Connection, asked: dict[str, Any], index: str) -> None:
     statements: list[str] = []
     history.set_trace_callback(statements.append)
     search = PageSearch(TaskQuery(**asked), Cursors(b"a file", lasting=True))
@@ -95,8 +93,8 @@ async def _make(path: Path) -> None:
         pass
 
 
-def test_a_text_search_reads_no_results_but_of_what_it_found(path: Path) -> None:
-    """Finding a page of one among 40 MB takes little more memory than that one."""
+def test_a_text_search_reads_the_results_of_the_page_only(path: Path) -> None:
+    """Finding one result among 40 MB takes little more memory than that result."""
     with closing(sqlite3.connect(path)) as connection:
         search = PageSearch(TaskQuery(text="needle 10"), Cursors(b"a file", lasting=True))
         tracemalloc.start()
@@ -113,7 +111,7 @@ def test_a_text_search_reads_no_results_but_of_what_it_found(path: Path) -> None
     assert read < 10 * LARGE
 
 
-def test_what_is_known_is_not_read(path: Path) -> None:
+def test_tasks_that_are_in_memory_are_not_read(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         search = PageSearch(TaskQuery(text="needle"), Cursors(b"a file", lasting=True))
         while not search.find(connection):
@@ -127,10 +125,10 @@ def test_what_is_known_is_not_read(path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", [None, "needle"])
-async def test_others_get_their_turn_between_the_pieces_of_a_search(
+async def test_other_calls_run_between_the_steps_of_a_search(
     path: Path, text: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A task is added, run and written down before the search has looked at everything there is."""
+    """A task is added, run and committed before the search has scanned all tasks."""
     for constant in ("_MAX_STEP", "_MAX_CHUNK_BYTES"):
         monkeypatch.setattr(paging, constant, 0)
     monkeypatch.setattr(paging, "_TEXT_CHUNK", 1)
@@ -145,7 +143,7 @@ async def test_others_get_their_turn_between_the_pieces_of_a_search(
     assert found == [task_id for task_id in expected if text is None or text in task_id]
 
 
-async def test_the_pages_of_a_search_in_pieces_are_whole(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_search_in_steps_returns_complete_pages(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(paging, "_TEXT_CHUNK", 3)
     monkeypatch.setattr(paging, "_MAX_TEXT_SCANNED", 7)
     found: list[str] = []

@@ -1,4 +1,4 @@
-"""Who owns a file of tasks: one worker at a time, whatever else opens the file, and as long as it is there."""
+"""Ownership of a database: one worker at a time, and errors when the file or its lock is deleted or replaced."""
 
 from __future__ import annotations
 
@@ -70,8 +70,8 @@ def worker_on(path: Path, options: str = "") -> AsyncTaskWorker:
     return AsyncTaskWorker(backend=f"sqlite:///{path}?durability=process{options}")
 
 
-async def test_reading_the_database_lets_no_second_worker_in(path: Path) -> None:
-    """Closing it drops the POSIX locks of the process, which are all that SQLite has."""
+async def test_the_lock_survives_reading_the_database_in_the_same_process(path: Path) -> None:
+    """Closing the file then drops the POSIX locks of the process, which SQLite depends on."""
     async with worker_on(path) as worker:
         await worker.add_task(echo, 1)
         path.read_bytes()  # noqa: ASYNC240 - it takes no time
@@ -81,20 +81,20 @@ async def test_reading_the_database_lets_no_second_worker_in(path: Path) -> None
             "except StorageInUseError as error: print(error)"
         )
         command = [sys.executable, "-c", code, f"sqlite:///{path}"]
-        told = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout  # noqa: ASYNC221
-        assert str(path) in told
-        assert f"process {os.getpid()}" in told
+        message = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout  # noqa: ASYNC221
+        assert str(path) in message
+        assert f"process {os.getpid()}" in message
 
 
-@pytest.mark.parametrize("how", [(), ("fork",)], ids=["alone", "with a child that lives on"])
-def test_the_lock_is_free_at_once_when_its_owner_is_killed(
+@pytest.mark.parametrize("how", [(), ("fork",)], ids=["alone", "with a surviving child"])
+def test_the_lock_is_released_when_its_owner_is_killed(
     path: Path, owned_by_another: Callable[..., subprocess.Popen[str]], how: tuple[str, ...]
 ) -> None:
     owner = owned_by_another(*how)
     with pytest.raises(StorageInUseError, match=f"process {owner.pid}"):
         Ownership(path)
     owner.send_signal(signal.SIGKILL)
-    os.waitpid(owner.pid, 0)  # not owner.wait(), which would wait for the child's end of the pipe, too
+    os.waitpid(owner.pid, 0)  # not owner.wait(), which would also wait for the child to close the pipe
     Ownership(path).release()
     ended(owner)
 
@@ -118,8 +118,8 @@ def test_a_fork_neither_keeps_nor_releases_the_lock(path: Path) -> None:
     Ownership(path).release()
 
 
-def test_a_release_in_a_fork_takes_no_other_file_with_it(path: Path, folder: Path) -> None:
-    """The child uses the numbers of the descriptors again that it closed."""
+def test_a_release_in_a_fork_releases_no_other_lock(path: Path, folder: Path) -> None:
+    """The child reuses the number of a descriptor that was closed after the fork."""
     if not hasattr(os, "fork"):
         pytest.skip("there is no fork here")
     other = folder / "other.db"
@@ -140,7 +140,7 @@ def test_a_release_in_a_fork_takes_no_other_file_with_it(path: Path, folder: Pat
     owner.release()
 
 
-def test_the_lock_is_one_within_a_process_too(path: Path) -> None:
+def test_the_lock_excludes_other_threads_of_the_process(path: Path) -> None:
     path.touch()
     owner = Ownership(path)
     outcomes: list[object] = []
@@ -158,7 +158,7 @@ def test_the_lock_is_one_within_a_process_too(path: Path) -> None:
     assert isinstance(outcomes[0], StorageInUseError)
 
 
-def test_the_lock_file_stays(path: Path) -> None:
+def test_the_lock_file_is_kept(path: Path) -> None:
     path.touch()
     Ownership(path).release()
     first = path.with_name("tasks.db.lock").stat()
@@ -167,7 +167,7 @@ def test_the_lock_file_stays(path: Path) -> None:
     assert first.st_mode & 0o777 == 0o600
 
 
-async def test_a_symbolic_link_leads_to_the_same_lock(path: Path) -> None:
+async def test_a_symbolic_link_shares_the_lock_of_its_target(path: Path) -> None:
     link = path.with_name("link.db")
     link.symlink_to(path)
     async with worker_on(path):
@@ -175,7 +175,7 @@ async def test_a_symbolic_link_leads_to_the_same_lock(path: Path) -> None:
             await worker_on(link).start()
 
 
-async def test_a_database_with_a_second_name_is_refused(path: Path) -> None:
+async def test_a_database_with_hard_links_is_refused(path: Path) -> None:
     async with worker_on(path) as worker:
         await worker.add_task(echo, 1, task_id="kept")
     os.link(path, path.with_name("twin.db"))
@@ -186,14 +186,14 @@ async def test_a_database_with_a_second_name_is_refused(path: Path) -> None:
         assert await worker.fetch_task_info("kept")
 
 
-async def test_a_lock_file_that_leads_elsewhere_is_refused(path: Path) -> None:
+async def test_a_lock_file_that_is_a_symbolic_link_is_refused(path: Path) -> None:
     path.with_name("tasks.db.lock").symlink_to(path.with_name("elsewhere"))
     with pytest.raises(StorageError, match=r"tasks\.db\.lock: is a symbolic link"):
         await worker_on(path).start()
     assert not path.with_name("elsewhere").exists()
 
 
-# What becomes of a file that is not there any more
+# Deleted and replaced files
 
 
 def delete(file: Path) -> None:
@@ -211,7 +211,7 @@ def replace(file: Path) -> None:
 
 @pytest.mark.parametrize("change", [delete, move_away, replace])
 @pytest.mark.parametrize("suffix", ["", "-wal", ".lock"])
-async def test_a_task_is_refused_when_a_file_is_not_where_it_was(
+async def test_a_task_is_refused_when_a_file_was_deleted_or_replaced(
     path: Path, change: Callable[[Path], None], suffix: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     file = path.with_name(path.name + suffix)
@@ -223,11 +223,11 @@ async def test_a_task_is_refused_when_a_file_is_not_where_it_was(
         for _ in range(3):
             with pytest.raises(StorageError, match=rf"{file} (cannot be found any more|was replaced)"):
                 await worker.add_task(echo, 2)
-        said = [record for record in caplog.records if record.name.endswith("ownership")]
-        assert [record.levelno for record in said] == [logging.ERROR]
+        logged = [record for record in caplog.records if record.name.endswith("ownership")]
+        assert [record.levelno for record in logged] == [logging.ERROR]
 
 
-async def test_a_file_that_is_put_back_is_used_again_without_what_was_refused(path: Path) -> None:
+async def test_a_file_that_is_put_back_is_used_again_without_the_refused_tasks(path: Path) -> None:
     moved = path.with_name("moved")
     async with worker_on(path) as worker:
         path.rename(moved)  # noqa: ASYNC240
@@ -240,8 +240,8 @@ async def test_a_file_that_is_put_back_is_used_again_without_what_was_refused(pa
         assert [info.id for info in (await worker.search_tasks()).tasks] == ["taken"]
 
 
-async def test_tasks_that_end_while_the_file_is_away_take_no_others_out_of_it(path: Path) -> None:
-    """They are written twice, and may be counted once only where max_history limits the file."""
+async def test_tasks_that_end_while_the_file_is_missing_delete_no_history(path: Path) -> None:
+    """Their ends are written twice, but must be counted once when max_history limits the file."""
     moved = path.with_name("moved")
     async with AsyncTaskWorker(backend=f"sqlite:///{path}?durability=process", max_history=3) as worker:
         await worker.get_task_future(await worker.add_task(echo, 1, task_id="before"))
@@ -269,7 +269,7 @@ MOUNTS = """\
 33 22 0:42 / {root}/covered rw - ext4 /dev/vdc rw
 34 33 0:43 / {root}/covered rw - virtiofs host rw
 35 22 0:44 / {root}/layers rw - overlay overlay rw,lowerdir=/a
-a line that says nothing
+a malformed line
 """
 
 
@@ -285,7 +285,7 @@ a line that says nothing
         ("layers/tasks.db", None),
     ],
 )
-def test_a_file_system_that_is_not_known_to_be_local_is_told_by_the_longest_mount(
+def test_the_longest_mount_point_decides_the_type_of_the_file_system(
     tmp_path: Path, file: str, kind: str | None
 ) -> None:
     mounts = tmp_path / "mountinfo"
@@ -293,12 +293,12 @@ def test_a_file_system_that_is_not_known_to_be_local_is_told_by_the_longest_moun
     assert foreign_file_system(tmp_path / file, mounts) == kind
 
 
-def test_where_the_system_does_not_tell_no_file_system_is_refused(tmp_path: Path) -> None:
-    assert foreign_file_system(tmp_path / "tasks.db", tmp_path / "there is none") is None
+def test_without_a_list_of_mounts_no_file_system_is_refused(tmp_path: Path) -> None:
+    assert foreign_file_system(tmp_path / "tasks.db", tmp_path / "missing") is None
 
 
 @pytest.mark.skipif(not Path("/proc/self/mountinfo").exists(), reason="there is no /proc here")
-async def test_a_file_system_that_is_not_local_is_refused_unless_it_is_wanted() -> None:
+async def test_a_file_system_that_is_not_local_is_refused_unless_unchecked() -> None:
     with pytest.raises(StorageError, match=r"type 'proc'.*\?filesystem=unchecked"):
         await worker_on(Path("/proc/tasks.db")).start()
     with pytest.raises(StorageError, match=r"/proc/tasks\.db") as caught:

@@ -1,4 +1,4 @@
-"""While a thread works on a file, threads take short turns; then as long ones as before."""
+"""The switch interval is short while a thread works on a database, and restored afterwards."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def interval() -> float:
     return round(sys.getswitchinterval(), 6)
 
 
-def test_turns_are_short_until_the_last_work_has_ended() -> None:
+def test_the_interval_is_short_until_the_last_object_has_ended() -> None:
     first, second = ShortSwitchInterval(), ShortSwitchInterval()
     first.end()
     assert interval() == SHORT
@@ -39,7 +39,7 @@ def test_turns_are_short_until_the_last_work_has_ended() -> None:
     assert interval() == USUAL
 
 
-def test_an_end_said_twice_ends_nobody_elses_work() -> None:
+def test_ending_twice_does_not_end_another_object() -> None:
     first, second = ShortSwitchInterval(), ShortSwitchInterval()
     first.end()
     first.end()
@@ -47,7 +47,7 @@ def test_an_end_said_twice_ends_nobody_elses_work() -> None:
     second.end()
 
 
-def test_on_one_processor_turns_stay_long(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_one_processor_the_interval_is_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(switch_interval, "PROCESSORS", 1)
     work = ShortSwitchInterval()
     assert interval() == USUAL
@@ -55,14 +55,14 @@ def test_on_one_processor_turns_stay_long(monkeypatch: pytest.MonkeyPatch) -> No
     assert interval() == USUAL
 
 
-def test_a_length_that_somebody_sets_meanwhile_stays() -> None:
+def test_an_interval_that_was_set_in_between_is_kept() -> None:
     work = ShortSwitchInterval()
     sys.setswitchinterval(0.001)
     work.end()
     assert interval() == 0.001
 
 
-def test_turns_that_are_short_anyhow_get_no_longer() -> None:
+def test_an_interval_that_is_already_shorter_is_kept() -> None:
     sys.setswitchinterval(SHORT / 2)
     work = ShortSwitchInterval()
     assert interval() == SHORT / 2
@@ -70,9 +70,9 @@ def test_turns_that_are_short_anyhow_get_no_longer() -> None:
     assert interval() == SHORT / 2
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks here")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_a_fork_has_long_turns_since_the_work_is_not_in_it() -> None:
+def test_a_fork_has_the_usual_interval() -> None:
     work = ShortSwitchInterval()
     child = os.fork()
     if child == 0:
@@ -83,17 +83,17 @@ def test_a_fork_has_long_turns_since_the_work_is_not_in_it() -> None:
 
 
 @pytest.mark.real_time
-async def test_a_question_called_off_before_its_turn_leaves_the_turns_long(tmp_path: Path) -> None:
+async def test_a_call_that_is_cancelled_before_it_runs_restores_the_interval(tmp_path: Path) -> None:
     async with AsyncTaskWorker(backend=f"sqlite:///{tmp_path / 'tasks.db'}") as worker:
         journal = worker._backend._journal  # type: ignore[attr-defined]
-        begun, go_on = threading.Event(), threading.Event()
-        held = asyncio.create_task(journal.read(lambda _: (begun.set(), go_on.wait())))
+        begun, may_end = threading.Event(), threading.Event()
+        held = asyncio.create_task(journal.read(lambda _: (begun.set(), may_end.wait())))
         await asyncio.to_thread(begun.wait)
         asked = asyncio.create_task(worker.fetch_task_info("nobody"))
         await asyncio.sleep(0)
         asked.cancel()
         await asyncio.wait([asked])
-        assert interval() == SHORT  # of the first, which goes on
-        go_on.set()
+        assert interval() == SHORT  # because of the first call, which still runs
+        may_end.set()
         await held
     assert interval() == USUAL
