@@ -473,6 +473,33 @@ async def test_hundreds_of_concurrent_operations_share_a_few_connections(redis_s
     await cache.aclose()
 
 
+@pytest.mark.parametrize("how", ["option", "url"])
+async def test_the_number_of_connections_can_be_chosen(redis_server: Any, how: str) -> None:
+    """With too few of them, operations wait for a free one; none of them fails."""
+    in_url, options = ("?max_connections=2", {}) if how == "url" else ("", {"max_connections": 2})
+    cache = RedisCacheAdapter(redis_server.url + in_url, timeout=30, **options)
+    async with redis.asyncio.Redis.from_url(redis_server.url) as admin:
+        before = (await admin.info("stats"))["total_connections_received"]
+        found = await asyncio.gather(*(cache.get(str(number)) for number in range(50)))
+        assert found == [(False, None)] * 50
+        assert (await admin.info("stats"))["total_connections_received"] - before <= 2
+    assert not cache.counters.faults
+    await cache.aclose()
+
+
+async def test_cancelled_operations_leave_no_connection_taken(redis_server: Any) -> None:
+    cache = RedisCacheAdapter(redis_server.url, timeout=30, max_connections=2)
+    for turns in range(12):
+        waiting = [asyncio.ensure_future(cache.get("key")) for _ in range(20)]
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        for operation in waiting:
+            operation.cancel()
+        await asyncio.wait(waiting)
+        assert await cache.get("key") == (False, None)
+    await cache.aclose()
+
+
 @pytest.mark.parametrize("timeout", [-1, math.nan, math.inf, None, "1", True], ids=repr)
 def test_a_timeout_that_is_not_a_number_of_seconds_is_refused(client: redis.asyncio.Redis, timeout: Any) -> None:
     with pytest.raises((TypeError, ValueError), match="timeout"):

@@ -30,8 +30,8 @@ CORRUPT: Final = "corrupt"
 SCAN_PAGE_SIZE: Final = 1000
 """Keys that one SCAN asks for."""
 
-MAX_CONCURRENCY: Final = 16
-"""Maximum concurrent requests. Opening a connection for each would take longer than waiting for a free one."""
+MAX_CONNECTIONS: Final = 16
+"""Connections of an own client. Opening one for each request would take longer than waiting for a free one."""
 
 GLOB_CHARACTERS: Final = re.compile(rb"([\\*?\[\]^-])")
 
@@ -53,7 +53,7 @@ class Entry(NamedTuple):
 class RedisClient:
     """Sends commands to one Redis, through a given client or one created for an address.
 
-    Takes the arguments of the adapter.
+    Takes the arguments of the adapter. A given client's own pool decides how many connections it opens.
     """
 
     def __init__(self, address: Any, port: int | None, db: int | None, options: dict[str, Any]) -> None:
@@ -63,7 +63,6 @@ class RedisClient:
             raise TypeError("a client has its own address: port, db and client options go with a host name")
         self._client = _connect(*self._address) if self._owned else _checked_client(address)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._semaphore = asyncio.Semaphore(MAX_CONCURRENCY)
 
     async def get(self, key: bytes, *additional: Entry) -> object:
         """Return the value of a key, or None; store *additional* entries in the same round trip.
@@ -120,17 +119,13 @@ class RedisClient:
             await self._client.aclose()
 
     async def _execute(self, request: Callable[[Client], Awaitable[Any]]) -> Any:
-        """Send a request within the concurrency limit.
-
-        On another event loop a new client is created, unless the caller owns it.
-        """
+        """Send a request; on another event loop through a new client, unless the caller owns it."""
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             if self._owned and self._loop is not None:
                 self._client = _connect(*self._address)
-            self._loop, self._semaphore = loop, asyncio.Semaphore(MAX_CONCURRENCY)
-        async with self._semaphore:
-            return await request(self._client)
+            self._loop = loop
+        return await request(self._client)
 
     async def _pipelined(self, read: bytes | None, entries: Sequence[Entry]) -> list[Any]:
         def request(client: Client) -> Awaitable[list[Any]]:
@@ -180,10 +175,26 @@ def _connect(host: str, port: int, db: int, options: dict[str, Any]) -> Client:
     # RESP2, because with RESP3 the pool does not check connections for unread replies.
     settings = {"protocol": 2, "retry": retry, **options}
     if "://" not in host:
-        return asyncio_redis.Redis(host=host, port=port or DEFAULT_PORT, db=db, **settings)
-    if port or db:
+        client = asyncio_redis.Redis(host=host, port=port or DEFAULT_PORT, db=db, **settings)
+    elif port or db:
         raise TypeError("a URL contains port and db: redis://host:6379/0")
-    return asyncio_redis.Redis.from_url(_checked_url(host), **settings)
+    else:
+        client = asyncio_redis.Redis.from_url(_checked_url(host), **settings)
+    return client if "connection_pool" in options else _with_blocking_pool(client)
+
+
+def _with_blocking_pool(client: Client) -> Client:
+    """Return the same client on a pool whose callers wait for a free connection, as long as their timeout allows."""
+    asyncio_redis = _library("redis.asyncio")
+    made = client.connection_pool
+    is_default = made.max_connections == asyncio_redis.ConnectionPool().max_connections
+    client.connection_pool = asyncio_redis.BlockingConnectionPool(
+        max_connections=MAX_CONNECTIONS if is_default else made.max_connections,
+        timeout=None,
+        connection_class=made.connection_class,
+        **made.connection_kwargs,
+    )
+    return client
 
 
 def _checked_client(client: Any) -> Client:
