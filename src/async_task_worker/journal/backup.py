@@ -131,10 +131,11 @@ class Backup:
         if os.path.lexists(path):
             raise _exists(path)
         try:
-            descriptor, self._partial = tempfile.mkstemp(".partial", f".{path.name}.", path.parent)
+            descriptor, partial = tempfile.mkstemp(".partial", f".{path.name}.", path.parent)
         except (OSError, ValueError) as error:  # ValueError: a null character in the name
             raise translate_error(error, path) from error
         os.close(descriptor)
+        self._partial = Path(partial)
 
     def submit(self, function: Callable[..., Any], /, *args: Any) -> Future[Any]:
         """Call the function in the journal's thread before the next step."""
@@ -150,7 +151,7 @@ class Backup:
         """Copy all pages, and run submitted calls between the steps; return False if it was stopped."""
         target = None
         try:
-            target = self._connect(Path(self._partial))
+            target = self._connect(self._partial)
             target.execute("PRAGMA synchronous = OFF").fetchall()  # publish() flushes the complete copy
             target.execute("PRAGMA journal_mode = OFF").fetchall()
             source.backup(target, pages=PAGES, progress=self._progress, sleep=0)
@@ -191,7 +192,7 @@ class Backup:
     def discard(self) -> None:
         """Delete the copy unless it was published."""
         with suppress(OSError):
-            os.unlink(self._partial)  # noqa: PTH108 - the name is a str
+            self._partial.unlink()
 
     def _progress(self, _status: int, _remaining: int, _total: int) -> None:
         self._steps += 1
@@ -211,26 +212,26 @@ def _exists(path: Path) -> StorageError:
     return StorageError(f"{path} exists already, and a backup does not overwrite files. Choose another name")
 
 
-def _sync(name: str | Path, flags: int = os.O_RDWR) -> None:
-    descriptor = os.open(name, flags)
+def _sync(path: Path, flags: int = os.O_RDWR) -> None:
+    descriptor = os.open(path, flags)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
 
-def _rename(name: str, path: Path) -> None:
+def _rename(partial: Path, path: Path) -> None:
     """Rename a file; raise FileExistsError if the new name exists."""
     if os.name == "nt":
-        os.rename(name, path)  # noqa: PTH104 - the name is a str; on Windows this does not overwrite
+        partial.rename(path)  # does not overwrite on Windows
         return
     try:
-        os.link(name, path)
+        path.hardlink_to(partial)
     except FileExistsError:
         raise
     except OSError:  # the file system has no hard links
         if os.path.lexists(path):
             raise FileExistsError from None
-        os.rename(name, path)  # noqa: PTH104 - the name is a str
+        partial.rename(path)
     else:
-        os.unlink(name)  # noqa: PTH108 - the name is a str
+        partial.unlink()

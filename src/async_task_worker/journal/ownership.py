@@ -99,7 +99,7 @@ class Ownership:
 
     def _refuse_hard_links(self) -> None:
         """Raise StorageError if the database has hard links: each name would have a lock file of its own."""
-        names = os.stat(self.database).st_nlink  # noqa: PTH116 - the path is a str
+        names = Path(self.database).stat().st_nlink
         if names > 1:
             raise StorageError(
                 f"{self._path} has {names} names (hard links). A worker that opens it by another name would not "
@@ -123,7 +123,7 @@ class Ownership:
     def _lock(self, descriptor: int) -> None:
         if not lock_descriptor(descriptor, blocking=False):
             raise StorageInUseError(f"{self._path}{_owner(descriptor)}")
-        if not os.path.samestat(os.fstat(descriptor), os.stat(self._lock_file)):  # noqa: PTH116 - the path is a str
+        if not os.path.samestat(os.fstat(descriptor), Path(self._lock_file).stat()):
             raise StorageInUseError(f"{self._path} (its lock file was replaced while it was being locked)")
 
 
