@@ -17,7 +17,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from .codec.canonical import canonical_form
-from .keys import Context, KeyFunction, digest_of, escape
+from .keys import CallContext, KeyFunction, digest_of, escape
 
 _MISSING: Final = object()
 # Without datetime, because its text does not name the zone.
@@ -102,7 +102,7 @@ class _DefaultKey:
 
     def __call__(self, context: dict[str, Any]) -> str:
         """Return the default key of the call without escapes."""
-        if not isinstance(context, Context):
+        if not isinstance(context, CallContext):
             raise TypeError("default_key needs the context a key function is called with itself, not a copy of it")
         return context.default_key()
 

@@ -217,7 +217,7 @@ def func_name_of(func: Any) -> str:
     return name if isinstance(name, str) else type(func).__name__
 
 
-class Context(dict[str, Any]):
+class CallContext(dict[str, Any]):
     """Argument of a key function: a dict that describes a call, with a function that returns its default key."""
 
     __slots__ = ("default_key",)
@@ -235,7 +235,7 @@ def context_of(
 ) -> dict[str, Any]:
     """Return the context of a call: a copy, so that a key function cannot modify the call."""
     name = func_name_of(func)
-    context = Context(
+    context = CallContext(
         func_name=name,
         fn_name=name,
         args=tuple(args),

@@ -148,7 +148,8 @@ HOUSE: Final = House(
         # its storages
         ("async_cache.adapters", "async_cache.adapters.third_party"),
         ("async_cache.adapters.memory", "async_cache.adapters.redis"),
-        ("async_cache.adapters.base", "async_cache.adapters.redis_client", "async_cache.adapters.serializers"),
+        ("async_cache.adapters.redis_client", "async_cache.adapters.serializers"),
+        ("async_cache.adapters.base",),
         ("async_cache.adapters.circuit_breaker",),
         # its keys
         ("async_cache.key_functions",),

@@ -14,6 +14,10 @@ MISS: Final[tuple[bool, Any]] = (False, None)
 """The result of a lookup that found nothing."""
 
 
+CORRUPT: Final = "corrupt"
+"""The kind of fault of stored bytes that cannot be decoded."""
+
+
 class StoreOptions(NamedTuple):
     """Options of one operation of a store."""
 

@@ -13,7 +13,7 @@ from ..copying import copier_of
 from ..exceptions import CorruptError
 from ..snapshot import Snapshot, snapshot_of
 from ..validation import NO_EXPIRY, checked_limit, lifetime
-from .base import DEFAULT_OPTIONS, MISS, Store, StoreOptions
+from .base import CORRUPT, DEFAULT_OPTIONS, MISS, Store, StoreOptions
 
 MAX_SIZE: Final = 1000
 """Number of entries to keep by default."""
@@ -25,7 +25,7 @@ DELETED: Final = "deleted"
 RemovalCallback = Callable[[str, str], None]
 """Called with the key of a removed entry and the reason."""
 
-Entry = tuple[float, Any, Callable[[Any], Any] | None, int, bool]
+MemoryEntry = tuple[float, Any, Callable[[Any], Any] | None, int, bool]
 """Deadline in monotonic seconds; payload, restore function and size of the snapshot; whether it has been read.
 
 A plain tuple, because one is created for each value stored.
@@ -70,7 +70,7 @@ class MemoryCacheAdapter(Store):
         super().__init__()
         self.max_size = checked_limit("max_size", max_size)
         self.max_bytes = checked_limit("max_bytes", max_bytes)
-        self._entries: OrderedDict[str, Entry] = OrderedDict()
+        self._entries: OrderedDict[str, MemoryEntry] = OrderedDict()
         self._bytes = 0
         self._copy_budget = MAX_COPIED_BYTES if self.max_bytes is None else 0
         self._clock = clock
@@ -106,7 +106,7 @@ class MemoryCacheAdapter(Store):
         try:
             return True, restore(payload) if was_read else self._first_read(key, entry)
         except CorruptError:  # its class has been changed or removed since
-            self.counters.faults["corrupt"] += 1
+            self.counters.faults[CORRUPT] += 1
             self._remove(key, DELETED)
             return MISS
 
@@ -193,7 +193,7 @@ class MemoryCacheAdapter(Store):
         for key in [key for key, (deadline, *_) in self._entries.items() if deadline <= now]:
             self._remove(key, EXPIRED)
 
-    def _first_read(self, key: str, entry: Entry) -> Any:
+    def _first_read(self, key: str, entry: MemoryEntry) -> Any:
         """Return the value on the first hit. Later hits copy it, if it can be copied and the copy budget allows it."""
         deadline, payload, restore, size, _ = entry
         value = payload if restore is None else restore(payload)
@@ -214,7 +214,7 @@ class MemoryCacheAdapter(Store):
             while self._bytes > self.max_bytes:
                 self._remove(next(iter(self._entries)), EVICTED)
 
-    def _subtract(self, entry: Entry) -> None:
+    def _subtract(self, entry: MemoryEntry) -> None:
         """Subtract a removed entry from the totals."""
         _, _, restore, size, _ = entry
         self._bytes -= size

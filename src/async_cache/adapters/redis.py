@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from ..exceptions import CorruptError, PrefixRequiredError
 from ..snapshot import Snapshot
-from .base import DEFAULT_OPTIONS, MISS, Store, StoreOptions
+from .base import CORRUPT, DEFAULT_OPTIONS, MISS, Store, StoreOptions
 from .circuit_breaker import CLOSE_GRACE, DEFAULT_TIMEOUT, CircuitBreaker
-from .redis_client import CORRUPT, Entry, RedisClient, redis_fault_kind
+from .redis_client import RedisClient, RedisEntry, redis_fault_kind
 from .serializers import ENTRY, ID, Signer, serializer_for
 
 KEY_PREFIX: Final = "async_cache:"
@@ -87,7 +87,7 @@ class RedisCacheAdapter(Store):
     async def put(self, key: str, snapshot: Snapshot, options: StoreOptions = DEFAULT_OPTIONS) -> bool:
         """Store a snapshot and the ids linked to it, in one round trip."""
         redis_key = self._redis_key(key)
-        entry = Entry(redis_key, self._signer.sign(ENTRY, redis_key, snapshot.payload), options.seconds)
+        entry = RedisEntry(redis_key, self._signer.sign(ENTRY, redis_key, snapshot.payload), options.seconds)
         store = partial(self._redis.set, [entry, *self._links(key, options)])
         return await self._breaker.call_or(store, False, options.timeout)
 
@@ -123,7 +123,7 @@ class RedisCacheAdapter(Store):
             async with asyncio.timeout(CLOSE_GRACE):
                 await self._redis.aclose()
 
-    async def _fetch(self, key: str, links: list[Entry]) -> tuple[bool, Any]:
+    async def _fetch(self, key: str, links: list[RedisEntry]) -> tuple[bool, Any]:
         redis_key = self._redis_key(key)
         try:
             stored = await self._redis.get(redis_key, *links)
@@ -151,14 +151,14 @@ class RedisCacheAdapter(Store):
         await self._redis.close_idle_connections()
         await self._redis.unlink(redis_key)
 
-    def _links(self, key: str, options: StoreOptions) -> list[Entry]:
+    def _links(self, key: str, options: StoreOptions) -> list[RedisEntry]:
         """Return the entries that link the ids in *options* to *key*."""
         if options.entry_id is None:
             return []
         ids = (options.entry_id,) if options.alias is None else (options.entry_id, options.alias)
         text, seconds = _bytes(key), min(options.seconds, ID_LIFETIME)
         redis_keys = map(self._id_redis_key, ids)
-        return [Entry(redis_key, self._signer.sign(ID, redis_key, text), seconds) for redis_key in redis_keys]
+        return [RedisEntry(redis_key, self._signer.sign(ID, redis_key, text), seconds) for redis_key in redis_keys]
 
     def _redis_key(self, key: str) -> bytes:
         return _bytes(self.key_prefix + key)

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from ..exceptions import CorruptError
 from ..validation import NO_EXPIRY
+from .base import CORRUPT
 from .circuit_breaker import CONNECTION
 
 INSTALL: Final = 'the Redis cache needs redis-py: pip install "async-task-worker[redis]"'
@@ -25,7 +26,6 @@ DEFAULT_PORT: Final = 6379
 
 REJECTED: Final = "rejected"
 BUSY: Final = "busy"
-CORRUPT: Final = "corrupt"
 
 SCAN_PAGE_SIZE: Final = 1000
 """Keys that one SCAN asks for."""
@@ -42,7 +42,7 @@ class UnexpectedReplyError(Exception):
     """The reply does not have the expected type: the connection may be out of step."""
 
 
-class Entry(NamedTuple):
+class RedisEntry(NamedTuple):
     """A value to store under a key, and its lifetime in seconds."""
 
     key: bytes
@@ -64,7 +64,7 @@ class RedisClient:
         self._client = _connect(*self._address) if self._owned else _checked_client(address)
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    async def get(self, key: bytes, *additional: Entry) -> object:
+    async def get(self, key: bytes, *additional: RedisEntry) -> object:
         """Return the value of a key, or None; store *additional* entries in the same round trip.
 
         Raises:
@@ -84,7 +84,7 @@ class RedisClient:
         await self._require(stored is None or isinstance(stored, bytes))
         return stored
 
-    async def set(self, entries: Sequence[Entry]) -> bool:
+    async def set(self, entries: Sequence[RedisEntry]) -> bool:
         """Store *entries* in one round trip and return True; raise the first error."""
         replies = await self._pipelined(None, entries)
         _raise_first(replies)
@@ -127,7 +127,7 @@ class RedisClient:
             self._loop = loop
         return await request(self._client)
 
-    async def _pipelined(self, read: bytes | None, entries: Sequence[Entry]) -> list[Any]:
+    async def _pipelined(self, read: bytes | None, entries: Sequence[RedisEntry]) -> list[Any]:
         def request(client: Client) -> Awaitable[list[Any]]:
             pipeline = client.pipeline(transaction=False)
             if read is not None:

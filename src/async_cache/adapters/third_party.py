@@ -9,13 +9,12 @@ from ..codec import Codec
 from ..exceptions import CorruptError, UnencodableError
 from ..snapshot import Snapshot, snapshot_of
 from ..validation import NO_EXPIRY
-from .base import DEFAULT_OPTIONS, METHODS, MISS, CacheAdapter, Store, StoreOptions
+from .base import CORRUPT, DEFAULT_OPTIONS, METHODS, MISS, CacheAdapter, Store, StoreOptions
 from .circuit_breaker import DEFAULT_TIMEOUT, CircuitBreaker
 from .memory import MemoryCacheAdapter
 from .redis import RedisCacheAdapter
 
 BUILTIN_ADAPTERS: Final[tuple[type[Store], ...]] = (MemoryCacheAdapter, RedisCacheAdapter)
-CORRUPT: Final = "corrupt"
 
 
 def wrap_adapter(adapter: Any, timeout: float = DEFAULT_TIMEOUT) -> Store:

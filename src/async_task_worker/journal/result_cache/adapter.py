@@ -11,10 +11,10 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from itertools import count
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from async_cache import CacheUnavailableError, Codec, CorruptError
-from async_cache.adapters.base import DEFAULT_OPTIONS, MISS, Store, StoreOptions
+from async_cache.adapters.base import CORRUPT, DEFAULT_OPTIONS, MISS, Store, StoreOptions
 from async_cache.adapters.circuit_breaker import ERROR, CircuitBreaker
 from async_cache.snapshot import Snapshot
 from async_cache.validation import NO_EXPIRY
@@ -22,8 +22,6 @@ from async_cache.validation import NO_EXPIRY
 from ...exceptions import StorageError
 from .pending_writes import CommitChanges, Entry, PendingWrites
 from .table import CachedRow, read_rows, read_value
-
-CORRUPT: Final = "corrupt"
 
 
 class Journal(Protocol):
