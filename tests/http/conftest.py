@@ -1,4 +1,4 @@
-"""Requests to a worker's router without a network, in virtual time unless a test asks for real time."""
+"""Requests to the router of a worker without a network, in virtual time unless a test is marked real_time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest_asyncio
 from fastapi import FastAPI
 
 from async_task_worker import AsyncTaskWorker, create_task_worker_router
-from tests.support import served  # noqa: F401 - its tasks are registered by importing it
+from tests.support import served  # noqa: F401 - importing it registers its tasks
 
 Client = httpx.AsyncClient
 ServeWorker = Callable[..., Any]

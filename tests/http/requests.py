@@ -1,4 +1,4 @@
-"""Requests the tests make again and again."""
+"""Requests that several tests make."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 import httpx
 
 KEYS = ["id", "status", "progress", "metadata", "result", "error"]
-"""The documented members of a task, which come first."""
+"""The documented fields of a task, which come first."""
 
 
 async def submit(client: httpx.AsyncClient, task_type: str, *, wait: int | None = None, **members: Any) -> Any:
-    """Submit a task, wait for its end if asked to, and return its body."""
+    """Submit a task and return its body; with *wait*, after the task has finished or after so many seconds."""
     headers = {} if wait is None else {"Prefer": f"wait={wait}"}
     response = await client.post("/tasks", json={"task_type": task_type, **members}, headers=headers)
     assert response.status_code == 201, response.text
@@ -35,7 +35,7 @@ def last_id_in(text: str) -> str:
 
 
 def problem_code(response: httpx.Response) -> str:
-    """Check that the answer is a problem document, and return its code."""
+    """Check that the response is a problem document, and return its code."""
     assert 400 <= response.status_code < 600, response.text
     assert response.headers["content-type"] == "application/problem+json"
     document = response.json()

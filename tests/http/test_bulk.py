@@ -16,13 +16,13 @@ from tests.support.tasks import echo, wait_at
 from tests.support.waiting import finished, running
 
 
-async def test_each_task_of_a_batch_is_taken_or_refused_on_its_own(
+async def test_each_task_of_a_batch_is_accepted_or_refused_independently(
     worker: AsyncTaskWorker, client: httpx.AsyncClient
 ) -> None:
     tasks = [
         {"task_type": "echo", "params": {"value": 1}, "task_id": "mine"},
         {"task_type": "echo", "params": {"value": 2}, "task_id": "mine"},
-        {"task_type": "nobody knows"},
+        {"task_type": "unknown_type"},
         {"task_type": "echo"},
     ]
     response = await client.post("/tasks/batch", json={"tasks": tasks})
@@ -36,9 +36,7 @@ async def test_each_task_of_a_batch_is_taken_or_refused_on_its_own(
     assert [info.id for info in worker.get_all_tasks()] == ["mine"]
 
 
-async def test_a_batch_of_another_form_is_refused_as_a_whole(
-    worker: AsyncTaskWorker, client: httpx.AsyncClient
-) -> None:
+async def test_an_invalid_batch_is_refused_as_a_whole(worker: AsyncTaskWorker, client: httpx.AsyncClient) -> None:
     tasks = [{"task_type": "own_names"}, {"task_type": "own_names", "priority": "high"}]
     assert problem_code(await client.post("/tasks/batch", json={"tasks": tasks})) == "invalid_request"
     too_many = {"tasks": [{"task_type": "own_names"}] * 1001}
@@ -46,12 +44,14 @@ async def test_a_batch_of_another_form_is_refused_as_a_whole(
     assert worker.get_all_tasks() == []
 
 
-async def test_a_thousand_tasks_are_a_batch(client: httpx.AsyncClient) -> None:
+async def test_a_batch_may_have_a_thousand_tasks(client: httpx.AsyncClient) -> None:
     response = await client.post("/tasks/batch", json={"tasks": [{"task_type": "own_names"}] * 1000})
     assert response.json()["accepted"] == 1000
 
 
-async def test_how_many_tasks_one_request_is_for_can_be_raised(worker: AsyncTaskWorker, serve: ServeWorker) -> None:
+async def test_the_maximum_number_of_tasks_in_a_request_can_be_raised(
+    worker: AsyncTaskWorker, serve: ServeWorker
+) -> None:
     client = await serve(worker, limits=Limits(batch=1200))
     body = {"tasks": [{"task_type": "own_names"}] * 1200}
     ids = [item["task"]["id"] for item in (await client.post("/tasks/batch", json=body)).json()["results"]]
@@ -79,7 +79,7 @@ async def test_a_batch_waits_once_for_a_queue_that_stays_full(make_worker: MakeW
 async def test_tasks_are_cancelled_by_their_ids(worker: AsyncTaskWorker, client: httpx.AsyncClient) -> None:
     done, waiting = await worker.add_task(echo, 1), await worker.add_task(wait_at, "gate")
     await finished(worker, done)
-    ids = [waiting, done, "nobody", waiting]
+    ids = [waiting, done, "unknown", waiting]
     dry = await client.post("/tasks/actions", json={"action": "cancel", "ids": ids, "dry_run": True})
     assert [item["outcome"] for item in dry.json()["results"]] == ["would_cancel", "already_finished", "not_found"]
     wet = await client.post("/tasks/actions", json={"action": "cancel", "ids": ids})
@@ -98,7 +98,9 @@ async def test_tasks_are_cancelled_by_a_query(worker: AsyncTaskWorker, client: h
     assert {item["outcome"] for item in rest.json()["results"]} == {"cancelled"}
 
 
-async def test_a_query_that_matches_too_many_says_so(worker: AsyncTaskWorker, serve: ServeWorker) -> None:
+async def test_an_action_on_too_many_tasks_returns_more_and_a_cursor(
+    worker: AsyncTaskWorker, serve: ServeWorker
+) -> None:
     client = await serve(worker, limits=Limits(batch=3))
     for _ in range(4):
         await worker.add_task(wait_at, "gate")
@@ -121,5 +123,5 @@ async def test_a_query_that_matches_too_many_says_so(worker: AsyncTaskWorker, se
     ],
     ids=str,
 )
-async def test_an_action_of_another_form_is_refused(client: httpx.AsyncClient, body: object) -> None:
+async def test_an_invalid_action_is_refused(client: httpx.AsyncClient, body: object) -> None:
     assert problem_code(await client.post("/tasks/actions", json=body)) == "invalid_request"

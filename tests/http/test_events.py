@@ -1,4 +1,4 @@
-"""Event streams: what they tell, in which order, and where they go on."""
+"""Event streams: their events, the order of these, and reconnecting."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from tests.support.waiting import finished, running
 
 
 @pytest_asyncio.fixture
-async def minute(worker: AsyncTaskWorker, serve: ServeWorker) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of a router whose streams end after a minute, which in virtual time is no time."""
+async def stream_client(worker: AsyncTaskWorker, serve: ServeWorker) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a router whose streams end after a minute of virtual time."""
     yield await serve(worker, limits=Limits(stream_lifetime=60.0))
 
 
@@ -29,8 +29,8 @@ def names_in(response: httpx.Response) -> list[str]:
     return [name for name, _ in events_in(response.text)]
 
 
-async def following(client: httpx.AsyncClient, path: str = "/events", **headers: str) -> asyncio.Task[httpx.Response]:
-    """Begin to read a stream to its end, and return once it is open."""
+async def follow(client: httpx.AsyncClient, path: str = "/events", **headers: str) -> asyncio.Task[httpx.Response]:
+    """Start reading a stream to its end; return once it is open."""
     open_streams = (await client.get("/stats")).json()["streams"]["open"]
     reading = asyncio.create_task(client.get(path, headers=headers))
     while (await client.get("/stats")).json()["streams"]["open"] == open_streams and not reading.done():
@@ -38,7 +38,7 @@ async def following(client: httpx.AsyncClient, path: str = "/events", **headers:
     return reading
 
 
-async def test_a_tasks_stream_tells_its_life_and_ends_with_it(
+async def test_the_stream_of_a_task_has_all_its_events_and_ends_with_it(
     worker: AsyncTaskWorker, client: httpx.AsyncClient
 ) -> None:
     task_id = await worker.add_task(report_progress, [0.5, 1.0], pause=1.0)
@@ -54,7 +54,7 @@ async def test_a_tasks_stream_tells_its_life_and_ends_with_it(
     assert events_in(response.text)[-2][1]["task"]["result"] == 2
 
 
-async def test_the_stream_of_a_finished_task_tells_how_it_ended(
+async def test_the_stream_of_a_finished_task_has_its_final_state(
     worker: AsyncTaskWorker, client: httpx.AsyncClient
 ) -> None:
     task_id = await worker.add_task(fail_with, "no luck")
@@ -64,7 +64,7 @@ async def test_the_stream_of_a_finished_task_tells_how_it_ended(
     assert events_in(response.text)[1][1]["task"]["error"] == "no luck"
 
 
-async def test_a_reader_that_comes_back_for_a_finished_task_is_told_to_leave_it(
+async def test_a_client_that_reconnects_to_a_finished_task_gets_204(
     worker: AsyncTaskWorker, client: httpx.AsyncClient
 ) -> None:
     task_id = await worker.add_task(sleep_for, 5)
@@ -75,45 +75,53 @@ async def test_a_reader_that_comes_back_for_a_finished_task_is_told_to_leave_it(
     assert names_in(lost) == ["hello", "task.completed", "bye"]
 
 
-async def test_the_stream_of_all_tells_everything_in_order(worker: AsyncTaskWorker, minute: httpx.AsyncClient) -> None:
-    reading = await following(minute)
+async def test_the_stream_of_all_tasks_has_every_event_in_order(
+    worker: AsyncTaskWorker, stream_client: httpx.AsyncClient
+) -> None:
+    reading = await follow(stream_client)
     first, second = await worker.add_task(echo, 1), await worker.add_task(fail_with, "no luck")
     response = await reading
-    told = [(name, data["task"]["id"]) for name, data in events_in(response.text) if name.startswith("task.")]
-    assert [name for name, task_id in told if task_id == first] == ["task.created", "task.started", "task.completed"]
-    assert [name for name, task_id in told if task_id == second] == ["task.created", "task.started", "task.failed"]
+    received = [(name, data["task"]["id"]) for name, data in events_in(response.text) if name.startswith("task.")]
+    assert [name for name, task_id in received if task_id == first] == [
+        "task.created",
+        "task.started",
+        "task.completed",
+    ]
+    assert [name for name, task_id in received if task_id == second] == ["task.created", "task.started", "task.failed"]
     sequence = [data["seq"] for _, data in events_in(response.text)]
     assert sequence == sorted(sequence)
     assert names_in(response)[0] == "hello"
     assert names_in(response)[-1] == "bye"
 
 
-async def test_a_stream_goes_on_where_it_broke_off(worker: AsyncTaskWorker, minute: httpx.AsyncClient) -> None:
-    reading = await following(minute)
+async def test_a_stream_continues_after_the_last_event_id(
+    worker: AsyncTaskWorker, stream_client: httpx.AsyncClient
+) -> None:
+    reading = await follow(stream_client)
     await finished(worker, await worker.add_task(note, 1))
     before = await reading
     missed = await worker.add_task(note, 2)
     await finished(worker, missed)
 
-    after = await minute.get("/events", headers={"Last-Event-ID": last_id_in(before.text)})
+    after = await stream_client.get("/events", headers={"Last-Event-ID": last_id_in(before.text)})
 
-    told = [(name, data["task"]["id"]) for name, data in events_in(after.text) if name.startswith("task.")]
-    assert told == [(f"task.{what}", missed) for what in ("created", "started", "completed")]
+    received = [(name, data["task"]["id"]) for name, data in events_in(after.text) if name.startswith("task.")]
+    assert received == [(f"task.{what}", missed) for what in ("created", "started", "completed")]
     assert "resync" not in names_in(after)
 
 
-async def test_a_hello_does_not_move_the_place_to_go_on_from(
-    worker: AsyncTaskWorker, minute: httpx.AsyncClient
+async def test_a_hello_does_not_change_the_event_to_continue_after(
+    worker: AsyncTaskWorker, stream_client: httpx.AsyncClient
 ) -> None:
-    before = await (await following(minute))
+    before = await (await follow(stream_client))
     await finished(worker, await worker.add_task(note, 1))
-    after = await minute.get("/events", headers={"Last-Event-ID": last_id_in(before.text)})
+    after = await stream_client.get("/events", headers={"Last-Event-ID": last_id_in(before.text)})
     assert after.text.split("\n\n")[1].splitlines()[0] == f"id: {last_id_in(before.text)}"
 
 
-async def test_who_was_away_for_too_long_is_told_to_look_again(worker: AsyncTaskWorker, serve: ServeWorker) -> None:
+async def test_a_client_that_missed_dropped_events_gets_a_resync(worker: AsyncTaskWorker, serve: ServeWorker) -> None:
     client = await serve(worker, limits=Limits(stream_lifetime=60.0, buffered_events=10))
-    before = await (await following(client))
+    before = await (await follow(client))
     for number in range(10):
         await finished(worker, await worker.add_task(note, number))
     after = await client.get("/events", headers={"Last-Event-ID": last_id_in(before.text)})
@@ -122,58 +130,58 @@ async def test_who_was_away_for_too_long_is_told_to_look_again(worker: AsyncTask
     assert names_in(unknown)[:2] == ["hello", "resync"]
 
 
-async def test_nothing_is_kept_for_long_once_the_last_reader_left(
-    worker: AsyncTaskWorker, minute: httpx.AsyncClient
+async def test_events_are_dropped_after_the_grace_period_without_readers(
+    worker: AsyncTaskWorker, stream_client: httpx.AsyncClient
 ) -> None:
-    before = await (await following(minute))
+    before = await (await follow(stream_client))
     await asyncio.sleep(120)
     assert not worker.events._listeners
-    after = await minute.get("/events", headers={"Last-Event-ID": last_id_in(before.text)})
+    after = await stream_client.get("/events", headers={"Last-Event-ID": last_id_in(before.text)})
     assert names_in(after)[:2] == ["hello", "resync"]
 
 
-async def test_progress_is_told_five_times_a_second_and_once_before_the_end(
+async def test_progress_is_published_five_times_a_second_and_once_before_the_end(
     worker: AsyncTaskWorker, client: httpx.AsyncClient
 ) -> None:
     steps = [step / 1000 for step in range(1000)]
     task_id = await worker.add_task(report_progress, steps, pause=0.001)
     response = await client.get(f"/tasks/{task_id}/events")
-    told = [data["task"]["progress"] for name, data in events_in(response.text) if name == "task.progress"]
-    assert told == sorted(told)
-    assert 5 <= len(told) <= 7
-    assert told[-1] == steps[-1]
+    received = [data["task"]["progress"] for name, data in events_in(response.text) if name == "task.progress"]
+    assert received == sorted(received)
+    assert 5 <= len(received) <= 7
+    assert received[-1] == steps[-1]
 
 
-async def test_stats_are_told_once_a_second_when_they_have_changed(
-    worker: AsyncTaskWorker, minute: httpx.AsyncClient
+async def test_statistics_are_published_once_a_second_if_they_have_changed(
+    worker: AsyncTaskWorker, stream_client: httpx.AsyncClient
 ) -> None:
-    reading = await following(minute)
+    reading = await follow(stream_client)
     await worker.add_task(sleep_for, 10)
-    told = [data["stats"]["tasks"] for name, data in events_in((await reading).text) if name == "stats"]
-    assert [(counts["running"], counts["completed"]) for counts in told] == [(1, 0), (0, 1)]
+    received = [data["stats"]["tasks"] for name, data in events_in((await reading).text) if name == "stats"]
+    assert [(counts["running"], counts["completed"]) for counts in received] == [(1, 0), (0, 1)]
 
 
-async def test_streams_are_limited(worker: AsyncTaskWorker, serve: ServeWorker) -> None:
+async def test_the_number_of_streams_is_limited(worker: AsyncTaskWorker, serve: ServeWorker) -> None:
     client = await serve(worker, limits=Limits(stream_lifetime=60.0, streams=1))
-    reading = await following(client)
+    reading = await follow(client)
     refused = await client.get("/events")
     assert (refused.status_code, problem_code(refused)) == (429, "too_many_streams")
     assert names_in(await reading)[-1] == "bye"
     assert (await client.get("/stats")).json()["streams"]["open"] == 0
 
 
-async def test_a_reader_that_leaves_is_forgotten(worker: AsyncTaskWorker, client: httpx.AsyncClient) -> None:
+async def test_a_closed_stream_is_no_longer_counted(worker: AsyncTaskWorker, client: httpx.AsyncClient) -> None:
     task_id = await worker.add_task(wait_at, "gate")
     await running(worker, task_id)
-    reading = await following(client, f"/tasks/{task_id}/events")
+    reading = await follow(client, f"/tasks/{task_id}/events")
     reading.cancel()
     await asyncio.wait([reading])
     assert (await client.get("/stats")).json()["streams"]["open"] == 0
 
 
-async def test_events_hold_no_secret(worker: AsyncTaskWorker, serve: ServeWorker) -> None:
+async def test_events_contain_no_secret(worker: AsyncTaskWorker, serve: ServeWorker) -> None:
     client = await serve(worker, redact=redact_names("password"), limits=Limits(stream_lifetime=60.0))
-    reading = await following(client)
+    reading = await follow(client)
     params: dict[str, Any] = {"user": "ada", "password": "correct horse"}
     await submit(client, "log_in", params=params, metadata={"Password": "battery"}, wait=5)
     text = (await reading).text
@@ -183,15 +191,15 @@ async def test_events_hold_no_secret(worker: AsyncTaskWorker, serve: ServeWorker
     assert "battery" not in text
 
 
-async def test_what_is_told_while_a_task_is_submitted_has_its_params(
+async def test_events_published_during_a_submission_have_the_params(
     worker: AsyncTaskWorker, serve: ServeWorker
 ) -> None:
-    """A task may have failed, and its events be told, before the submission returns."""
+    """A task may have failed, and its events been published, before the submission returns."""
     client = await serve(worker, redact=redact_names("password"), limits=Limits(stream_lifetime=60.0))
-    reading = await following(client)
+    reading = await follow(client)
     await submit(client, "log_in", params={"user": "ada", "password": "correct horse"}, task_id="mine")
-    told = [data["task"]["params"] for name, data in events_in((await reading).text) if name.startswith("task.")]
-    assert told == [{"user": "ada", "password": "[redacted]"}] * 3
+    received = [data["task"]["params"] for name, data in events_in((await reading).text) if name.startswith("task.")]
+    assert received == [{"user": "ada", "password": "[redacted]"}] * 3
 
 
 async def test_a_refused_submission_leaves_the_params_of_the_task_with_that_id(

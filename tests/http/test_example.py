@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a few sources, and a secret beside it."""
+    """A folder with a few source files, and a secret file next to it."""
     outside = tmp_path_factory.mktemp("sources")
     folder = outside / "root"
     (folder / "json").mkdir(parents=True)
@@ -34,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def client(folder: Path) -> Iterator[httpx.Client]:
-    """A client of the service, which must end cleanly."""
+    """A client of the service, which must exit cleanly."""
     with subprocess.Popen(
         [sys.executable, SCRIPT, "--port", "0", "--folder", folder],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
@@ -65,14 +65,14 @@ def test_a_folder_is_counted_with_progress(client: httpx.Client) -> None:
     assert last[1]["task"]["result"]["files"] == 2
 
 
-def test_nothing_outside_of_the_folder_is_counted(client: httpx.Client) -> None:
+def test_files_outside_of_the_folder_are_refused(client: httpx.Client) -> None:
     body = {"task_type": "count_file", "params": {"file": "../secret.py"}}
     task = client.post("/tasks", json=body, headers={"Prefer": "wait=10"}).json()
     assert (task["status"], "not below the folder" in task["error"]) == ("failed", True)
     assert problem_code(client.post("/tasks", json={"task_type": "census.file"})) == "unknown_task_type"
 
 
-def test_the_page_and_the_documentation_are_there(client: httpx.Client) -> None:
+def test_the_page_and_the_documentation_are_served(client: httpx.Client) -> None:
     assert "EventSource" in client.get("/").text
     assert client.get("/docs").status_code == 200
     assert client.get("/tasks/types").json()["task_types"] == ["count_file", "count_folder"]

@@ -1,4 +1,4 @@
-"""429 means that the queue is full, and nothing else: neither a slow disk nor an earlier refusal is."""
+"""429 means that the queue is full: neither a slow disk nor an earlier refusal causes it."""
 
 from __future__ import annotations
 
@@ -52,9 +52,7 @@ async def test_a_batch_waits_for_a_slow_commit_too(slow: tuple[AsyncTaskWorker, 
     assert [result["status"] for result in (await request).json()["results"]] == [201] * 3
 
 
-async def test_a_submission_that_is_not_to_wait_takes_the_room_there_is(
-    make_worker: MakeWorker, serve: ServeWorker
-) -> None:
+async def test_a_submission_that_does_not_wait_uses_free_capacity(make_worker: MakeWorker, serve: ServeWorker) -> None:
     worker = await make_worker(max_workers=1, max_queue_size=2)
     client = await serve(worker, limits=Limits(queue_wait=0))
     await running(worker, await worker.add_task(wait_at, "gate"))

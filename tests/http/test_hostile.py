@@ -1,4 +1,4 @@
-"""Bodies nobody would send in good faith: each is refused with a problem, and the service goes on."""
+"""Hostile bodies: each is refused with a problem, and the service continues."""
 
 from __future__ import annotations
 
@@ -63,14 +63,16 @@ async def test_a_hostile_body_is_refused(worker: AsyncTaskWorker, client: httpx.
 
 
 @pytest.mark.parametrize("content_type", ["", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data"])
-async def test_a_body_that_does_not_claim_to_be_json_is_refused(client: httpx.AsyncClient, content_type: str) -> None:
-    """A browser sends forms anywhere without asking; JSON it does not."""
+async def test_a_body_with_another_content_type_than_json_is_refused(
+    client: httpx.AsyncClient, content_type: str
+) -> None:
+    """A browser sends forms to any site without a preflight request, but not JSON."""
     headers = {"Content-Type": content_type} if content_type else {}
     response = await client.post("/tasks", content=b'{"task_type": "own_names"}', headers=headers)
     assert (response.status_code, problem_code(response)) == (415, "unsupported_media_type")
 
 
-async def test_json_by_another_name_is_taken(client: httpx.AsyncClient) -> None:
+async def test_a_content_type_that_ends_in_json_is_accepted(client: httpx.AsyncClient) -> None:
     for content_type in ("application/json; charset=utf-8", "Application/JSON", "application/vnd.tasks+json"):
         headers = {"Content-Type": content_type}
         response = await client.post("/tasks", content=b'{"task_type": "own_names"}', headers=headers)
@@ -85,8 +87,8 @@ async def test_the_limit_of_a_body_can_be_set(worker: AsyncTaskWorker, serve: Se
 
 @pytest.mark.real_time
 @pytest.mark.slow
-async def test_the_service_answers_while_it_is_attacked() -> None:
-    """All of it at once, over real sockets; the health of the service is asked for in the meantime."""
+async def test_the_service_responds_while_it_is_attacked() -> None:
+    """All hostile bodies at once, over real sockets, while the health of the service is requested."""
     with Server("tests.support.served:app") as server:
         async with httpx.AsyncClient(base_url=server.url, timeout=30) as client:
             requests = [client.post("/tasks", content=content, headers=JSON) for content, _ in HOSTILE.values()]

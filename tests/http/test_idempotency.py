@@ -1,4 +1,4 @@
-"""``Idempotency-Key``: one task per key, caller and body, for as long as that task is known."""
+"""``Idempotency-Key``: one task per key, caller and body, as long as that task is known."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def send(client: httpx.AsyncClient, key: str = "k", body: Any = None, **he
     return response.status_code, response.json().get("id", response.json().get("code"))
 
 
-async def test_a_key_is_another_one_for_another_caller(worker: AsyncTaskWorker, serve: ServeWorker) -> None:
+async def test_the_same_key_of_two_callers_is_two_keys(worker: AsyncTaskWorker, serve: ServeWorker) -> None:
     client = await serve(worker)
     callers = [
         {},
@@ -48,7 +48,9 @@ async def test_a_key_is_another_one_for_another_caller(worker: AsyncTaskWorker, 
     assert again == [(200, task_id) for _, task_id in first]
 
 
-async def test_another_callers_key_tells_nothing_of_its_body(worker: AsyncTaskWorker, serve: ServeWorker) -> None:
+async def test_a_key_of_another_caller_reveals_nothing_about_its_body(
+    worker: AsyncTaskWorker, serve: ServeWorker
+) -> None:
     client = await serve(worker)
     await send(client, Authorization="one")
     assert (await send(client, body={**TASK, "priority": 1}, Authorization="two"))[0] == 201
@@ -59,27 +61,27 @@ def user(request: Request) -> str:
     return request.headers["x-user"]
 
 
-async def user_looked_up(request: Request) -> str:
+async def user_async(request: Request) -> str:
     await asyncio.sleep(1)
     return request.headers["x-user"]
 
 
-@pytest.mark.parametrize("scope", [user, user_looked_up])
-async def test_a_function_tells_who_the_caller_is(worker: AsyncTaskWorker, serve: ServeWorker, scope: Any) -> None:
+@pytest.mark.parametrize("scope", [user, user_async])
+async def test_a_scope_function_identifies_the_caller(worker: AsyncTaskWorker, serve: ServeWorker, scope: Any) -> None:
     client = await serve(worker, scope=scope)
     _, first = await send(client, **{"X-User": "ann", "Authorization": "old token"})
     assert await send(client, **{"X-User": "ann", "Authorization": "new token"}) == (200, first)
     assert (await send(client, **{"X-User": "bob", "Authorization": "old token"}))[0] == 201
 
 
-async def test_a_scope_that_is_no_text_is_a_mistake_of_the_program(worker: AsyncTaskWorker, serve: ServeWorker) -> None:
+async def test_a_scope_that_is_not_a_text_raises_a_type_error(worker: AsyncTaskWorker, serve: ServeWorker) -> None:
     client = await serve(worker, scope=lambda _request: None)
     with pytest.raises(TypeError, match="scope must return a str"):
         await send(client)
     assert worker.get_all_tasks() == []
 
 
-async def test_the_default_is_warned_about_once_when_it_is_first_used(
+async def test_the_default_scope_logs_a_warning_once_when_first_used(
     worker: AsyncTaskWorker, serve: ServeWorker, caplog: pytest.LogCaptureFixture
 ) -> None:
     named, by_credentials = await serve(worker, scope=user), await serve(worker)
@@ -94,10 +96,10 @@ async def test_the_default_is_warned_about_once_when_it_is_first_used(
     assert "secret" not in caplog.text
 
 
-async def test_a_key_lives_as_long_as_its_task_is_known(
+async def test_a_key_is_kept_as_long_as_its_task_is_known(
     make_worker: MakeWorker, serve: ServeWorker, backend: Backend
 ) -> None:
-    """However many came after it, and however long that takes."""
+    """However many keys come after it, and however long that takes."""
     worker = await make_worker(retention=timedelta(days=7))
     client = await serve(worker, limits=Limits(idempotency_keys=0))
     _, task_id = await send(client, "first")
@@ -105,13 +107,13 @@ async def test_a_key_lives_as_long_as_its_task_is_known(
         await send(client, str(number))
     await asyncio.sleep(6 * 24 * 3600)  # virtual
     assert await send(client, "first") == (200, task_id)
-    if backend.durable:  # a file forgets when it is next written to
+    if backend.durable:  # history is pruned when the file is next written to
         return
     await asyncio.sleep(2 * 24 * 3600)
     assert (await send(client, "first", body={**TASK, "priority": 1}))[0] == 201
 
 
-async def test_keys_of_forgotten_tasks_do_not_pile_up() -> None:
+async def test_keys_of_unknown_tasks_are_removed() -> None:
     known: set[str] = set()
 
     async def is_known(task_id: str) -> bool:
@@ -130,9 +132,7 @@ async def test_keys_of_forgotten_tasks_do_not_pile_up() -> None:
     assert len(keys._prune_queue) <= 20
 
 
-async def test_a_submission_under_way_keeps_its_key_whatever_comes_meanwhile(
-    make_worker: MakeWorker, serve: ServeWorker
-) -> None:
+async def test_a_key_is_kept_while_its_task_is_being_submitted(make_worker: MakeWorker, serve: ServeWorker) -> None:
     worker = await make_worker(max_workers=1, max_queue_size=1)
     client = await serve(worker, limits=Limits(idempotency_keys=0, queue_wait=100))
     await running(worker, await worker.add_task(wait_at, "gate"))

@@ -1,4 +1,4 @@
-"""Ids made in Python can be any text: each task is listed with a path that leads to it."""
+"""Ids made in Python may be any text: each task is listed with its path."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ODD = [
 
 
 @pytest.mark.parametrize("prefix", ["", "/api/v1"])
-async def test_every_id_is_listed_with_a_path_that_leads_to_it(
+async def test_every_id_is_listed_with_the_path_of_its_task(
     worker: AsyncTaskWorker, serve: ServeWorker, prefix: str
 ) -> None:
     client = await serve(worker, prefix=prefix)
@@ -44,7 +44,7 @@ async def test_every_id_is_listed_with_a_path_that_leads_to_it(
 
 
 NO_PATHS = {".", "..", "types", "=YQ"}
-"""What clients and servers take for something else, however it is encoded."""
+"""Segments that clients or servers change, however they are encoded."""
 
 
 async def test_an_id_is_found_percent_encoded_too(worker: AsyncTaskWorker, client: httpx.AsyncClient) -> None:
@@ -56,7 +56,7 @@ async def test_an_id_is_found_percent_encoded_too(worker: AsyncTaskWorker, clien
 
 
 @pytest.mark.parametrize("root_path", ["/proxy", "/proxy/tasks"])
-async def test_the_path_has_that_of_a_proxy_in_front(worker: AsyncTaskWorker, root_path: str) -> None:
+async def test_the_href_has_the_root_path_of_a_proxy(worker: AsyncTaskWorker, root_path: str) -> None:
     app = FastAPI()
     app.include_router(create_task_worker_router(worker), prefix="/api")
     await worker.add_task(echo, 1, task_id="a/b")
@@ -87,13 +87,13 @@ async def test_many_tasks_can_be_cancelled_by_such_ids(worker: AsyncTaskWorker, 
 
 
 @pytest.mark.parametrize("task_id", ["a%0A", "a%0Ab", "%E2%81%82", "a%20b", "x" * 3000, "%00", "=", "=%00", "%FF"])
-async def test_an_id_that_nobody_has_is_not_found(client: httpx.AsyncClient, task_id: str) -> None:
+async def test_an_unknown_id_is_not_found(client: httpx.AsyncClient, task_id: str) -> None:
     assert problem_code(await client.get(f"/tasks/{task_id}")) == "task_not_found"
     assert problem_code(await client.delete(f"/tasks/{task_id}")) == "task_not_found"
 
 
-async def test_an_id_with_half_of_a_surrogate_pair_can_be_followed_and_acted_on(serve: ServeWorker) -> None:
-    """Memory takes such an id, a file does not."""
+async def test_an_id_with_a_lone_surrogate_can_be_followed_and_acted_on(serve: ServeWorker) -> None:
+    """A worker in memory accepts such an id, one on a file does not."""
     task_id = "a\ud800b"
     async with AsyncTaskWorker() as worker:
         client = await serve(worker)
@@ -106,21 +106,21 @@ async def test_an_id_with_half_of_a_surrogate_pair_can_be_followed_and_acted_on(
 
 
 @pytest.mark.parametrize("name", ["stats", "events", "%2e%2e"])
-async def test_there_is_nothing_below_tasks_at_a_name_that_is_no_id(client: httpx.AsyncClient, name: str) -> None:
+async def test_a_reserved_name_below_tasks_is_not_a_task(client: httpx.AsyncClient, name: str) -> None:
     response = await client.get(f"/tasks/{name}")
     assert problem_code(response) == "path_not_found"
     assert "slashes" not in response.text
 
 
 @pytest.mark.parametrize("task_id", [*ODD, "\ud800", "a\udfff/"])
-def test_what_stands_for_an_id_in_a_path_stands_for_no_other(task_id: str) -> None:
+def test_the_path_segment_of_an_id_belongs_to_no_other_id(task_id: str) -> None:
     segment: Any = segment_for(task_id)
     assert segment.isascii()
     assert "/" not in segment
     assert task_id_from(httpx.URL(f"http://test/{segment}").path[1:]) == task_id
 
 
-async def test_an_id_that_is_redacted_is_not_told_by_its_path(worker: AsyncTaskWorker, serve: ServeWorker) -> None:
+async def test_a_redacted_id_is_not_revealed_by_its_path(worker: AsyncTaskWorker, serve: ServeWorker) -> None:
     client = await serve(worker, redact=lambda task: {**task, "id": "[redacted]"})
     await worker.add_task(echo, 1, task_id="secret")
     assert "secret" not in (await client.get("/tasks")).text

@@ -21,7 +21,7 @@ def ids_in(response: httpx.Response) -> list[str]:
 
 
 async def three_tasks(worker: AsyncTaskWorker) -> list[str]:
-    """Add one that completes, one that fails and one that runs; return their ids, the newest first."""
+    """Add a task that completes, one that fails and one that runs; return their ids, newest first."""
     done = [
         await worker.add_task(echo, 1, task_id="good", metadata={"tenant": "Acme"}),
         await worker.add_task(fail_with, "Disk full", task_id="bad"),
@@ -30,7 +30,7 @@ async def three_tasks(worker: AsyncTaskWorker) -> list[str]:
     return [await worker.add_task(sleep_for, 3600, task_id="long"), *reversed(done)]
 
 
-async def test_all_tasks_are_listed_the_newest_first(worker: AsyncTaskWorker, client: httpx.AsyncClient) -> None:
+async def test_all_tasks_are_listed_newest_first(worker: AsyncTaskWorker, client: httpx.AsyncClient) -> None:
     ids = await three_tasks(worker)
     response = await client.get("/tasks")
     assert ids_in(response) == ids
@@ -64,7 +64,7 @@ async def test_filters(worker: AsyncTaskWorker, client: httpx.AsyncClient, query
         assert ids_in(response) == found
 
 
-async def test_tasks_can_be_had_from_and_up_to_a_moment(worker: AsyncTaskWorker, client: httpx.AsyncClient) -> None:
+async def test_tasks_can_be_filtered_by_creation_time(worker: AsyncTaskWorker, client: httpx.AsyncClient) -> None:
     ids = await three_tasks(worker)
     info = worker.get_task_info("bad")
     assert info is not None
@@ -95,18 +95,18 @@ async def test_tasks_can_be_had_from_and_up_to_a_moment(worker: AsyncTaskWorker,
         "cursor=f_gAAAAAAABh",
     ],
 )
-async def test_what_is_no_filter_is_refused(client: httpx.AsyncClient, query: str) -> None:
+async def test_an_invalid_filter_is_refused(client: httpx.AsyncClient, query: str) -> None:
     response = await client.get(f"/tasks?{query}")
     assert response.status_code == 422
     assert problem_code(response) == ("invalid_cursor" if query.startswith("cursor") else "invalid_request")
 
 
-async def test_a_naive_moment_is_refused(client: httpx.AsyncClient) -> None:
+async def test_a_naive_datetime_is_refused(client: httpx.AsyncClient) -> None:
     naive = datetime.now(UTC).replace(tzinfo=None).isoformat()
     assert problem_code(await client.get("/tasks", params={"created_before": naive})) == "invalid_request"
 
 
-async def test_the_link_leads_through_all_pages_while_tasks_come_and_go(
+async def test_the_link_leads_through_all_pages_while_tasks_are_added_and_removed(
     worker: AsyncTaskWorker, serve: ServeWorker
 ) -> None:
     client = await serve(worker, prefix="/api")
@@ -125,8 +125,8 @@ async def test_the_link_leads_through_all_pages_while_tasks_come_and_go(
     assert [len(page) for page in pages] == [3, 3, 3, 1]
 
 
-class Sullen(str):
-    """A text that refuses to be compared, in whatever case."""
+class Incomparable(str):
+    """A text that raises when it is compared."""
 
     __slots__ = ()
 
@@ -134,16 +134,16 @@ class Sullen(str):
         raise RuntimeError("no")
 
 
-async def test_a_search_asks_no_value_of_the_metadata_what_it_is(
+async def test_a_search_compares_str_subclasses_in_metadata_as_plain_text(
     worker: AsyncTaskWorker, client: httpx.AsyncClient, backend: Backend
 ) -> None:
     if backend.durable:
         pytest.skip("a file does not take such a value")
-    task_id = await worker.add_task(echo, 1, metadata={"owner": Sullen("Ada")})
+    task_id = await worker.add_task(echo, 1, metadata={"owner": Incomparable("Ada")})
     assert ids_in(await client.get("/tasks?q=ada")) == [task_id]
 
 
-async def test_large_parts_of_a_listed_task_are_placeholders(
+async def test_large_fields_of_a_listed_task_are_placeholders(
     worker: AsyncTaskWorker, client: httpx.AsyncClient
 ) -> None:
     task_id = await worker.add_task(echo, "x" * 100_000)
@@ -154,7 +154,7 @@ async def test_large_parts_of_a_listed_task_are_placeholders(
 
 @pytest.mark.parametrize("changed", ["status=failed", "task_type=echo", "q=note", "older_than_minutes=1", ""])
 @pytest.mark.parametrize("first", ["status=completed&older_than_minutes=0", "q=e"])
-async def test_changed_filters_are_refused_with_a_word_on_what_to_do(
+async def test_a_cursor_with_changed_filters_is_refused_with_advice(
     worker: AsyncTaskWorker, client: httpx.AsyncClient, first: str, changed: str
 ) -> None:
     await finished(worker, *[await worker.add_task(note, number) for number in range(4)])
@@ -178,7 +178,7 @@ async def test_an_edited_cursor_is_refused(worker: AsyncTaskWorker, client: http
         assert problem_code(response) == "invalid_cursor", edited
 
 
-async def test_an_age_means_the_same_moment_on_every_page(worker: AsyncTaskWorker, client: httpx.AsyncClient) -> None:
+async def test_an_age_means_the_same_time_on_every_page(worker: AsyncTaskWorker, client: httpx.AsyncClient) -> None:
     ids = [await worker.add_task(note, number) for number in range(5)]
     await finished(worker, *ids)
     url, found = "/tasks?older_than_minutes=0.5&limit=2", []

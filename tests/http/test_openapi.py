@@ -1,4 +1,4 @@
-"""The OpenAPI document: complete, without repetitions, and good enough to make a client from."""
+"""The OpenAPI document: complete, without repetitions, and sufficient to generate a client."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field
 
 from async_task_worker import AsyncTaskWorker, create_task_worker_router, task
 from tests.http.conftest import client_of
-from tests.http.test_service import forms_in, referred
+from tests.http.test_service import resolve, submission_schemas_in
 from tests.support import served
 from tests.support.serving import Server
 
@@ -37,7 +37,7 @@ class Branch(BaseModel):
 
 LEVELS = 10
 BROAD: list[type[BaseModel]] = [Leaf]
-for level in range(LEVELS):  # each mentions the one before four times: inlined that would be a million
+for level in range(LEVELS):  # each refers to the previous one four times: inlined that would be a million
     fields: dict[str, Any] = {"__annotations__": {f"part{part}": BROAD[-1] for part in range(4)}}
     BROAD.append(type(f"Broad{level}", (BaseModel,), fields))
 
@@ -53,11 +53,11 @@ async def broad(it: BROAD[-1]) -> None:  # type: ignore[valid-type]
     """Take something broad."""
 
 
-broad.__annotations__["it"] = BROAD[-1]  # it was text until now
+broad.__annotations__["it"] = BROAD[-1]  # it was a string until now
 
 
 class Problem(BaseModel):
-    """The application's own, which has the same name as ours."""
+    """A model of the application with the same name as one of the router."""
 
     own: str
 
@@ -86,7 +86,7 @@ def references(part: Any) -> Iterator[str]:
 
 @pytest.fixture
 def document() -> dict[str, Any]:
-    """Of an application with three routers and a model called like one of ours."""
+    """The document of an application with three routers and a model named like one of the router."""
     worker = AsyncTaskWorker()
     return documented(
         create_task_worker_router(worker),
@@ -95,43 +95,43 @@ def document() -> dict[str, Any]:
     )
 
 
-def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
+def test_every_reference_can_be_resolved(document: dict[str, Any]) -> None:
     found = set(references(document))
     assert len(found) > 10
     for reference in found:
-        assert referred(document, reference) is not None
+        assert resolve(document, reference) is not None
 
 
-def test_every_operation_has_a_name_of_its_own(document: dict[str, Any]) -> None:
+def test_every_operation_has_a_unique_id(document: dict[str, Any]) -> None:
     ids = [operation["operationId"] for path in document["paths"].values() for operation in path.values()]
     assert len(ids) == len(set(ids)) > 50
     assert {"submit_task", "submit_task_api_v1", "check_health_api_v1"} <= set(ids)
     assert all(name.isidentifier() for name in ids)
 
 
-def test_a_router_included_twice_has_other_names_in_each_place() -> None:
+def test_a_router_included_twice_has_different_operation_ids() -> None:
     app, router = FastAPI(), create_task_worker_router(AsyncTaskWorker())
     app.include_router(router, prefix="/one")
     app.include_router(router, prefix="/two")
-    paths = app.openapi()["paths"]  # a name used twice would be a warning, hence an error
+    paths = app.openapi()["paths"]  # a duplicate operation id is a warning, which the tests turn into an error
     assert paths["/two/tasks"]["post"]["operationId"] == "submit_task_two"
 
 
-def test_models_are_components_which_may_contain_themselves(document: dict[str, Any]) -> None:
+def test_models_are_components_and_may_be_recursive(document: dict[str, Any]) -> None:
     schemas = document["components"]["schemas"]
     assert schemas["Branch"]["properties"]["branches"]["items"] == {"$ref": "#/components/schemas/Branch"}
-    (form,) = (form for form in forms_in(document) if form["title"] == "grow")
+    (form,) = (form for form in submission_schemas_in(document) if form["title"] == "grow")
     assert form["properties"]["params"]["properties"]["tree"]["$ref"] == "#/components/schemas/Branch"
     assert form["properties"]["params"]["required"] == ["tree", "other"]
     assert len(schemas["Broad9"]["properties"]) == 4
 
 
-def test_what_is_said_beside_a_reference_is_kept(document: dict[str, Any]) -> None:
+def test_keywords_beside_a_reference_are_kept(document: dict[str, Any]) -> None:
     leaf = document["components"]["schemas"]["Branch"]["properties"]["leaf"]
     assert leaf == {"$ref": "#/components/schemas/Leaf", "description": "The leaf at its end."}
 
 
-async def test_task_types_keep_it_too_and_do_not_grow() -> None:
+async def test_task_types_keep_keywords_beside_references_and_stay_small() -> None:
     app = FastAPI()
     app.include_router(create_task_worker_router(AsyncTaskWorker(), expose=["grow", "broad"]))
     async with client_of(app) as client:
@@ -139,7 +139,7 @@ async def test_task_types_keep_it_too_and_do_not_grow() -> None:
     types = {one["name"]: one["params_schema"] for one in response.json()["types"]}
     assert types["grow"]["$defs"]["Branch"]["properties"]["leaf"]["description"] == "The leaf at its end."
     for schema in types.values():
-        assert all(referred(schema, reference) for reference in references(schema))
+        assert all(resolve(schema, reference) for reference in references(schema))
     assert len(response.content) < 20_000
 
 
@@ -148,7 +148,7 @@ def test_a_document_with_many_models_stays_small(document: dict[str, Any]) -> No
 
 
 def test_errors_are_one_component(document: dict[str, Any]) -> None:
-    """Even if the application has a model of that name."""
+    """Also if the application has a model of that name."""
     schemas = {
         content["schema"]["$ref"]
         for path in document["paths"].values()
@@ -158,30 +158,34 @@ def test_errors_are_one_component(document: dict[str, Any]) -> None:
         if media_type == "application/problem+json"
     }
     (schema,) = schemas
-    assert referred(document, schema)["required"] == ["type", "title", "status", "code"]
+    assert resolve(document, schema)["required"] == ["type", "title", "status", "code"]
     own = document["paths"]["/own"]["get"]["responses"]["400"]["content"]["application/json"]["schema"]["$ref"]
-    assert referred(document, own)["required"] == ["own"]
+    assert resolve(document, own)["required"] == ["own"]
     alone = create_task_worker_router(AsyncTaskWorker())
     app = FastAPI()
     app.include_router(alone)
     assert app.openapi()["components"]["schemas"]["Problem"]["title"] == "Problem"
 
 
-def test_a_type_may_be_registered_anew_until_the_document_is_made() -> None:
+def test_a_type_may_be_registered_again_until_the_document_is_built() -> None:
     router = create_task_worker_router(AsyncTaskWorker(), expose=["changing"])
 
     @task("changing")
     async def first(left: int) -> None: ...
 
-    assert [form["properties"]["params"]["required"] for form in forms_in(documented(router))] == [["left"]]
+    assert [form["properties"]["params"]["required"] for form in submission_schemas_in(documented(router))] == [
+        ["left"]
+    ]
 
     @task("changing")
     async def second(right: int) -> None: ...
 
-    assert [form["properties"]["params"]["required"] for form in forms_in(documented(router))] == [["right"]]
+    assert [form["properties"]["params"]["required"] for form in submission_schemas_in(documented(router))] == [
+        ["right"]
+    ]
 
 
-async def test_nobody_can_send_what_stands_for_the_forms(worker: AsyncTaskWorker) -> None:
+async def test_the_header_that_carries_the_schemas_is_ignored(worker: AsyncTaskWorker) -> None:
     app = FastAPI()
     app.include_router(create_task_worker_router(worker))
     assert "x-submission-form" not in json.dumps(app.openapi()).lower()
@@ -192,38 +196,38 @@ async def test_nobody_can_send_what_stands_for_the_forms(worker: AsyncTaskWorker
 
 
 @pytest.fixture
-def made_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A client made by a generator from the document of the application that the tests serve."""
+def generated_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A client generated from the document of the application that the tests serve."""
     (tmp_path / "openapi.json").write_text(json.dumps(served.app.openapi()))
     (tmp_path / "config.yml").write_text("post_hooks: []\n")
-    options = "--path openapi.json --config config.yml --output-path made_client --meta none --fail-on-warning"
+    options = "--path openapi.json --config config.yml --output-path generated_client --meta none --fail-on-warning"
     command = [sys.executable, "-m", "openapi_python_client", "generate", *options.split()]
     made = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert made.returncode == 0, made.stdout + made.stderr
     monkeypatch.syspath_prepend(str(tmp_path))
-    yield importlib.import_module("made_client")
-    for name in [name for name in sys.modules if name.partition(".")[0] == "made_client"]:
+    yield importlib.import_module("generated_client")
+    for name in [name for name in sys.modules if name.partition(".")[0] == "generated_client"]:
         del sys.modules[name]
 
 
 @pytest.mark.real_time
 @pytest.mark.slow
-async def test_a_client_made_from_the_document_speaks_with_a_server(made_client: Any) -> None:
-    models: Any = importlib.import_module("made_client.models")
+async def test_a_client_generated_from_the_document_works_with_a_server(generated_client: Any) -> None:
+    models: Any = importlib.import_module("generated_client.models")
     assert [name for name in dir(models) if "Problem" in name] == ["BatchItemProblemType0", "Problem", "ProblemError"]
 
     async def ask(operation: str, *args: Any, **options: Any) -> Any:
-        module: Any = importlib.import_module(f"made_client.api.tasks.{operation}")
+        module: Any = importlib.import_module(f"generated_client.api.tasks.{operation}")
         return await module.asyncio(*args, client=client, **options)
 
     with Server("tests.support.served:app") as server:
-        async with made_client.Client(base_url=server.url) as client:
+        async with generated_client.Client(base_url=server.url) as client:
             body = models.AddNumbers(task_type="add_numbers", params=models.AddNumbersAddNumbers(left=2, right=3))
             submitted = await ask("submit_task", body=body, prefer="wait=10")
             assert (submitted.status, submitted.result, submitted.from_cache) == ("completed", 5, False)
             page = await ask("list_tasks")
             assert [(one.id, one.href) for one in page.tasks] == [(submitted.id, f"/tasks/{submitted.id}")]
-            problem = await ask("get_task", "nobody")
+            problem = await ask("get_task", "unknown")
             assert isinstance(problem, models.Problem)
             assert problem.code == "task_not_found"
             health = await ask("check_health")

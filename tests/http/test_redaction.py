@@ -1,4 +1,4 @@
-"""A field that is marked shows in no answer, nor does what it held."""
+"""Redacted fields: neither they nor their values are in any response."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SECRET = 'pa"ss\\word\n⁂'  # noqa: S105 - what a test hides
 
 @task("leak")
 async def leak(options: dict[str, Any], where: str) -> Any:
-    """Show the secret in some way."""
+    """Reveal the secret in some way."""
     secret = options["password"]
     if where == "error":
         raise KeyError(secret)
@@ -28,7 +28,7 @@ async def leak(options: dict[str, Any], where: str) -> Any:
 
 
 async def answers(client: httpx.AsyncClient, task_id: str) -> str:
-    """Return everything that is told of a task."""
+    """Return all responses about a task."""
     paths = [f"/tasks/{task_id}", "/tasks", f"/tasks/{task_id}/result", f"/tasks/{task_id}/events"]
     return "".join([(await client.get(path)).text for path in paths])
 
@@ -45,7 +45,7 @@ async def test_a_secret_shows_nowhere(worker: AsyncTaskWorker, serve: ServeWorke
         assert form not in text
 
 
-async def test_metadata_counts_for_tasks_added_inside_the_program(worker: AsyncTaskWorker, serve: ServeWorker) -> None:
+async def test_metadata_of_tasks_added_in_python_is_redacted(worker: AsyncTaskWorker, serve: ServeWorker) -> None:
     client = await serve(worker, redact=redact_names("token"))
     task_id = await worker.add_task(fail_with, "bad token 1234", metadata={"auth": [{"token": 1234}], "user": "ada"})
     await finished(worker, task_id)
@@ -55,7 +55,7 @@ async def test_metadata_counts_for_tasks_added_inside_the_program(worker: AsyncT
     assert shown["metadata"]["user"] == "ada"
 
 
-async def test_what_cannot_be_looked_through_is_hidden_with_all_that_might_quote_it(
+async def test_fields_too_large_to_search_are_hidden_with_all_that_may_quote_them(
     worker: AsyncTaskWorker, serve: ServeWorker
 ) -> None:
     client = await serve(worker, redact=redact_names("password"), limits=Limits(params_kept=0))
@@ -65,7 +65,7 @@ async def test_what_cannot_be_looked_through_is_hidden_with_all_that_might_quote
     assert (await client.get(f"/tasks/{shown['id']}")).json()["error"] == "[redacted]"
 
 
-async def test_a_function_of_ones_own_has_the_last_word(worker: AsyncTaskWorker, serve: ServeWorker) -> None:
+async def test_a_redact_function_is_applied_last(worker: AsyncTaskWorker, serve: ServeWorker) -> None:
     client = await serve(worker, redact=lambda body: {**body, "error": body["error"] and "it failed"})
     task_id = await worker.add_task(fail_with, "at /srv/app/db.sqlite")
     await finished(worker, task_id)
@@ -75,7 +75,7 @@ async def test_a_function_of_ones_own_has_the_last_word(worker: AsyncTaskWorker,
     assert (await client.get(f"/tasks/{other}")).json()["error"] is None
 
 
-async def test_a_redaction_may_leave_out_whatever_it_wants_to(worker: AsyncTaskWorker, serve: ServeWorker) -> None:
+async def test_a_redaction_may_remove_any_field(worker: AsyncTaskWorker, serve: ServeWorker) -> None:
     client = await serve(worker, redact=lambda body: {"id": body["id"], "status": body["status"]})
     done = await submit(client, "echo_value", params={"value": "s3cr3t"}, wait=1)
     failed = await submit(client, "log_in", params={"user": "ada", "password": "s3cr3t"}, wait=1)
@@ -88,7 +88,7 @@ async def test_a_redaction_may_leave_out_whatever_it_wants_to(worker: AsyncTaskW
     assert "s3cr3t" not in await answers(client, done["id"]) + await answers(client, failed["id"])
 
 
-async def test_many_short_secrets_do_not_make_a_long_answer() -> None:
+async def test_many_short_secrets_do_not_make_a_long_response() -> None:
     redact = redact_names("s")
     body = redact({"params": {"s": list("[redact]")}, "metadata": {}, "error": "dead" * 1000})
     assert len(body["error"]) <= len("[redacted]") * 4000
@@ -102,13 +102,13 @@ async def test_refusals_do_not_quote_params(worker: AsyncTaskWorker, serve: Serv
         assert "hunter2" not in response.text
 
 
-def test_names_are_needed() -> None:
+def test_redact_names_requires_names() -> None:
     with pytest.raises(TypeError):
         redact_names()
 
 
-async def test_a_search_does_not_tell_what_is_hidden(worker: AsyncTaskWorker, serve: ServeWorker) -> None:
-    """Letter by letter, whoever may search could otherwise find out."""
+async def test_a_search_does_not_reveal_hidden_text(worker: AsyncTaskWorker, serve: ServeWorker) -> None:
+    """Otherwise a caller who may search could find it letter by letter."""
     client = await serve(worker, redact=redact_names("token"))
     task_id = await worker.add_task(fail_with, "bad token s3cr3t", metadata={"token": "s3cr3t", "user": "Ada"})
     await finished(worker, task_id)
@@ -119,7 +119,7 @@ async def test_a_search_does_not_tell_what_is_hidden(worker: AsyncTaskWorker, se
 
 
 @pytest.mark.parametrize("limit", [1, 2, 50])
-async def test_a_search_answers_a_right_guess_of_a_secret_like_a_wrong_one(
+async def test_a_search_responds_to_a_right_guess_of_a_secret_as_to_a_wrong_one(
     worker: AsyncTaskWorker, serve: ServeWorker, limit: int
 ) -> None:
     client = await serve(worker, redact=redact_names("token"))
@@ -134,7 +134,7 @@ async def test_a_search_answers_a_right_guess_of_a_secret_like_a_wrong_one(
     assert (await found("user"))[0]["count"] == min(limit, 2)
 
 
-async def test_an_action_tells_nothing_of_matches_that_are_hidden(worker: AsyncTaskWorker, serve: ServeWorker) -> None:
+async def test_an_action_does_not_reveal_hidden_matches(worker: AsyncTaskWorker, serve: ServeWorker) -> None:
     client = await serve(worker, redact=redact_names("token"), limits=Limits(batch=1))
     for _ in range(3):
         await worker.add_task(wait_at, "gate", metadata={"token": "hunter2"})
@@ -146,7 +146,7 @@ async def test_an_action_tells_nothing_of_matches_that_are_hidden(worker: AsyncT
     assert await matched("hunt") == await matched("hunX")
 
 
-async def test_others_have_their_turn_while_a_page_is_redacted(worker: AsyncTaskWorker, serve: ServeWorker) -> None:
+async def test_other_coroutines_run_while_a_page_is_redacted(worker: AsyncTaskWorker, serve: ServeWorker) -> None:
     client = await serve(worker, redact=redact_names("token"))
     for _ in range(20):
         await finished(worker, await worker.add_task(echo, 1))
@@ -164,8 +164,8 @@ async def test_others_have_their_turn_while_a_page_is_redacted(worker: AsyncTask
     assert turns >= 20
 
 
-class Looks:
-    """A redaction that counts the tasks it is shown."""
+class CountingRedaction:
+    """A redaction that counts its calls."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -176,54 +176,56 @@ class Looks:
         return self._redact(body)
 
 
-async def walk(client: httpx.AsyncClient, looks: Looks, **query: Any) -> tuple[list[int], list[int], list[str]]:
-    """Return of each page how many tasks it has and how many were looked at for it, and the ids of all tasks."""
-    sizes, looked, found, cursor = [], [], [], None
+async def walk(
+    client: httpx.AsyncClient, redaction: CountingRedaction, **query: Any
+) -> tuple[list[int], list[int], list[str]]:
+    """Return how many tasks each page has, how many were read for it, and the ids of all tasks."""
+    sizes, read_counts, found, cursor = [], [], [], None
     while True:
-        before = looks.count
+        before = redaction.count
         response = await client.get("/tasks", params=query | ({} if cursor is None else {"cursor": cursor}))
         assert response.status_code == 200, response.text
         body = response.json()
         sizes.append(body["count"])
-        looked.append(looks.count - before - body["count"])  # each that is shown is redacted once more
+        read_counts.append(redaction.count - before - body["count"])  # each task on the page is redacted once more
         found += [task["id"] for task in body["tasks"]]
         cursor = body["next_cursor"]
         if cursor is None:
-            return sizes, looked, found
+            return sizes, read_counts, found
 
 
 @pytest.mark.parametrize("limit", [1, 50])
-async def test_a_search_looks_at_as_many_tasks_for_a_right_guess_as_for_a_wrong_one(
+async def test_a_search_reads_as_many_tasks_for_a_right_guess_as_for_a_wrong_one(
     worker: AsyncTaskWorker, serve: ServeWorker, limit: int
 ) -> None:
-    looks = Looks()
-    client = await serve(worker, redact=looks, limits=Limits(searched=50))
+    redaction = CountingRedaction()
+    client = await serve(worker, redact=redaction, limits=Limits(searched=50))
     for number in range(120):
         await worker.add_task(wait_at, "gate", metadata={"token": f"hunter{number % 3}"})
 
-    right, wrong = [await walk(client, looks, q=guess, limit=limit) for guess in ("hunter2", "hunterX")]
+    right, wrong = [await walk(client, redaction, q=guess, limit=limit) for guess in ("hunter2", "hunterX")]
 
     assert right == wrong == ([0, 0, 0], [50, 50, 20], [])
 
 
 @pytest.mark.parametrize("limit", [1, 3, 50])
-async def test_a_search_with_redaction_finds_what_shows_in_pages_of_bounded_work(
+async def test_a_search_with_redaction_finds_visible_text_in_pages_of_bounded_work(
     worker: AsyncTaskWorker, serve: ServeWorker, limit: int
 ) -> None:
-    looks = Looks()
-    client = await serve(worker, redact=looks, limits=Limits(searched=30))
+    redaction = CountingRedaction()
+    client = await serve(worker, redact=redaction, limits=Limits(searched=30))
     users = [f"user {number % 20}" for number in range(100)]
     ids = [await worker.add_task(wait_at, "gate", metadata={"token": "secret", "user": user}) for user in users]
 
-    sizes, looked, found = await walk(client, looks, q="user 17", limit=limit)
+    sizes, read_counts, found = await walk(client, redaction, q="user 17", limit=limit)
 
     assert found == [task_id for task_id, user in zip(ids, users, strict=True) if user == "user 17"][::-1]
     assert max(sizes) <= limit
-    assert max(looked) <= 30
+    assert max(read_counts) <= 30
 
 
 @pytest.mark.parametrize("answer", [None, "raise", "half"])
-async def test_a_redaction_that_fails_costs_that_task_only(
+async def test_a_failing_redaction_affects_only_that_task(
     worker: AsyncTaskWorker, serve: ServeWorker, caplog: pytest.LogCaptureFixture, answer: str | None
 ) -> None:
     def redact(body: dict[str, Any]) -> Any:
@@ -253,33 +255,33 @@ async def test_a_redaction_that_fails_costs_that_task_only(
     assert logged[0].exc_info is not None
 
 
-async def test_an_action_for_a_text_looks_at_a_bounded_number_of_tasks_and_can_be_continued(
+async def test_an_action_by_text_reads_a_bounded_number_of_tasks_and_can_be_continued(
     worker: AsyncTaskWorker, serve: ServeWorker
 ) -> None:
-    looks = Looks()
-    client = await serve(worker, redact=looks, limits=Limits(searched=10))
+    redaction = CountingRedaction()
+    client = await serve(worker, redact=redaction, limits=Limits(searched=10))
     users = [f"user {number % 5}" for number in range(25)]
     ids = [await worker.add_task(wait_at, "gate", metadata={"token": "hunter2", "user": user}) for user in users]
 
     async def walk_actions(text: str) -> tuple[list[str], list[int]]:
         done: list[str] = []
-        looked: list[int] = []
+        read_counts: list[int] = []
         query = {"q": text}
         while True:
-            before = looks.count
+            before = redaction.count
             body = (await client.post("/tasks/actions", json={"action": "cancel", "query": query})).json()
-            looked.append(looks.count - before)
+            read_counts.append(redaction.count - before)
             done += [one["id"] for one in body["results"]]
             assert body["more"] == (body["next_cursor"] is not None)
             if not body["more"]:
-                return done, looked
+                return done, read_counts
             query = {"q": text, "cursor": body["next_cursor"]}
 
     right, wrong = await walk_actions("hunter2"), await walk_actions("hunterX")
-    done, looked = await walk_actions("user 3")
+    done, read_counts = await walk_actions("user 3")
 
     assert right == wrong == ([], [10, 10, 5])
-    assert max(looked) <= 10
+    assert max(read_counts) <= 10
     assert done == [task_id for task_id, user in zip(ids, users, strict=True) if user == "user 3"][::-1]
 
 
@@ -302,7 +304,7 @@ async def test_the_arguments_of_tasks_added_in_python_are_redacted(worker: Async
     assert "s3cr3t" not in await answers(client, task_id)
 
 
-async def test_an_argument_too_large_to_be_looked_through_hides_all_that_might_quote_it(
+async def test_an_argument_too_large_to_search_hides_all_that_may_quote_it(
     worker: AsyncTaskWorker, serve: ServeWorker
 ) -> None:
     client = await serve(worker, redact=redact_names("password"))

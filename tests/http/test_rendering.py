@@ -1,4 +1,4 @@
-"""Any value can be shown: what JSON has as it is, what it has not as text or as a placeholder."""
+"""Any value can be rendered: JSON values as they are, others as text or as a placeholder."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ EXAMPLES = long_or_short(10_000, 200)
 NESTED = long_or_short(2_000, 200)
 PLENTY = 100_000
 
-Point = namedtuple("Point", "x y")  # noqa: PYI024 - the untyped one is what is tested
+Point = namedtuple("Point", "x y")  # noqa: PYI024 - the test is about the untyped one
 
 
 class Colour(Enum):
@@ -50,7 +50,7 @@ class Record:
 
 @dataclass(slots=True)
 class Unset:
-    """Its field is deleted: reading it raises."""
+    """A class whose field is deleted, so that reading it raises."""
 
     value: int = 0
 
@@ -108,7 +108,7 @@ NOON = datetime(2026, 1, 5, 12, tzinfo=timezone(timedelta(hours=1)))
     ],
     ids=repr,
 )
-def test_what_has_a_form_in_json_is_written_out(value: object, shown: object) -> None:
+def test_a_value_with_a_json_form_is_rendered(value: object, shown: object) -> None:
     assert rendered(value, PLENTY) == shown
     assert json.loads(encode_json(rendered(value, PLENTY))) == shown
 
@@ -135,32 +135,32 @@ def unset() -> Unset:
     ],
     ids=lambda value: (str(value) if isinstance(value, str) else type(value).__name__)[:30],
 )
-def test_what_has_none_is_a_placeholder(value: object, name: str, text: str | None) -> None:
+def test_a_value_without_a_json_form_is_a_placeholder(value: object, name: str, text: str | None) -> None:
     assert rendered(value, PLENTY) == ({"$type": name} if text is None else {"$type": name, "$text": text})
 
 
 @pytest.mark.parametrize("value", [{1: "a", "1": "b"}, {"\ud800": 1}, {None: 1}], ids=["same", "surrogate", "null"])
-def test_keys_that_would_not_survive_make_a_placeholder(value: object) -> None:
+def test_a_dict_with_keys_that_are_not_text_is_a_placeholder(value: object) -> None:
     assert rendered(value, PLENTY) == {"$type": "dict", "$text": "keys that are not text"}
 
 
-def test_half_a_surrogate_pair_is_shown_escaped() -> None:
+def test_a_lone_surrogate_is_escaped() -> None:
     assert rendered(["\ud800"], PLENTY) == [{"$type": "str", "$text": "\\ud800"}]
 
 
-def test_an_object_that_lies_about_its_class_is_a_placeholder() -> None:
+def test_an_object_with_a_false_class_is_a_placeholder() -> None:
     assert rendered([Nasty()], PLENTY) == [{"$type": f"{__name__}.Nasty"}]
 
 
 class Sealed(type):
-    """A class of classes that tell nothing of themselves."""
+    """A metaclass whose classes raise for every attribute."""
 
     def __getattribute__(cls, name: str) -> Any:
         raise RuntimeError("no")
 
 
 class Unhashable(type):
-    """A class of classes that can be compared, which takes their hash away."""
+    """A metaclass with ``__eq__``, whose classes are therefore unhashable."""
 
     def __eq__(cls, other: object) -> bool:
         return False
@@ -168,7 +168,7 @@ class Unhashable(type):
     __hash__ = None  # type: ignore[assignment]
 
 
-def test_a_value_whose_class_has_no_hash_makes_a_placeholder_of_all() -> None:
+def test_a_value_whose_class_is_unhashable_makes_the_whole_a_placeholder() -> None:
     assert rendered([Unhashable("Odd", (), {})()], PLENTY) == {"$type": "list"}
 
 
@@ -178,12 +178,12 @@ class Exiting:
         raise SystemExit(3)
 
 
-def test_a_class_that_raises_when_it_is_asked_for_its_name_has_one_all_the_same() -> None:
+def test_a_class_whose_name_raises_has_a_placeholder_name() -> None:
     sealed = Sealed("Closed", (), {"__module__": 5})()
     assert rendered([sealed], PLENTY) == [{"$type": "?.Closed"}]
 
 
-def test_an_object_cannot_end_the_process_by_being_shown() -> None:
+def test_an_object_cannot_end_the_process_when_it_is_rendered() -> None:
     assert rendered([Exiting()], PLENTY) == [{"$type": f"{__name__}.Exiting"}]
 
 
@@ -192,12 +192,12 @@ def test_many_placeholders_are_too_large_as_well(item: object) -> None:
     assert rendered([item] * 5000, PLENTY)["$type"] == "list"
 
 
-def test_a_shared_value_is_no_cycle() -> None:
+def test_a_shared_value_is_not_a_cycle() -> None:
     shared = [1]
     assert rendered([shared, shared], PLENTY) == [[1], [1]]
 
 
-def test_moments_are_utc() -> None:
+def test_datetimes_are_rendered_in_utc() -> None:
     assert rfc3339(NOON) == "2026-01-05T11:00:00Z"
     assert rfc3339(datetime(2026, 1, 5, tzinfo=UTC)) == "2026-01-05T00:00:00Z"
     assert rfc3339(None) is None
@@ -224,7 +224,7 @@ VALUES = st.recursive(
 
 @settings(max_examples=NESTED, deadline=None)
 @given(VALUES, st.integers(0, 500))
-def test_every_value_becomes_strict_json_of_about_the_size_allowed(value: object, limit: int) -> None:
+def test_every_value_becomes_strict_json_of_about_the_allowed_size(value: object, limit: int) -> None:
     written = encode_json(rendered(value, limit))
     json.loads(written, parse_constant=pytest.fail)
     assert len(written) <= 8 * limit + 300
@@ -232,7 +232,7 @@ def test_every_value_becomes_strict_json_of_about_the_size_allowed(value: object
 
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(st.binary() | st.text(st.characters(exclude_categories=())).map(lambda text: text.encode("utf-8", "replace")))
-def test_reading_json_gives_a_value_or_a_problem(data: bytes) -> None:
+def test_parsing_json_returns_a_value_or_raises_a_problem(data: bytes) -> None:
     try:
         value = parse_json(data, 64)
     except Problem:

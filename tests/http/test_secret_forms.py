@@ -1,4 +1,4 @@
-"""A secret is hidden whatever its type is called, wherever its value comes from, and however it is written."""
+"""Secrets of every type and source, in every form in which they may be written."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ register_task("secret_in_partial", secret_in_partial)
 
 
 @pytest.mark.parametrize(
-    ("task_type", "value", "told"),
+    ("task_type", "value", "forms"),
     [
         ("read_in_small_letters", "HUNTER2", ("HUNTER2", "hunter2")),
         ("secret_by_another_name", "hunter2", ("hunter2",)),
@@ -91,13 +91,13 @@ register_task("secret_in_partial", secret_in_partial)
     ],
 )
 async def test_a_secret_param_is_hidden_in_every_form(
-    worker: AsyncTaskWorker, serve: ServeWorker, task_type: str, value: Any, told: tuple[str, ...]
+    worker: AsyncTaskWorker, serve: ServeWorker, task_type: str, value: Any, forms: tuple[str, ...]
 ) -> None:
     client = await serve(worker)
     shown = await submit(client, task_type, params={"value": value}, wait=1)
     result = await client.get(f"/tasks/{shown['id']}/result")
     texts = f"{shown}{result.text}"
-    assert [form for form in told if form in texts] == []
+    assert [form for form in forms if form in texts] == []
     assert "**********" in texts
 
 
@@ -117,7 +117,7 @@ async def test_a_secret_that_is_bound_to_the_function_is_hidden(
     assert (await client.get("/tasks", params={"q": "hunter2"})).json()["tasks"] == []
 
 
-async def test_further_params_are_converted_to_what_is_annotated(worker: AsyncTaskWorker, serve: ServeWorker) -> None:
+async def test_further_params_are_converted_to_the_annotated_type(worker: AsyncTaskWorker, serve: ServeWorker) -> None:
     client = await serve(worker)
     response = await client.post("/tasks", json={"task_type": "further_secrets", "params": {"value": ["hunter2"]}})
     assert response.status_code == 422

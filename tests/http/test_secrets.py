@@ -1,4 +1,4 @@
-"""A secret shows nowhere: one marked value, sent in every way, looked for in everything that comes back."""
+"""Secrets: a value is sent in every way, and searched in everything that comes back."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ async def secret_in_list(password: list[SecretStr] | None, how: str) -> Any:
 
 @task("secret_in_shape")
 async def secret_in_shape(password: SecretStr, shape: str) -> Any:
-    """Return something that looks like what is shown for other values."""
+    """Return something that looks like a placeholder."""
     secret = password.get_secret_value()
     placeholder, typed = {"$type": "Login", "password": secret}, {"type": {"password": secret}}
     return {"placeholder": placeholder, "typed": typed, "surrogate": f"{secret}\ud800"}[shape]
@@ -93,7 +93,7 @@ async def fussy(password: Annotated[SecretStr, AfterValidator(_long)], how: str 
 
 @task("unannounced")
 async def unannounced(password: Any) -> None:
-    """Fail with an error that quotes the password, whose type is said nowhere."""
+    """Fail with an error that quotes the password, which has no annotation."""
     raise PermissionError(f"{password.get_secret_value()} was refused")
 
 
@@ -117,7 +117,7 @@ GIVEN: dict[str, Any] = {
 
 
 async def everything(client: httpx.AsyncClient, task_id: str, body: dict[str, Any]) -> str:
-    """Ask every endpoint that tells of the task, and send its submission again; return all that was answered."""
+    """Request every endpoint about the task, and submit it again; return all responses."""
     key = {"Idempotency-Key": f"key-{task_id}"}
     answers = [
         *[await client.get(path) for path in ("/tasks", "/tasks/types", "/stats", "/cache", "/health")],
@@ -135,7 +135,7 @@ async def everything(client: httpx.AsyncClient, task_id: str, body: dict[str, An
 
 @pytest.mark.parametrize("how", ["error", "result", "secret"])
 @pytest.mark.parametrize("task_type", GIVEN)
-async def test_a_secret_shows_in_no_answer_and_no_log(
+async def test_a_secret_is_in_no_response_and_no_log(
     worker: AsyncTaskWorker, serve: ServeWorker, caplog: pytest.LogCaptureFixture, task_type: str, how: str
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -151,19 +151,19 @@ async def test_a_secret_shows_in_no_answer_and_no_log(
     events = "".join([(await stream).text for stream in streams])
     assert events.count(task_id) > 3
 
-    told = f"{shown}{events}{await everything(client, task_id, body)}"
+    all_text = f"{shown}{events}{await everything(client, task_id, body)}"
 
     hidden = "[redacted]" if redact else HIDDEN
-    assert hidden in told
+    assert hidden in all_text
     lines = "".join(record.getMessage() for record in caplog.records)
     for form in FORMS:
-        assert form not in told
+        assert form not in all_text
         assert form not in lines
 
 
 @pytest.mark.parametrize("params_kept", [0, 1 << 20])
 @pytest.mark.parametrize("how", ["error", "result"])
-async def test_a_secret_that_is_no_longer_known_hides_what_may_quote_it(
+async def test_fields_that_may_quote_a_secret_no_longer_known_are_hidden(
     worker: AsyncTaskWorker, serve: ServeWorker, how: str, params_kept: int
 ) -> None:
     client = await serve(worker, limits=Limits(params_kept=params_kept))
@@ -175,7 +175,7 @@ async def test_a_secret_that_is_no_longer_known_hides_what_may_quote_it(
 
 
 @pytest.mark.parametrize("shape", ["placeholder", "typed", "surrogate"])
-async def test_no_result_looks_so_harmless_that_it_is_shown_without_the_secrets_being_known(
+async def test_every_result_is_hidden_while_the_secrets_are_not_known(
     worker: AsyncTaskWorker, serve: ServeWorker, shape: str
 ) -> None:
     client = await serve(worker, limits=Limits(params_kept=0))
@@ -183,9 +183,7 @@ async def test_no_result_looks_so_harmless_that_it_is_shown_without_the_secrets_
     assert (shown["status"], shown["result"]) == ("completed", HIDDEN)
 
 
-async def test_hidden_fields_keep_the_type_that_the_document_says_they_have(
-    worker: AsyncTaskWorker, serve: ServeWorker
-) -> None:
+async def test_hidden_fields_keep_their_documented_type(worker: AsyncTaskWorker, serve: ServeWorker) -> None:
     open_gate("gate")
     body = {"params": {"password": MARKED, "how": "error"}, "metadata": {"task_type": "another"}}
     for redact in (None, redact_names("password")):
@@ -208,7 +206,7 @@ FUNCTIONS = {
 
 @pytest.mark.parametrize("how", ["error", "result"])
 @pytest.mark.parametrize("task_type", ADDED)
-async def test_a_secret_of_a_task_added_in_python_shows_in_no_answer(
+async def test_a_secret_of_a_task_added_in_python_is_in_no_response(
     worker: AsyncTaskWorker, serve: ServeWorker, task_type: str, how: str
 ) -> None:
     redact = redact_names("password") if task_type == "marked_by_name" else None
@@ -221,21 +219,21 @@ async def test_a_secret_of_a_task_added_in_python_shows_in_no_answer(
     await settled()
     open_gate("gate")
     await finished(worker, task_id)
-    told = f"{before}{(await one).text}{(await everyone).text}"
+    all_text = f"{before}{(await one).text}{(await everyone).text}"
     for path in (f"/tasks/{task_id}", f"/tasks/{task_id}/result", "/tasks", "/tasks?q=hunter2", "/tasks?q=hunterX"):
-        told += (await client.get(path)).text
+        all_text += (await client.get(path)).text
 
     assert before["params"]["how"] == how
-    assert ("[redacted]" if redact else HIDDEN) in told
+    assert ("[redacted]" if redact else HIDDEN) in all_text
     for form in FORMS:
-        assert form not in told
+        assert form not in all_text
 
 
 @pytest.mark.parametrize("how", ["error", "result"])
-async def test_what_may_quote_a_secret_is_hidden_where_the_params_are_not_known(
+async def test_fields_that_may_quote_a_secret_are_hidden_if_the_params_are_not_known(
     worker: AsyncTaskWorker, serve: ServeWorker, how: str
 ) -> None:
-    """As after a restart, or where there was no room to keep them."""
+    """As after a restart, or when they were evicted."""
     open_gate("gate")
     task_id = await worker.add_task(secret_str, SecretStr(MARKED), how, metadata={"user": "ada"})
     await finished(worker, task_id)
@@ -284,7 +282,7 @@ async def test_a_right_guess_of_a_secret_param_finds_no_more_than_a_wrong_one(
     assert sum(await pages("was refused")) == 6
 
 
-async def test_a_search_does_not_tell_a_secret_that_no_annotation_announces(
+async def test_a_search_does_not_reveal_a_secret_of_an_unannotated_param(
     worker: AsyncTaskWorker, serve: ServeWorker
 ) -> None:
     client = await serve(worker)
@@ -316,7 +314,7 @@ async def test_a_refusal_does_not_quote_a_secret(
     assert "abc!" not in one.text + many.text
 
 
-def test_the_types_of_params_tell_which_are_secret() -> None:
+def test_params_are_secret_by_their_type() -> None:
     async def plain(a: int, b: str = "", c: Any = None, *, d: dict[str, list[int]] | None = None) -> None: ...
 
     async def secret(a: int, b: Keys, c: Secret[int], d: list[tuple[Login, int]], **more: SecretStr) -> None: ...

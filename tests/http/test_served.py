@@ -1,4 +1,4 @@
-"""The documents' examples, many readers, and the end of the process: real requests to a real server."""
+"""The documented examples, many streams, and shutdown: real requests to a real server."""
 
 from __future__ import annotations
 
@@ -57,13 +57,13 @@ async def might_fail(value):
 
 
 async def submit_task(client: httpx.AsyncClient, body: dict[str, Any]) -> str:
-    """Submit as the documents do."""
+    """Submit as the documentation does."""
     response = await client.post("http://localhost:8000/tasks", json=body)
     return str(response.json()["id"])
 
 
 async def check_task(client: httpx.AsyncClient, task_id: str) -> Any:
-    """Ask as the documents do."""
+    """Fetch as the documentation does."""
     response = await client.get(f"http://localhost:8000/tasks/{task_id}")
     if response.status_code == 200:
         task = response.json()
@@ -80,7 +80,7 @@ async def check_task(client: httpx.AsyncClient, task_id: str) -> Any:
 async def test_the_documented_quick_start_serves_the_documented_requests(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Written anew from the documents: the same calls on the same paths, under a real server."""
+    """The documented calls on the documented paths, under a real server."""
     (tmp_path / "quick_start.py").write_text(QUICK_START)
     monkeypatch.syspath_prepend(str(tmp_path))
     with Server("quick_start:app") as server:
@@ -105,15 +105,15 @@ async def test_the_documented_quick_start_serves_the_documented_requests(
 
 
 @pytest.fixture(scope="module")
-def usual_end() -> float:
-    """Seconds a server takes to end that nobody reads from: on this machine, at this time."""
+def shutdown_seconds() -> float:
+    """Seconds that a server without streams takes to exit on this machine at this time."""
     with Server("tests.support.served:app") as server:
         httpx.get(f"{server.url}/health")
         return server.terminate()
 
 
 async def read_events(port: int, seen: Counter[str], opened: asyncio.Semaphore) -> None:
-    """Read the stream of all events to its end, counting them by name."""
+    """Read the stream of all events to its end and count them by name."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(b"GET /events HTTP/1.1\r\nHost: test\r\n\r\n")
     while line := await reader.readline():
@@ -126,8 +126,8 @@ async def read_events(port: int, seen: Counter[str], opened: asyncio.Semaphore) 
     await writer.wait_closed()
 
 
-def reader_that_never_reads(port: int) -> socket.socket:
-    """Ask for all events, and take none of them."""
+def open_unread_stream(port: int) -> socket.socket:
+    """Request all events, and read none of them."""
     connection = socket.socket()
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     connection.connect(("127.0.0.1", port))
@@ -136,8 +136,8 @@ def reader_that_never_reads(port: int) -> socket.socket:
 
 
 @pytest.mark.timeout(300)
-async def test_many_readers_and_one_that_never_reads(usual_end: float) -> None:
-    """Memory stays bounded, the others hear of everything, and SIGTERM ends it all within a second."""
+async def test_many_streams_and_one_whose_client_never_reads(shutdown_seconds: float) -> None:
+    """Memory stays bounded, the other clients get all events, and SIGTERM ends the process within a second."""
     seen: Counter[str] = Counter()
     opened = asyncio.Semaphore(0)
     with Server("tests.support.served:app") as server:
@@ -147,7 +147,7 @@ async def test_many_readers_and_one_that_never_reads(usual_end: float) -> None:
         reading = [asyncio.create_task(read_events(server.port, seen, opened)) for _ in range(READERS)]
         for _ in range(READERS):
             await opened.acquire()
-        with reader_that_never_reads(server.port):
+        with open_unread_stream(server.port):
             assert server.resident() - before < READERS * 100 * 1024 + 10 * MEGABYTE
             async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
                 await submit(client, "echo_value", params={"value": "live"}, wait=10)
@@ -163,15 +163,15 @@ async def test_many_readers_and_one_that_never_reads(usual_end: float) -> None:
     assert seen["bye"] == READERS
     assert "worker stopped" in server.output
     assert "Traceback" not in server.output
-    assert took < usual_end * (10 + READERS / 100)
+    assert took < shutdown_seconds * (10 + READERS / 100)
 
 
 @pytest.mark.parametrize("count", [0, 20])
-async def test_a_reader_that_never_reads_does_not_hold_up_the_end(count: int, usual_end: float) -> None:
-    """What it left unread, more than any buffer of the system holds, would keep its connection open for ever."""
+async def test_a_client_that_never_reads_does_not_delay_the_shutdown(count: int, shutdown_seconds: float) -> None:
+    """It leaves more unread than the buffers of the system take, which would keep its connection open forever."""
     seen: Counter[str] = Counter()
     opened = asyncio.Semaphore(0)
-    with Server("tests.support.served:app") as server, reader_that_never_reads(server.port):
+    with Server("tests.support.served:app") as server, open_unread_stream(server.port):
         reading = [asyncio.create_task(read_events(server.port, seen, opened)) for _ in range(count)]
         for _ in range(count):
             await opened.acquire()
@@ -183,11 +183,11 @@ async def test_a_reader_that_never_reads_does_not_hold_up_the_end(count: int, us
         await asyncio.gather(*reading)
     assert seen["bye"] == count
     assert "worker stopped" in server.output
-    assert took < 10 * usual_end
+    assert took < 10 * shutdown_seconds
 
 
-async def test_a_reader_that_was_given_up_does_not_hold_up_the_end(usual_end: float) -> None:
-    with Server("tests.support.served:impatient_app") as server, reader_that_never_reads(server.port):
+async def test_a_reader_that_was_given_up_does_not_hold_up_the_end(shutdown_seconds: float) -> None:
+    with Server("tests.support.served:impatient_app") as server, open_unread_stream(server.port):
         storm = {"tasks": [{"task_type": "echo_value", "params": {"value": "x" * 3000}}] * 100}
         async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
             assert (await client.get("/stats")).json()["streams"]["open"] == 1
@@ -195,13 +195,13 @@ async def test_a_reader_that_was_given_up_does_not_hold_up_the_end(usual_end: fl
                 assert (await client.post("/tasks/batch", json=storm)).status_code == 200
         took = await asyncio.to_thread(server.terminate)
     assert server.output == ""
-    assert took < 10 * usual_end
+    assert took < 10 * shutdown_seconds
 
 
-async def test_waiting_requests_do_not_hold_up_the_end(usual_end: float) -> None:
+async def test_waiting_requests_do_not_delay_the_shutdown(shutdown_seconds: float) -> None:
     with Server("tests.support.served:app") as server:
         async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
-            # Nothing runs that stop() would wait for: a task that waits for a slot is cancelled at once.
+            # No task runs that stop() would wait for: a pending task is cancelled at once.
             ids = [(await submit(client, "echo_value", params={"value": 1}))["id"] for _ in range(3)]
             tag = (await client.get(f"/tasks/{ids[0]}?wait=10")).headers["etag"]
             assert tag
@@ -215,11 +215,11 @@ async def test_waiting_requests_do_not_hold_up_the_end(usual_end: float) -> None
     assert {answer.status_code for answer in answers} == {200}
     assert all("event: bye" in answer.text for answer in answers[5:])
     assert "worker stopped" in server.output
-    assert took < 15 * usual_end
+    assert took < 15 * shutdown_seconds
 
 
 def test_without_the_extra_the_router_says_what_to_install() -> None:
-    """Python finds none of the packages when their names lead nowhere."""
+    """A None in sys.modules makes the import of a package fail."""
     code = """
 import sys
 for name in ("fastapi", "pydantic", "sse_starlette", "starlette"):

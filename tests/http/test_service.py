@@ -1,4 +1,4 @@
-"""What is told of the worker as a whole, and of the paths themselves."""
+"""Endpoints of the worker as a whole, methods and paths, and options of the router."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.tasks import wait_at
 from tests.support.waiting import running
 
 
-async def test_health_counts_what_waits_and_runs(worker: AsyncTaskWorker, client: httpx.AsyncClient) -> None:
+async def test_health_counts_pending_and_running_tasks(worker: AsyncTaskWorker, client: httpx.AsyncClient) -> None:
     ids = [await worker.add_task(wait_at, "gate") for _ in range(5)]
     await running(worker, *ids[:2])
     response = await client.get("/health")
@@ -29,7 +29,7 @@ async def test_health_counts_what_waits_and_runs(worker: AsyncTaskWorker, client
     assert response.json() == expected
 
 
-async def test_a_worker_that_does_not_run_is_alive_but_neither_well_nor_ready(
+async def test_a_stopped_worker_is_alive_but_neither_healthy_nor_ready(
     make_worker: MakeWorker, serve: ServeWorker
 ) -> None:
     worker = await make_worker(started=False)
@@ -42,7 +42,7 @@ async def test_a_worker_that_does_not_run_is_alive_but_neither_well_nor_ready(
     assert (await client.get("/health/ready")).status_code == 200
 
 
-async def test_a_worker_whose_file_was_deleted_is_neither_well_nor_ready(folder: Path, serve: ServeWorker) -> None:
+async def test_a_worker_whose_file_was_deleted_is_neither_healthy_nor_ready(folder: Path, serve: ServeWorker) -> None:
     async with AsyncTaskWorker(backend=f"sqlite:///{folder}/tasks.db?durability=process") as worker:
         client = await serve(worker)
         assert (await client.get("/health")).status_code == 200
@@ -61,34 +61,34 @@ async def test_stats_count_tasks_by_status_and_slots(worker: AsyncTaskWorker, cl
     assert stats["slots"] == {"total": 2, "busy": 1, "abandoned_tasks": 0}
 
 
-async def test_the_cache_tells_of_itself_and_can_be_cleared(make_worker: MakeWorker, serve: ServeWorker) -> None:
+async def test_the_cache_has_statistics_and_can_be_cleared(make_worker: MakeWorker, serve: ServeWorker) -> None:
     client = await serve(await make_worker(cache_enabled=True, cache_ttl=60))
     first = await submit(client, "echo", params={"value": 1}, wait=1)
     second = await submit(client, "echo", params={"value": 1}, wait=1)
     assert (first["from_cache"], second["from_cache"], second["result"]) == (False, True, 1)
 
-    told = (await client.get("/cache")).json()
+    cache = (await client.get("/cache")).json()
 
-    assert (told["enabled"], told["default_ttl"]) == (True, 60)
-    assert (told["statistics"]["hits"], told["statistics"]["sets"]) == (1, 1)
+    assert (cache["enabled"], cache["default_ttl"]) == (True, 60)
+    assert (cache["statistics"]["hits"], cache["statistics"]["sets"]) == (1, 1)
     assert (await client.delete("/cache")).status_code == 204
     assert (await submit(client, "echo", params={"value": 1}, wait=1))["from_cache"] is False
     assert (await submit(client, "echo", params={"value": 1}, use_cache=False, wait=1))["from_cache"] is False
 
 
-async def test_a_cache_that_is_switched_off_says_so(client: httpx.AsyncClient) -> None:
+async def test_a_disabled_cache_is_reported_as_disabled(client: httpx.AsyncClient) -> None:
     assert (await client.get("/cache")).json()["enabled"] is False
     assert (await client.delete("/cache")).status_code == 204
 
 
-async def test_to_ask_for_the_cache_makes_none(make_worker: MakeWorker, serve: ServeWorker) -> None:
+async def test_requesting_the_cache_does_not_create_one(make_worker: MakeWorker, serve: ServeWorker) -> None:
     worker = await make_worker()
     client = await serve(worker)
     assert (await client.get("/cache")).json() == {"enabled": False, "default_ttl": None, "statistics": {}}
     assert not worker.has_cache
 
 
-async def test_types_tell_their_params(client: httpx.AsyncClient) -> None:
+async def test_task_types_have_a_schema_of_their_params(client: httpx.AsyncClient) -> None:
     body = (await client.get("/tasks/types")).json()
     assert (await client.get("/types")).json() == body
     types = {one["name"]: one for one in body["types"]}
@@ -118,7 +118,7 @@ async def test_types_tell_their_params(client: httpx.AsyncClient) -> None:
         ("TRACE", "/events", "GET, HEAD"),
     ],
 )
-async def test_a_method_that_is_not_taken_is_told_those_that_are(
+async def test_a_method_that_is_not_allowed_gets_the_allowed_ones(
     client: httpx.AsyncClient, method: str, path: str, allowed: str
 ) -> None:
     response = await client.request(method, path)
@@ -128,12 +128,12 @@ async def test_a_method_that_is_not_taken_is_told_those_that_are(
 
 
 @pytest.mark.parametrize("path", ["/tasks/a/b", "/tasks/a/b/result", "/tasks//", "/tasks/a/cancel/now"])
-async def test_a_path_below_tasks_that_is_none_is_not_found(client: httpx.AsyncClient, path: str) -> None:
+async def test_an_unknown_path_below_tasks_is_not_found(client: httpx.AsyncClient, path: str) -> None:
     response = await client.get(path)
     assert (response.status_code, problem_code(response)) == (404, "path_not_found")
 
 
-async def test_the_errors_of_the_host_application_stay_its_own(worker: AsyncTaskWorker) -> None:
+async def test_errors_of_the_host_application_are_not_affected(worker: AsyncTaskWorker) -> None:
     app = FastAPI()
     app.include_router(create_task_worker_router(worker))
 
@@ -147,16 +147,16 @@ async def test_the_errors_of_the_host_application_stay_its_own(worker: AsyncTask
         assert (await client.get("/nowhere")).json() == {"detail": "Not Found"}
 
 
-def who_asks(request: Request) -> None:
+def check_user(request: Request) -> None:
     if request.headers.get("authorization") != "Bearer right":
         raise HTTPException(401, "who are you?")
 
 
 @pytest.mark.parametrize("protect_health", [False, True])
-async def test_dependencies_decide_about_every_endpoint(worker: AsyncTaskWorker, protect_health: bool) -> None:
-    """But those that load balancers ask, unless they are told to."""
+async def test_dependencies_apply_to_every_endpoint(worker: AsyncTaskWorker, protect_health: bool) -> None:
+    """Except the health endpoints, unless they are protected."""
     app = FastAPI()
-    options: dict[str, Any] = {"dependencies": [Depends(who_asks)], "protect_health": protect_health}
+    options: dict[str, Any] = {"dependencies": [Depends(check_user)], "protect_health": protect_health}
     app.include_router(create_task_worker_router(worker, prefix="/api", **options))
     paths = app.openapi()["paths"]
     async with client_of(app) as client:
@@ -170,17 +170,17 @@ async def test_dependencies_decide_about_every_endpoint(worker: AsyncTaskWorker,
         assert (await client.get("/api/health", headers={"Authorization": "Bearer right"})).status_code == 200
 
 
-async def test_open_health_tells_the_status_and_counts_and_protected_health_more(
+async def test_open_health_has_status_and_counts_and_protected_health_has_details(
     worker: AsyncTaskWorker, serve: ServeWorker
 ) -> None:
-    told = {"status", "worker_count", "queue_size", "running", "abandoned_tasks"}
-    assert (await (await serve(worker)).get("/health")).json().keys() == told
+    fields = {"status", "worker_count", "queue_size", "running", "abandoned_tasks"}
+    assert (await (await serve(worker)).get("/health")).json().keys() == fields
     protected = (await (await serve(worker, protect_health=True)).get("/health")).json()
-    assert protected.keys() == told | {"details"}
+    assert protected.keys() == fields | {"details"}
     assert protected["details"]["is_running"] is True
 
 
-async def test_health_declares_all_that_it_tells(worker: AsyncTaskWorker) -> None:
+async def test_health_documents_all_of_its_fields(worker: AsyncTaskWorker) -> None:
     app = FastAPI()
     app.include_router(create_task_worker_router(worker, protect_health=True))
     declared = app.openapi()["components"]["schemas"]["HealthBody"]["properties"].keys()
@@ -189,7 +189,7 @@ async def test_health_declares_all_that_it_tells(worker: AsyncTaskWorker) -> Non
             assert (await client.get(path)).json().keys() <= declared
 
 
-async def test_two_routers_do_not_meet(worker: AsyncTaskWorker) -> None:
+async def test_two_routers_are_independent(worker: AsyncTaskWorker) -> None:
     app = FastAPI()
     app.include_router(create_task_worker_router(worker, prefix="/one", tags=["first"]))
     second = AsyncTaskWorker()
@@ -199,26 +199,26 @@ async def test_two_routers_do_not_meet(worker: AsyncTaskWorker) -> None:
         assert (await client.post("/one/tasks", json=body, headers=key)).status_code == 201
         assert (await client.post("/two/tasks", json=body, headers=key)).status_code == 201
         assert (await client.put("/two/tasks")).headers["allow"] == "GET, HEAD, POST"
-    paths = app.openapi()["paths"]  # duplicate operation ids would be a warning, hence an error
+    paths = app.openapi()["paths"]  # a duplicate operation id is a warning, which the tests turn into an error
     tags = {(path[:4], *operation["tags"]) for path, operations in paths.items() for operation in operations.values()}
     assert tags == {("/one", "first"), ("/two", "second")}
 
 
-def forms_in(document: dict[str, Any], path: str = "/tasks") -> list[dict[str, Any]]:
-    """Return the forms of a submission, as the document has them."""
+def submission_schemas_in(document: dict[str, Any], path: str = "/tasks") -> list[dict[str, Any]]:
+    """Return the schemas of a submission in the document."""
     body = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
-    return [referred(document, form["$ref"]) for form in referred(document, body["$ref"])["oneOf"]]
+    return [resolve(document, form["$ref"]) for form in resolve(document, body["$ref"])["oneOf"]]
 
 
-def referred(document: dict[str, Any], reference: str) -> Any:
-    """Return what a reference leads to."""
+def resolve(document: dict[str, Any], reference: str) -> Any:
+    """Return the target of a reference."""
     part: Any = document
     for name in reference.removeprefix("#/").split("/"):
         part = part[name]
     return part
 
 
-async def test_the_document_tells_every_problem_and_every_type(worker: AsyncTaskWorker) -> None:
+async def test_the_document_has_every_problem_and_every_type(worker: AsyncTaskWorker) -> None:
     app = FastAPI()
     app.include_router(create_task_worker_router(worker))
     document = app.openapi()
@@ -226,15 +226,15 @@ async def test_the_document_tells_every_problem_and_every_type(worker: AsyncTask
     ids = [operation["operationId"] for operation in operations]
     assert {"submit_task", "list_tasks", "get_task", "delete_task", "list_task_types", "check_health"} <= set(ids)
     assert len(set(ids)) == len(ids)
-    told = {
+    codes = {
         code
         for operation in operations
         for answer in operation["responses"].values()
         for code in answer.get("content", {}).get("application/problem+json", {}).get("examples", {})
     }
-    assert told == CODES.keys() - {"method_not_allowed", "path_not_found"}
+    assert codes == CODES.keys() - {"method_not_allowed", "path_not_found"}
     body = document["paths"]["/tasks"]["post"]["requestBody"]["content"]["application/json"]
-    forms = {form["title"]: form for form in forms_in(document)}
+    forms = {form["title"]: form for form in submission_schemas_in(document)}
     assert forms["add_numbers"]["properties"]["params"]["properties"]["left"] == {"type": "integer", "title": "left"}
     assert body["examples"]["add_numbers"]["value"]["params"] == {"left": 1}
 
@@ -246,12 +246,12 @@ async def test_the_document_tells_every_problem_and_every_type(worker: AsyncTask
         *(("protect_health", "yes"), ("show_tracebacks", 1)),
     ],
 )
-async def test_options_of_another_type_are_refused(option: str, value: object) -> None:
+async def test_options_of_a_wrong_type_are_refused(option: str, value: object) -> None:
     with pytest.raises(TypeError, match=f"{option} must be"):
         create_task_worker_router(AsyncTaskWorker(), **{option: value})  # type: ignore[arg-type]
 
 
-async def test_what_is_no_worker_is_refused() -> None:
+async def test_an_object_that_is_not_a_worker_is_refused() -> None:
     with pytest.raises(TypeError, match="submit"):
         create_task_worker_router(object())
 
@@ -286,8 +286,8 @@ def test_limits_can_be_zero_where_that_means_something() -> None:
     assert (found.queue_wait, found.metadata, found.stream_lifetime) == (0.0, 0, None)
 
 
-async def test_head_is_answered_like_get_without_a_body(worker: AsyncTaskWorker) -> None:
-    """Also by a router below another prefix, and where a GET would be answered without end."""
+async def test_head_is_handled_like_get_without_a_body(worker: AsyncTaskWorker) -> None:
+    """Also by a router below another prefix, and for an endless stream of events."""
     app = FastAPI()
     app.include_router(create_task_worker_router(worker), prefix="/api")
     task_id = await worker.add_task(wait_at, "gate")
@@ -303,12 +303,12 @@ async def test_head_is_answered_like_get_without_a_body(worker: AsyncTaskWorker)
             else:
                 get = await client.get(path.format(task_id=task_id))
                 assert (response.status_code, response.headers) == (get.status_code, get.headers), path
-        assert (await client.head("/api/tasks/nobody/events")).status_code == 404
+        assert (await client.head("/api/tasks/unknown/events")).status_code == 404
         assert (await client.head("/api/tasks/batch")).status_code == 405
 
 
 @pytest.mark.parametrize("root_path", ["", "/proxy"])
-async def test_a_slash_behind_tasks_makes_no_difference(worker: AsyncTaskWorker, root_path: str) -> None:
+async def test_a_trailing_slash_after_tasks_makes_no_difference(worker: AsyncTaskWorker, root_path: str) -> None:
     app = FastAPI()
     app.include_router(create_task_worker_router(worker, prefix="/api"))
     transport = httpx.ASGITransport(app, root_path=root_path)
@@ -324,7 +324,7 @@ async def test_a_slash_behind_tasks_makes_no_difference(worker: AsyncTaskWorker,
         assert with_slash.json()["tasks"][0]["href"].startswith(f"{root_path}/api/tasks/")
 
 
-async def test_anything_with_a_workers_methods_is_served(worker: AsyncTaskWorker, serve: ServeWorker) -> None:
+async def test_an_object_with_the_methods_of_a_worker_is_served(worker: AsyncTaskWorker, serve: ServeWorker) -> None:
     class Wrapped:
         def __getattr__(self, name: str) -> object:
             return getattr(worker, name)
@@ -337,7 +337,7 @@ async def gone() -> None:
     """Do nothing."""
 
 
-async def test_protected_health_tells_how_many_tasks_wait_for_a_function(folder: Path, serve: ServeWorker) -> None:
+async def test_protected_health_counts_tasks_of_unregistered_functions(folder: Path, serve: ServeWorker) -> None:
     url = f"sqlite:///{folder}/tasks.db?durability=process"
     function = task("soon gone")(gone)
     async with AsyncTaskWorker(backend=url, max_workers=1) as worker:

@@ -1,4 +1,4 @@
-"""POST /tasks: what it takes, what it answers, what it refuses."""
+"""POST /tasks: accepted requests, responses and refusals."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.tasks import wait_at
 from tests.support.waiting import running
 
 
-async def test_a_submitted_task_is_answered_with_its_body_and_its_place(client: httpx.AsyncClient) -> None:
+async def test_a_submission_returns_the_task_and_its_location(client: httpx.AsyncClient) -> None:
     response = await client.post("/tasks", json={"task_type": "echo", "params": {"value": [1, 2]}, "priority": 1})
 
     assert response.status_code == 201
@@ -32,14 +32,14 @@ async def test_a_submitted_task_is_answered_with_its_body_and_its_place(client: 
     assert (found["status"], found["result"], found["progress"]) == ("completed", [1, 2], 1.0)
 
 
-async def test_the_path_of_a_prefix_is_part_of_the_place(worker: AsyncTaskWorker, serve: ServeWorker) -> None:
+async def test_the_location_has_the_prefix_of_the_router(worker: AsyncTaskWorker, serve: ServeWorker) -> None:
     client = await serve(worker, prefix="/api/v1")
     response = await client.post("/api/v1/tasks", json={"task_type": "echo", "params": {"value": 1}})
     assert (await client.get(response.headers["location"])).status_code == 200
 
 
 @pytest.mark.parametrize("front", ["/tâches €", "/a b\r\nX-Set: 1", "/100%>;"], ids=["accents", "line break", "marks"])
-async def test_the_place_is_escaped_like_the_path_it_is_below(
+async def test_the_location_is_escaped_like_the_path_of_the_request(
     worker: AsyncTaskWorker, serve: ServeWorker, front: str
 ) -> None:
     client = await serve(worker, prefix="/{tenant}")
@@ -49,7 +49,7 @@ async def test_the_place_is_escaped_like_the_path_it_is_below(
 
 
 @pytest.mark.parametrize("path", ["/tasks", "/proxy/tasks"], ids=["taken off", "left on"])
-async def test_the_place_has_the_path_of_a_proxy_in_front(worker: AsyncTaskWorker, path: str) -> None:
+async def test_the_location_has_the_root_path_of_a_proxy(worker: AsyncTaskWorker, path: str) -> None:
     app = FastAPI()
     app.include_router(create_task_worker_router(worker))
     async with httpx.AsyncClient(
@@ -61,12 +61,12 @@ async def test_the_place_has_the_path_of_a_proxy_in_front(worker: AsyncTaskWorke
         assert (await client.get(f"{path}?limit=1")).links["next"]["url"].startswith("/proxy/tasks?limit=1&cursor=")
 
 
-async def test_prefer_wait_answers_when_the_task_has_ended(client: httpx.AsyncClient) -> None:
+async def test_prefer_wait_responds_when_the_task_has_finished(client: httpx.AsyncClient) -> None:
     task = await submit(client, "sleep_for", params={"seconds": 5, "value": "late"}, wait=10)
     assert (task["status"], task["result"], task["run_time"]) == ("completed", "late", pytest.approx(5))
 
 
-async def test_prefer_wait_answers_when_its_time_is_up(client: httpx.AsyncClient) -> None:
+async def test_prefer_wait_responds_after_its_timeout(client: httpx.AsyncClient) -> None:
     body = {"task_type": "sleep_for", "params": {"seconds": 50}}
     response = await client.post("/tasks", json=body, headers={"Prefer": "respond-async, wait=10"})
     assert response.status_code == 201
@@ -75,14 +75,14 @@ async def test_prefer_wait_answers_when_its_time_is_up(client: httpx.AsyncClient
 
 
 @pytest.mark.parametrize("preference", ["wait=-1", "wait", "respond-async", "wait=ten", "await=10"])
-async def test_a_preference_that_is_not_understood_is_ignored(client: httpx.AsyncClient, preference: str) -> None:
+async def test_an_invalid_preference_is_ignored(client: httpx.AsyncClient, preference: str) -> None:
     body = {"task_type": "sleep_for", "params": {"seconds": 50}}
     response = await client.post("/tasks", json=body, headers={"Prefer": preference})
     assert response.json()["status"] in {"pending", "running"}
     assert "preference-applied" not in response.headers
 
 
-async def test_parameters_called_like_options_are_the_functions_own(client: httpx.AsyncClient) -> None:
+async def test_parameters_named_like_options_are_params_of_the_function(client: httpx.AsyncClient) -> None:
     params = {"self": 7, "priority": "high", "task_id": True, "args": [1]}
     task = await submit(client, "own_names", params=params, priority=3, wait=1)
     assert task["result"] == params
@@ -90,7 +90,7 @@ async def test_parameters_called_like_options_are_the_functions_own(client: http
     assert task["id"] is not True
 
 
-async def test_params_come_in_the_types_the_function_asks_for(client: httpx.AsyncClient) -> None:
+async def test_params_are_converted_to_the_annotated_types(client: httpx.AsyncClient) -> None:
     assert (await submit(client, "add_numbers", params={"left": 2, "right": 3}, wait=1))["result"] == 5
 
 
@@ -99,7 +99,7 @@ async def test_params_come_in_the_types_the_function_asks_for(client: httpx.Asyn
     [{}, {"left": 1, "middle": 2}, {"left": "1"}, {"left": None}, {"left": 1, "progress_callback": None}],
     ids=["missing", "unknown", "of another type", "null", "the worker's own"],
 )
-async def test_params_the_function_does_not_take_are_refused_before_queueing(
+async def test_params_that_the_function_does_not_accept_are_refused_before_queueing(
     worker: AsyncTaskWorker, client: httpx.AsyncClient, params: dict[str, object]
 ) -> None:
     response = await client.post("/tasks", json={"task_type": "add_numbers", "params": params})
@@ -108,14 +108,14 @@ async def test_params_the_function_does_not_take_are_refused_before_queueing(
     assert worker.get_all_tasks() == []
 
 
-async def test_of_very_many_faults_the_first_are_told(client: httpx.AsyncClient) -> None:
+async def test_only_the_first_of_many_errors_are_returned(client: httpx.AsyncClient) -> None:
     params = {f"unknown{number}": 0 for number in range(5000)}
     response = await client.post("/tasks", json={"task_type": "add_numbers", "params": params})
     assert problem_code(response) == "invalid_params"
     assert len(response.json()["errors"]) == 20
 
 
-@pytest.mark.parametrize("task_type", ["nobody knows", "not_for_strangers"])
+@pytest.mark.parametrize("task_type", ["unknown_type", "not_for_strangers"])
 async def test_a_type_that_is_unknown_or_hidden_is_refused(client: httpx.AsyncClient, task_type: str) -> None:
     response = await client.post("/tasks", json={"task_type": task_type})
     assert response.status_code == 400
@@ -130,7 +130,7 @@ async def test_expose_restricts_the_types(worker: AsyncTaskWorker, serve: ServeW
         await serve(worker, expose="echo")
 
 
-async def test_an_id_can_be_chosen_once(worker: AsyncTaskWorker, client: httpx.AsyncClient) -> None:
+async def test_a_task_id_can_be_used_once(worker: AsyncTaskWorker, client: httpx.AsyncClient) -> None:
     body = {"task_type": "echo", "params": {"value": 1}, "task_id": "mine"}
     assert (await client.post("/tasks", json=body)).json()["id"] == "mine"
     response = await client.post("/tasks", json=body)
@@ -142,7 +142,7 @@ async def test_an_id_can_be_chosen_once(worker: AsyncTaskWorker, client: httpx.A
 @pytest.mark.parametrize(
     "task_id", ["types", "batch", "actions", "stats", "events", ".", "..", "a/b", "a\nb", "", "x" * 201, "ä"]
 )
-async def test_an_id_that_no_path_could_hold_is_refused(client: httpx.AsyncClient, task_id: str) -> None:
+async def test_an_id_with_characters_unfit_for_a_path_is_refused(client: httpx.AsyncClient, task_id: str) -> None:
     response = await client.post("/tasks", json={"task_type": "echo", "params": {"value": 1}, "task_id": task_id})
     assert response.status_code == 422
     assert problem_code(response) == "invalid_request"
@@ -165,7 +165,7 @@ async def test_an_id_that_no_path_could_hold_is_refused(client: httpx.AsyncClien
     ],
     ids=str,
 )
-async def test_options_of_another_form_are_refused(
+async def test_invalid_options_are_refused(
     worker: AsyncTaskWorker, client: httpx.AsyncClient, member: dict[str, object]
 ) -> None:
     response = await client.post("/tasks", json={"task_type": "echo", "params": {"value": 1}, **member})
@@ -184,7 +184,7 @@ async def test_metadata_is_kept_up_to_its_limit(client: httpx.AsyncClient) -> No
     assert problem_code(await client.post("/tasks", json=large)) == "metadata_too_large"
 
 
-async def test_a_full_queue_is_told_with_when_to_come_back(make_worker: MakeWorker, serve: ServeWorker) -> None:
+async def test_a_full_queue_gets_429_with_retry_after(make_worker: MakeWorker, serve: ServeWorker) -> None:
     worker = await make_worker(max_workers=1, max_queue_size=1)
     client = await serve(worker)
     await running(worker, await worker.add_task(wait_at, "gate"))
@@ -198,7 +198,7 @@ async def test_a_full_queue_is_told_with_when_to_come_back(make_worker: MakeWork
     assert len(worker.get_all_tasks()) == 2
 
 
-async def test_a_worker_that_does_not_run_takes_nothing(make_worker: MakeWorker, serve: ServeWorker) -> None:
+async def test_a_stopped_worker_accepts_no_task(make_worker: MakeWorker, serve: ServeWorker) -> None:
     client = await serve(await make_worker(started=False))
     response = await client.post("/tasks", json={"task_type": "echo", "params": {"value": 1}})
     assert response.status_code == 503
@@ -218,19 +218,21 @@ async def test_the_same_key_and_body_is_the_same_task(worker: AsyncTaskWorker, c
     assert len(worker.get_all_tasks()) == 1
 
 
-async def test_a_refused_submission_does_not_use_its_key_up(client: httpx.AsyncClient) -> None:
+async def test_a_key_can_be_used_again_after_a_refused_submission(client: httpx.AsyncClient) -> None:
     key = {"Idempotency-Key": "k-1"}
     assert problem_code(await client.post("/tasks", json={"task_type": "?"}, headers=key)) == "unknown_task_type"
     assert (await client.post("/tasks", json={"task_type": "own_names"}, headers=key)).status_code == 201
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "two words"])
-async def test_a_key_that_is_none_is_refused(client: httpx.AsyncClient, key: str) -> None:
+async def test_an_invalid_key_is_refused(client: httpx.AsyncClient, key: str) -> None:
     response = await client.post("/tasks", json={"task_type": "own_names"}, headers={"Idempotency-Key": key})
     assert problem_code(response) == "invalid_request"
 
 
-async def test_fifty_at_once_with_one_key_are_one_task(worker: AsyncTaskWorker, client: httpx.AsyncClient) -> None:
+async def test_fifty_concurrent_submissions_with_one_key_are_one_task(
+    worker: AsyncTaskWorker, client: httpx.AsyncClient
+) -> None:
     body, key = {"task_type": "echo", "params": {"value": 1}}, {"Idempotency-Key": "k-1"}
     answers = await asyncio.gather(*(client.post("/tasks", json=body, headers=key) for _ in range(50)))
     assert sorted(answer.status_code for answer in answers) == [200] * 49 + [201]
@@ -238,17 +240,19 @@ async def test_fifty_at_once_with_one_key_are_one_task(worker: AsyncTaskWorker, 
     assert len(worker.get_all_tasks()) == 1
 
 
-async def test_fifty_at_once_with_one_id_are_one_task(worker: AsyncTaskWorker, client: httpx.AsyncClient) -> None:
+async def test_fifty_concurrent_submissions_with_one_id_are_one_task(
+    worker: AsyncTaskWorker, client: httpx.AsyncClient
+) -> None:
     body = {"task_type": "echo", "params": {"value": 1}, "task_id": "mine"}
     answers = await asyncio.gather(*(client.post("/tasks", json=body) for _ in range(50)))
     assert sorted(answer.status_code for answer in answers) == [201] + [409] * 49
     assert len(worker.get_all_tasks()) == 1
 
 
-async def test_tenants_of_submitted_tasks_are_kept_apart_in_the_cache(
+async def test_tenants_of_submitted_tasks_have_separate_cache_entries(
     make_worker: MakeWorker, serve: ServeWorker
 ) -> None:
-    """A submission cannot bring a key function: that of the worker sees its metadata."""
+    """A submission has no key function of its own; the worker's key function gets its metadata."""
     by_tenant = compose_key_functions(extract_key_component("metadata.tenant"), default_key)
     client = await serve(await make_worker(cache_enabled=True, cache_key_fn=by_tenant))
     from_cache = []

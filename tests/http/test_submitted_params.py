@@ -1,4 +1,4 @@
-"""Params are kept for as long as they are asked for, and take no room after that."""
+"""Params are kept as long as their task is known, within a limit of memory."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def submit(given: SubmittedParams, task_id: str, size: int = 1) -> None:
         pass
 
 
-def test_a_service_that_forgets_its_tasks_does_not_grow() -> None:
+def test_params_of_unknown_tasks_take_no_memory() -> None:
     known: list[str] = []
     given = SubmittedParams(1 << 20, known.__contains__, lambda: len(known))
 
@@ -43,7 +43,7 @@ def test_a_service_that_forgets_its_tasks_does_not_grow() -> None:
         tracemalloc.stop()
 
 
-def test_the_oldest_go_first_when_room_is_short_an_id_used_again_counting_as_new() -> None:
+def test_the_oldest_params_are_evicted_first_and_a_reused_id_counts_as_new() -> None:
     known = {"a", "b", "c"}
     given = SubmittedParams(2, known.__contains__, lambda: len(known))
     submit(given, "a")
@@ -58,7 +58,7 @@ def test_the_oldest_go_first_when_room_is_short_an_id_used_again_counting_as_new
 
 
 class Hostile:
-    """An object of which nothing can be read."""
+    """An object whose attributes all raise."""
 
     def __getattribute__(self, name: str) -> Any:
         raise KeyError(name)
@@ -75,7 +75,7 @@ class Point:
 
 @task("take_all")
 async def take_all(first: Any, *rest: Any, option: Any = None, **more: Any) -> None:
-    """Take what there is."""
+    """Accept any arguments."""
 
 
 async def test_arguments_are_shown_by_the_names_of_their_parameters(
@@ -121,7 +121,7 @@ async def test_arguments_are_shown_as_they_were_when_the_task_was_added(
     assert list((await client.get(f"/tasks/{task_id}")).json()["params"].values()) == [[1]]
 
 
-async def test_arguments_are_null_once_there_is_no_room_for_them(worker: AsyncTaskWorker, serve: ServeWorker) -> None:
+async def test_arguments_are_null_once_they_are_evicted(worker: AsyncTaskWorker, serve: ServeWorker) -> None:
     client = await serve(worker, limits=Limits(params_kept=1000))
     ids = [await worker.add_task(echo, number) for number in range(20)]
     for task_id in ids:
@@ -131,17 +131,17 @@ async def test_arguments_are_null_once_there_is_no_room_for_them(worker: AsyncTa
     assert shown[-1] is not None
 
 
-async def test_an_id_used_over_http_and_in_python_shows_what_it_was_used_for_last(
+async def test_an_id_used_over_http_and_in_python_has_the_latest_params(
     worker: AsyncTaskWorker, serve: ServeWorker
 ) -> None:
-    """A second router of the same worker knows of both, too."""
+    """Also for a second router of the same worker."""
     client, other = await serve(worker), await serve(worker)
     shown = await submit_over_http(client, "take_all", task_id="one", params={"first": 1}, wait=1)
     assert shown["params"] == {"first": 1}
     assert (await other.get("/tasks/one")).json()["params"] == {"first": 1}
 
 
-async def test_a_router_that_is_gone_is_told_of_nothing(worker: AsyncTaskWorker) -> None:
+async def test_a_deleted_router_gets_no_events(worker: AsyncTaskWorker) -> None:
     given = SubmittedParams(1 << 20, lambda _: True, lambda: 1)
     had_subscribers = worker.events.has_subscribers
     given.added.follow(worker.events)
@@ -152,7 +152,7 @@ async def test_a_router_that_is_gone_is_told_of_nothing(worker: AsyncTaskWorker)
     assert worker.events.has_subscribers == had_subscribers
 
 
-def test_what_is_kept_of_tasks_added_in_python_takes_no_more_memory_than_allowed() -> None:
+def test_arguments_of_tasks_added_in_python_take_no_more_memory_than_allowed() -> None:
     given = SubmittedParams(1 << 20, lambda _: True, lambda: 1)
     function = TaskFunction(take_all, "take_all")
 

@@ -1,4 +1,4 @@
-"""One task: reading it, waiting for it, its result, its cancellation."""
+"""A single task: fetching it, waiting for it, its result, its cancellation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.tasks import echo, fail_with, open_gate, report_then_wait, sl
 from tests.support.waiting import running, settled
 
 
-async def test_a_body_tells_all_there_is_to_tell(worker: AsyncTaskWorker, client: httpx.AsyncClient) -> None:
+async def test_the_body_of_a_task_has_every_field(worker: AsyncTaskWorker, client: httpx.AsyncClient) -> None:
     task_id = await worker.add_task(report_then_wait, 0.25, "gate", metadata={"user": "ada"}, priority=2)
     await running(worker, task_id)
 
@@ -51,7 +51,7 @@ async def test_a_body_tells_all_there_is_to_tell(worker: AsyncTaskWorker, client
     }
 
 
-async def test_the_error_of_a_failed_task_is_its_text_and_type_without_a_traceback(
+async def test_a_failed_task_has_the_text_and_type_of_its_error_without_a_traceback(
     worker: AsyncTaskWorker, client: httpx.AsyncClient, serve: ServeWorker
 ) -> None:
     task_id = await worker.add_task(fail_with, "Value cannot be negative")
@@ -64,15 +64,15 @@ async def test_the_error_of_a_failed_task_is_its_text_and_type_without_a_traceba
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 async def test_an_unknown_task_is_not_found(client: httpx.AsyncClient, method: str) -> None:
-    response = await client.request(method, "/tasks/nobody")
+    response = await client.request(method, "/tasks/unknown")
     assert response.status_code == 404
     assert problem_code(response) == "task_not_found"
     for path in ("cancel", "result", "events"):
-        response = await client.request("POST" if path == "cancel" else "GET", f"/tasks/nobody/{path}")
+        response = await client.request("POST" if path == "cancel" else "GET", f"/tasks/unknown/{path}")
         assert problem_code(response) == "task_not_found"
 
 
-async def test_wait_answers_at_the_end_or_when_the_time_is_up(
+async def test_wait_responds_when_the_task_has_finished_or_after_the_timeout(
     worker: AsyncTaskWorker, client: httpx.AsyncClient
 ) -> None:
     began = asyncio.get_running_loop().time()
@@ -82,7 +82,7 @@ async def test_wait_answers_at_the_end_or_when_the_time_is_up(
     assert asyncio.get_running_loop().time() - began < 31
 
 
-async def test_a_state_has_a_tag(worker: AsyncTaskWorker, client: httpx.AsyncClient) -> None:
+async def test_each_state_of_a_task_has_an_etag(worker: AsyncTaskWorker, client: httpx.AsyncClient) -> None:
     task_id = await worker.add_task(wait_at, "gate")
     await running(worker, task_id)
     first = await client.get(f"/tasks/{task_id}")
@@ -95,8 +95,8 @@ async def test_a_state_has_a_tag(worker: AsyncTaskWorker, client: httpx.AsyncCli
     assert (await client.get(f"/tasks/{task_id}", headers=tag)).json()["status"] == "completed"
 
 
-async def test_no_state_after_a_crash_has_a_tag_that_a_state_had_before(tmp_path: Path, serve: ServeWorker) -> None:
-    """Progress is not stored at once, so after a crash a task has had fewer changes than clients have seen."""
+async def test_no_state_after_a_crash_has_an_etag_of_an_earlier_state(tmp_path: Path, serve: ServeWorker) -> None:
+    """Progress is stored later, so after a crash a task has fewer changes than clients have seen."""
     report: list[ProgressCallback] = []
 
     @task("report_on_demand")
@@ -125,7 +125,9 @@ async def test_no_state_after_a_crash_has_a_tag_that_a_state_had_before(tmp_path
     assert len(before | after) == 20
 
 
-async def test_wait_with_a_tag_answers_at_the_next_change(worker: AsyncTaskWorker, client: httpx.AsyncClient) -> None:
+async def test_wait_with_an_etag_responds_at_the_next_change(
+    worker: AsyncTaskWorker, client: httpx.AsyncClient
+) -> None:
     task_id = await worker.add_task(report_then_wait, 0.5, "gate")
     tag = {"If-None-Match": (await client.get(f"/tasks/{task_id}")).headers["etag"]}
 
@@ -142,16 +144,14 @@ async def test_a_wait_out_of_range_is_refused(worker: AsyncTaskWorker, client: h
     assert problem_code(await client.get(f"/tasks/{task_id}", params={"wait": wait})) == "invalid_request"
 
 
-async def test_the_result_alone_is_the_bare_value(worker: AsyncTaskWorker, client: httpx.AsyncClient) -> None:
+async def test_the_result_endpoint_returns_the_bare_value(worker: AsyncTaskWorker, client: httpx.AsyncClient) -> None:
     task_id = await worker.add_task(sleep_for, 5, {"answer": 42})
     pending = await client.get(f"/tasks/{task_id}/result")
     assert (pending.status_code, problem_code(pending)) == (409, "not_finished")
     assert (await client.get(f"/tasks/{task_id}/result?wait=10")).json() == {"answer": 42}
 
 
-async def test_there_is_no_result_of_what_failed_or_was_cancelled(
-    worker: AsyncTaskWorker, client: httpx.AsyncClient
-) -> None:
+async def test_a_failed_or_cancelled_task_has_no_result(worker: AsyncTaskWorker, client: httpx.AsyncClient) -> None:
     failed = await client.get(f"/tasks/{await worker.add_task(fail_with, 'no luck')}/result?wait=5")
     assert (failed.status_code, problem_code(failed), failed.json()["detail"]) == (424, "task_failed", "no luck")
     task_id = await worker.add_task(wait_at, "gate")
@@ -174,7 +174,7 @@ async def test_a_result_that_is_not_json_is_a_placeholder(client: httpx.AsyncCli
     assert "hunter2" not in alone.text + listed.text
 
 
-async def test_delete_cancels_and_keeps_the_record(worker: AsyncTaskWorker, client: httpx.AsyncClient) -> None:
+async def test_delete_cancels_the_task_and_keeps_its_record(worker: AsyncTaskWorker, client: httpx.AsyncClient) -> None:
     task_id = await worker.add_task(wait_at, "gate")
     await running(worker, task_id)
     response = await client.delete(f"/tasks/{task_id}")
@@ -183,7 +183,7 @@ async def test_delete_cancels_and_keeps_the_record(worker: AsyncTaskWorker, clie
     assert (await client.delete(f"/tasks/{task_id}")).status_code == 204
 
 
-async def test_cancel_tells_how_the_task_is_then(worker: AsyncTaskWorker, client: httpx.AsyncClient) -> None:
+async def test_cancel_returns_the_cancelled_task(worker: AsyncTaskWorker, client: httpx.AsyncClient) -> None:
     task_id = await worker.add_task(wait_at, "gate")
     response = await client.post(f"/tasks/{task_id}/cancel")
     assert (response.status_code, response.json()["status"]) == (202, "cancelled")
@@ -191,7 +191,7 @@ async def test_cancel_tells_how_the_task_is_then(worker: AsyncTaskWorker, client
     assert (again.status_code, problem_code(again)) == (409, "task_finished")
 
 
-async def test_a_task_that_ignores_its_cancellation_is_left_behind(
+async def test_a_task_that_ignores_its_cancellation_is_abandoned(
     worker: AsyncTaskWorker, client: httpx.AsyncClient
 ) -> None:
     task_id = await worker.add_task(stubborn, "gate")
@@ -200,7 +200,7 @@ async def test_a_task_that_ignores_its_cancellation_is_left_behind(
     assert (await client.get("/health")).json()["abandoned_tasks"] == 1
 
 
-async def test_the_params_of_tasks_that_are_forgotten_are_too(make_worker: MakeWorker, serve: ServeWorker) -> None:
+async def test_params_are_dropped_with_their_tasks(make_worker: MakeWorker, serve: ServeWorker) -> None:
     worker = await make_worker(max_history=3)
     client = await serve(worker)
     first = await submit(client, "echo", params={"value": 0}, wait=1)
@@ -210,7 +210,7 @@ async def test_the_params_of_tasks_that_are_forgotten_are_too(make_worker: MakeW
     assert (await client.get(f"/tasks/{last['id']}")).json()["params"] == {"value": 19}
 
 
-async def test_a_change_of_priority_is_another_state_of_the_task(make_worker: MakeWorker, serve: ServeWorker) -> None:
+async def test_a_change_of_priority_changes_the_etag(make_worker: MakeWorker, serve: ServeWorker) -> None:
     worker = await make_worker(max_workers=1, cache_enabled=True)
     client = await serve(worker)
     await worker.add_task(wait_at, "slot", use_cache=False)
@@ -226,7 +226,7 @@ async def test_a_change_of_priority_is_another_state_of_the_task(make_worker: Ma
     assert changed.headers["etag"] != first.headers["etag"]
 
 
-async def test_a_dropped_result_is_gone(make_worker: MakeWorker, serve: ServeWorker, backend: Backend) -> None:
+async def test_a_dropped_result_gets_410(make_worker: MakeWorker, serve: ServeWorker, backend: Backend) -> None:
     worker = await make_worker(max_result_bytes=0)
     client = await serve(worker)
     task_id = await worker.add_task(echo, "text")

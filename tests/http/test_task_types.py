@@ -1,4 +1,4 @@
-"""What params a function takes: told as JSON Schema, and checked."""
+"""Task types: the JSON Schema of the params of a function, and their validation."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Tree(BaseModel):
 
 
 class Foreign:
-    """Nothing JSON could be read as."""
+    """A class that JSON cannot be converted to."""
 
 
 async def annotated(
@@ -79,7 +79,7 @@ def test_the_schema_follows_the_signature() -> None:
     }
 
 
-def test_without_annotations_anything_goes_and_nothing_is_converted() -> None:
+def test_params_without_annotations_are_not_converted() -> None:
     found = TaskType("any", unannotated)
     assert found.params_schema["properties"] == {"data": {"title": "data"}, "options": {"title": "options"}}
     assert found.params_schema["additionalProperties"] is True
@@ -87,37 +87,37 @@ def test_without_annotations_anything_goes_and_nothing_is_converted() -> None:
     assert found.parse_arguments(params) is params
 
 
-def test_an_annotation_that_cannot_be_read_stands_for_anything() -> None:
+def test_an_annotation_that_cannot_be_resolved_accepts_any_value() -> None:
     found = TaskType("any", unresolved)
     properties = found.params_schema["properties"]
     assert properties["known"]["type"] == "integer"
     assert [properties[name].keys() - {"title", "default"} for name in ("later", "foreign", "odd")] == [set()] * 3
 
 
-def test_an_annotation_that_raises_when_it_is_read_stands_for_anything() -> None:
+def test_an_annotation_that_raises_accepts_any_value() -> None:
     properties = TaskType("any", raising).params_schema["properties"]
     assert properties == {name: {"default": 0, "title": name} for name in ("divided", "described")}
 
 
-def test_a_default_that_json_cannot_hold_is_not_told() -> None:
+def test_a_default_that_is_not_json_is_not_in_the_schema() -> None:
     properties = TaskType("any", unwritable).params_schema["properties"]
     assert properties == {name: {"title": name} for name in ("most", "none", "half")}
 
 
 @pytest.mark.parametrize("name", ["p0", "p1", "p2", "more", "model_config", "__class__"])
-def test_a_further_param_of_any_name_leaves_the_others_alone(name: str) -> None:
+def test_a_further_param_of_any_name_does_not_affect_the_others(name: str) -> None:
     assert TaskType("any", open_ended).parse_arguments({"number": 1, name: 2}) == {"number": 1, name: 2}
 
 
-def test_a_schema_stands_by_itself() -> None:
-    """What it refers to is inside of it, once each, also a model that contains itself."""
+def test_a_schema_is_self_contained() -> None:
+    """Its references are resolved within it, also those of a recursive model."""
     schema = TaskType("nested", nested).params_schema
     assert set(re.findall(r"'\$ref': '([^']*)'", str(schema))) == {"#/$defs/Tree"}
     assert schema["$defs"].keys() == {"Tree"}
     assert schema["$defs"]["Tree"]["properties"]["branches"]["items"] == {"$ref": "#/$defs/Tree"}
 
 
-def test_params_are_converted_to_what_is_annotated() -> None:
+def test_params_are_converted_to_the_annotated_types() -> None:
     arguments = TaskType("files.read", annotated).parse_arguments(
         {"path": "a", "when": "2026-01-05T12:00:00Z", "copy": False}
     )
@@ -147,13 +147,13 @@ def test_params_are_converted_to_what_is_annotated() -> None:
     ],
     ids=shown,
 )
-def test_what_does_not_fit_is_a_problem(function: Any, params: dict[str, Any]) -> None:
+def test_invalid_params_raise_a_problem(function: Any, params: dict[str, Any]) -> None:
     with pytest.raises(Problem) as raised:
         TaskType("any", function).parse_arguments(params)
     assert raised.value.code == "invalid_params"
 
 
-def test_a_function_that_does_not_tell_takes_anything() -> None:
+def test_a_callable_without_a_signature_accepts_any_params() -> None:
     class Silent:
         __signature__ = "none"
 
@@ -178,14 +178,14 @@ def test_params_of_a_decorated_function_are_those_of_the_function_inside_and_opt
     assert list(found.params_schema["properties"]) == ["session", "row", "when", "mode"]
     assert found.params_schema["properties"]["row"] == {"type": "integer", "title": "row"}
     assert found.params_schema["properties"]["mode"]["default"] == "w"
-    assert found.params_schema["additionalProperties"] is True  # a decorator may take more
+    assert found.params_schema["additionalProperties"] is True  # a decorator may accept more params
     arguments = found.parse_arguments({"row": 7, "when": "2026-01-05T12:00:00Z", "tenant": "t"})
     assert (arguments["row"], arguments["when"].year, arguments["tenant"]) == (7, 2026, "t")
     with pytest.raises(Problem):
         found.parse_arguments({"row": "seven"})
 
 
-def test_a_signature_that_the_author_set_is_the_schema() -> None:
+def test_an_explicit_signature_defines_the_schema() -> None:
     async def save(session: str, row: int) -> None: ...
 
     decorated = with_session(save)
@@ -198,7 +198,7 @@ def test_a_signature_that_the_author_set_is_the_schema() -> None:
         found.parse_arguments({"session": "s", "row": 7})
 
 
-def test_what_a_decorator_names_itself_it_requires() -> None:
+def test_named_parameters_of_a_decorator_are_required() -> None:
     def for_tenant(function: Any) -> Any:
         @functools.wraps(function)
         async def wrapper(tenant: str, *args: Any, **kwargs: Any) -> None:
@@ -213,5 +213,5 @@ def test_what_a_decorator_names_itself_it_requires() -> None:
         found.parse_arguments({"path": "a"})
 
 
-def test_samples_of_the_loop_itself_can_be_described() -> None:
+def test_functions_of_asyncio_have_a_schema() -> None:
     assert TaskType("sleep", asyncio.sleep).params_schema["required"] == ["delay"]

@@ -1,4 +1,4 @@
-"""What pydantic makes of JSON params: a durable task gets what one in memory gets, after a restart too."""
+"""JSON params converted by pydantic: a durable task gets the same values as one in memory, also after a restart."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ received: dict[str, Any] = {}
 
 @pytest.fixture
 def types() -> Iterator[dict[str, tuple[Any, str]]]:
-    """The types; a task is registered under the name of each, which notes what it gets."""
+    """The types; under the name of each a task is registered that records its argument."""
     found = {**STORABLE, **made_where_it_is_used()}
     for name, (annotation, _) in {**found, **NOT_STORABLE}.items():
         register(name, annotation)
@@ -51,7 +51,7 @@ async def submitted(client: Client, types: dict[str, tuple[Any, str]]) -> list[s
     return ids
 
 
-async def through_memory(serve: ServeWorker, types: dict[str, tuple[Any, str]]) -> dict[str, Any]:
+async def values_in_memory(serve: ServeWorker, types: dict[str, tuple[Any, str]]) -> dict[str, Any]:
     received.clear()
     async with AsyncTaskWorker() as worker:
         for info in await finished(worker, *await submitted(await serve(worker), types)):
@@ -59,7 +59,7 @@ async def through_memory(serve: ServeWorker, types: dict[str, tuple[Any, str]]) 
     return dict(received)
 
 
-async def through_a_restart(serve: ServeWorker, types: dict[str, tuple[Any, str]], url: str) -> dict[str, Any]:
+async def values_after_a_restart(serve: ServeWorker, types: dict[str, tuple[Any, str]], url: str) -> dict[str, Any]:
     received.clear()
     async with AsyncTaskWorker(1, backend=url) as worker:
         await running(worker, await worker.add_task(wait_at, "gate"))
@@ -73,11 +73,11 @@ async def through_a_restart(serve: ServeWorker, types: dict[str, tuple[Any, str]
     return dict(received)
 
 
-async def test_every_type_comes_through_a_restart(
+async def test_every_type_survives_a_restart(
     serve: ServeWorker, types: dict[str, tuple[Any, str]], tmp_path: Path
 ) -> None:
-    before = await through_memory(serve, types)
-    after = await through_a_restart(serve, types, f"sqlite:///{tmp_path / 'tasks.db'}?durability=process")
+    before = await values_in_memory(serve, types)
+    after = await values_after_a_restart(serve, types, f"sqlite:///{tmp_path / 'tasks.db'}?durability=process")
     assert before.keys() == after.keys() == types.keys()
     for name, value in before.items():
         assert type(after[name]) is type(value), name
@@ -99,7 +99,7 @@ async def test_equal_values_of_every_type_have_one_cache_key(
 
 @pytest.mark.parametrize("name", NOT_STORABLE)
 @pytest.mark.usefixtures("types")
-async def test_what_no_file_can_hold_is_refused_by_the_name_of_its_parameter(
+async def test_a_value_that_cannot_be_stored_is_refused_with_the_name_of_its_parameter(
     serve: ServeWorker, tmp_path: Path, name: str
 ) -> None:
     async with AsyncTaskWorker(backend=f"sqlite:///{tmp_path / 'tasks.db'}?durability=process") as worker:
@@ -116,7 +116,7 @@ async def test_what_no_file_can_hold_is_refused_by_the_name_of_its_parameter(
 
 @task("spread")
 async def spread(first: Any, *rest: Any, option: Any = None, **more: Any) -> None:
-    """Take arguments of every kind."""
+    """Accept arguments of every kind."""
 
 
 @pytest.mark.parametrize(

@@ -42,11 +42,11 @@ BODIES: dict[str, object] = {
     "/tasks/{task_id}/cancel": None,
     "/tasks/{rest:path}": None,
 }
-"""A body for each path that takes one by POST."""
+"""A body for each path that accepts POST."""
 
 
 async def answers(worker: AsyncTaskWorker, *task_ids: str) -> dict[str, httpx.Response]:
-    """Return the answer of each endpoint, by method and path, for each of the tasks."""
+    """Return the response of each endpoint, by method and path, for each of the tasks."""
     router = create_task_worker_router(worker, limits=Limits(stream_lifetime=0.01), protect_health=True)
     app = FastAPI()
     app.include_router(router)
@@ -55,7 +55,7 @@ async def answers(worker: AsyncTaskWorker, *task_ids: str) -> dict[str, httpx.Re
         for route in router.routes:
             assert isinstance(route, APIRoute)
             for method in sorted(route.methods):
-                body = BODIES[route.path] if method == "POST" else None  # a new path needs a body here
+                body = BODIES[route.path] if method == "POST" else None  # a new path needs a body in BODIES
                 for task_id in task_ids:
                     path = route.path.replace("{task_id}", task_id).replace("{rest:path}", "a/b")
                     found[f"{method} {path}"] = await client.request(method, path, json=body)
@@ -69,7 +69,7 @@ async def answers(worker: AsyncTaskWorker, *task_ids: str) -> dict[str, httpx.Re
 
 
 def check(found: dict[str, httpx.Response]) -> dict[str, str]:
-    """Check that errors are problems, none of them a 500; return the codes of those that tell of a bad state."""
+    """Check that errors are problems and none is a 500; return the codes of those with status 503."""
     codes = {}
     for name, response in found.items():
         if response.status_code >= 400 and name.removeprefix("GET ") not in HEALTH:
@@ -82,24 +82,24 @@ def check(found: dict[str, httpx.Response]) -> dict[str, str]:
 
 @pytest_asyncio.fixture
 async def known(make_worker: MakeWorker) -> tuple[AsyncTaskWorker, str, str]:
-    """A worker, a task that has finished, and one that runs."""
+    """A worker, a finished task and a running task."""
     worker = await make_worker(max_workers=1, max_queue_size=100)
     done = await worker.add_task(echo, 1)
     await worker.get_task_future(done)
     return worker, done, await worker.add_task(wait_at, "gate")
 
 
-async def test_on_a_worker_that_runs_nothing_is_unavailable(known: tuple[AsyncTaskWorker, str, str]) -> None:
+async def test_every_endpoint_is_available_on_a_running_worker(known: tuple[AsyncTaskWorker, str, str]) -> None:
     worker, *task_ids = known
-    found = await answers(worker, *task_ids, "nobody")
+    found = await answers(worker, *task_ids, "unknown")
     assert check(found) == {}
     assert found["GET /health"].status_code == 200
 
 
-async def test_on_a_stopped_worker(known: tuple[AsyncTaskWorker, str, str]) -> None:
+async def test_every_endpoint_on_a_stopped_worker(known: tuple[AsyncTaskWorker, str, str]) -> None:
     worker, *task_ids = known
     await worker.stop(timeout=0)
-    found = await answers(worker, *task_ids, "nobody")
+    found = await answers(worker, *task_ids, "unknown")
     codes = check(found)
     assert {"POST /tasks", "keyed"} <= codes.keys()
     assert set(codes.values()) == {"not_running"}
@@ -107,18 +107,18 @@ async def test_on_a_stopped_worker(known: tuple[AsyncTaskWorker, str, str]) -> N
     assert (found["GET /health"].status_code, found["GET /health"].json()["status"]) == (503, "stopped")
 
 
-async def test_on_a_worker_that_was_never_started(make_worker: MakeWorker) -> None:
-    found = await answers(await make_worker(started=False), "nobody")
+async def test_every_endpoint_on_a_worker_that_was_never_started(make_worker: MakeWorker) -> None:
+    found = await answers(await make_worker(started=False), "unknown")
     codes = check(found)
     assert {"POST /tasks", "keyed"} <= codes.keys()
     assert set(codes.values()) == {"not_running"}
 
 
-async def test_on_another_event_loop(known: tuple[AsyncTaskWorker, str, str]) -> None:
-    """Nothing is touched there: what it would touch is another thread's."""
+async def test_every_endpoint_on_another_event_loop(known: tuple[AsyncTaskWorker, str, str]) -> None:
+    """The router must not touch the worker there: it belongs to another thread."""
     worker, *task_ids = known
     before = worker.get_all_tasks()
-    found = await asyncio.to_thread(asyncio.run, answers(worker, *task_ids, "nobody"))
+    found = await asyncio.to_thread(asyncio.run, answers(worker, *task_ids, "unknown"))
     codes = check(found)
     assert codes.keys() == {name for name in found if name.removeprefix("GET ") not in HEALTH}
     assert set(codes.values()) == {"wrong_event_loop"}
@@ -135,7 +135,7 @@ from tests.http.test_unavailable import answers, check
 from tests.support.tasks import echo
 
 async def forked(worker, task_id):
-    found = await answers(worker, task_id, "nobody")
+    found = await answers(worker, task_id, "unknown")
     print(json.dumps([check(found), len(found), found["GET /health"].json()["status"]]), flush=True)
 
 def child(worker, task_id):
@@ -158,7 +158,7 @@ asyncio.run(main())
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
-def test_on_a_fork(backend: Any, tmp_path: Path) -> None:
+def test_every_endpoint_in_a_forked_process(backend: Any, tmp_path: Path) -> None:
     ran = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", FORKED, backend.url(tmp_path)],
         capture_output=True,
@@ -176,7 +176,7 @@ def test_on_a_fork(backend: Any, tmp_path: Path) -> None:
 
 @pytest_asyncio.fixture
 async def on_a_disk(folder: Path) -> AsyncIterator[Callable[..., Any]]:
-    """Makes a started worker on a disk that can fail."""
+    """Returns a started worker on a disk that can fail."""
     async with AsyncExitStack() as stack:
 
         async def make(disk: Disk, **options: Any) -> AsyncTaskWorker:
@@ -190,8 +190,8 @@ FAULTS = {"full": "database or disk is full", "failing": "disk I/O error"}
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_with_a_disk_that_is_full_or_fails(on_a_disk: Callable[..., Any], fault: str) -> None:
-    """No task is known to the worker any more, so that each answer needs the file."""
+async def test_every_endpoint_with_a_disk_that_is_full_or_fails(on_a_disk: Callable[..., Any], fault: str) -> None:
+    """No task is in memory any more, so each response needs the file."""
     disk = Disk()
     worker = await on_a_disk(disk)
     task_id = await worker.add_task(echo, 1)
@@ -205,11 +205,11 @@ async def test_with_a_disk_that_is_full_or_fails(on_a_disk: Callable[..., Any], 
     assert {"POST /tasks", "GET /tasks", f"GET /tasks/{task_id}", f"DELETE /tasks/{task_id}"} <= codes.keys()
     assert set(codes.values()) == {"storage_failed"}
     assert all(found[name].headers["retry-after"] for name in codes)
-    assert not any("tasks.db" in response.text for response in found.values()), "where it lies is nobody's business"
+    assert not any("tasks.db" in response.text for response in found.values()), "no path of a file"
 
 
-class AwayCache:
-    """A cache whose storage does not answer."""
+class UnavailableCache:
+    """A cache whose storage does not respond."""
 
     async def get(self, key: str) -> tuple[bool, Any]:
         raise ConnectionError("away")
@@ -224,11 +224,11 @@ class AwayCache:
         raise ConnectionError("away")
 
 
-async def test_with_the_cache_away(make_worker: MakeWorker) -> None:
-    worker = await make_worker(cache_enabled=True, cache_adapter=AwayCache(), max_queue_size=100)
+async def test_every_endpoint_while_the_cache_is_unavailable(make_worker: MakeWorker) -> None:
+    worker = await make_worker(cache_enabled=True, cache_adapter=UnavailableCache(), max_queue_size=100)
     done = await worker.add_task(served.add_numbers, 1)
     await worker.get_task_future(done)
-    found = await answers(worker, done, "nobody")
+    found = await answers(worker, done, "unknown")
     codes = check(found)
     assert codes == {"DELETE /cache": "cache_unavailable"}
     assert found["DELETE /cache"].headers["retry-after"]

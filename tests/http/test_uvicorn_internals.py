@@ -1,4 +1,4 @@
-"""What the HTTP API reads from inside of uvicorn, under the real uvicorn: a test fails when uvicorn changes it."""
+"""The parts of uvicorn that the HTTP API relies on, under the real uvicorn."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.real_time
 
 @pytest.fixture
 def ignored_sigterm() -> Iterator[None]:
-    """Uvicorn raises the signal again once it has ended: it must not end the tests."""
+    """Ignores SIGTERM, which uvicorn raises again after its shutdown: it must not end the tests."""
     previous = signal.signal(signal.SIGTERM, lambda *_: None)
     yield
     signal.signal(signal.SIGTERM, previous)
