@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -18,7 +19,7 @@ def page(name: str) -> str:
     return (REFERENCE / name).read_text(encoding="utf-8")
 
 
-def openapi() -> dict[str, dict[str, dict[str, dict[str, dict[str, dict[str, str]]]]]]:
+def openapi() -> dict[str, Any]:
     app = FastAPI()
     app.include_router(create_task_worker_router(AsyncTaskWorker()))
     return app.openapi()
@@ -49,6 +50,14 @@ def test_the_table_of_requests_has_every_request_and_no_other() -> None:
     rows = [line for line in page("http.md").splitlines() if re.match(r"\| `(GET|POST|DELETE) ", line)]
     documented = {found for row in rows for found in re.findall(r"`(GET|POST|DELETE) (/[^`\s]*)`", row.split(" | ")[0])}
     assert documented == requests
+
+
+def test_the_table_of_server_sent_events_has_every_event() -> None:
+    section = page("http.md").partition("## Server-sent events")[2].partition("\n## ")[0]
+    documented = set(re.findall(r"`([a-z.]+)`", " ".join(re.findall(r"^\| (`[^|]*) \|", section, re.MULTILINE))))
+    operation = openapi()["paths"]["/events"]["get"]
+    stream = operation["responses"]["200"]["content"]["text/event-stream"]
+    assert documented == set(stream["schema"]["properties"]["event"]["enum"])
 
 
 def test_the_table_of_problems_has_every_code_under_its_status() -> None:
