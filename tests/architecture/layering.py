@@ -1,7 +1,7 @@
-"""Read the imports of a source tree and name those that break the order of its house.
+"""Read the imports of a source tree and report those that break its layering.
 
-An import counts wherever it stands: inside a function, under ``TYPE_CHECKING`` or
-spelled ``import_module("...")``, it is the same arrow.
+Every import counts: at the top of a module, inside a function, under ``TYPE_CHECKING``, or written
+as ``import_module("...")``.
 """
 
 from __future__ import annotations
@@ -15,48 +15,48 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
-class House:
-    """The declared order of a source tree.
+class Layering:
+    """The declared layers of a source tree.
 
     Attributes:
-        floors: Rooms from top to bottom. A room is a module or a folder; it may use
-            what lies below it, but neither what lies above nor its neighbours.
-        guests: Foreign packages and the only room each may be imported in.
+        layers: From top to bottom, the units of each layer. A unit is a module or a folder. It may
+            import units of the layers below, but neither those above nor those of its own layer.
+        third_party: Third-party packages, each with the only unit that may import it.
     """
 
-    floors: tuple[tuple[str, ...], ...]
-    guests: Mapping[str, str]
+    layers: tuple[tuple[str, ...], ...]
+    third_party: Mapping[str, str]
 
-    def room_of(self, module: str) -> str | None:
-        """Return the most closely fitting room; a whole package is no room for its modules."""
-        fitting = [room for floor in self.floors for room in floor if _lies_in(module, room)]
+    def unit_of(self, module: str) -> str | None:
+        """Return the smallest unit that the module is part of; a top-level package is not a unit for its modules."""
+        fitting = [unit for layer in self.layers for unit in layer if _lies_in(module, unit)]
         return max(fitting, key=len, default=None)
 
-    def depth(self, room: str) -> int:
-        """Return how many floors lie above the room."""
-        return next(depth for depth, floor in enumerate(self.floors) if room in floor)
+    def depth(self, unit: str) -> int:
+        """Return how many layers are above the unit."""
+        return next(depth for depth, layer in enumerate(self.layers) if unit in layer)
 
 
-def broken_rules(root: Path, house: House) -> list[str]:
-    """Return one line for each breach of the order in the tree; none for a sound one."""
-    arrows = imports_of(root)
+def broken_rules(root: Path, layering: Layering) -> list[str]:
+    """Return one line for each broken rule in the tree."""
+    imports = imports_of(root)
     return [
-        *(f"{module}: has no place in the house" for module in arrows if house.room_of(module) is None),
-        *_crossed_floors(arrows, house),
-        *_stray_guests(arrows, house),
-        *_cycle(arrows),
+        *(f"{module}: is in no layer" for module in imports if layering.unit_of(module) is None),
+        *_upward_imports(imports, layering),
+        *_misplaced_third_party(imports, layering),
+        *_cycle(imports),
     ]
 
 
 def imports_of(root: Path) -> dict[str, set[str]]:
-    """Return what each module under the root imports, its own and foreign modules alike."""
+    """Return the imports of each module under the root, third-party modules included."""
     files = {_module_name(path.relative_to(root)): path for path in sorted(root.rglob("*.py"))}
-    arrows: dict[str, set[str]] = {}
+    imports: dict[str, set[str]] = {}
     for module, path in files.items():
         package = module if path.stem == "__init__" else module.rpartition(".")[0]
         tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
-        arrows[module] = set(_imported(tree, package, frozenset(files)))
-    return arrows
+        imports[module] = set(_imported(tree, package, frozenset(files)))
+    return imports
 
 
 def _module_name(path: Path) -> str:
@@ -84,7 +84,7 @@ def _imports(function: ast.expr) -> bool:
 
 
 def _absolute(name: str, package: str) -> str:
-    """Resolve a name with leading dots against the package that says it."""
+    """Resolve a relative module name against the package that contains the import."""
     bare = name.lstrip(".")
     climbs = len(name) - len(bare)
     if not climbs:
@@ -93,33 +93,33 @@ def _absolute(name: str, package: str) -> str:
     return ".".join([*base, bare] if bare else base)
 
 
-def _lies_in(module: str, room: str) -> bool:
-    return module == room or ("." in room and module.startswith(f"{room}."))
+def _lies_in(module: str, unit: str) -> bool:
+    return module == unit or ("." in unit and module.startswith(f"{unit}."))
 
 
-def _crossed_floors(arrows: Mapping[str, set[str]], house: House) -> Iterator[str]:
-    own = {module.partition(".")[0] for module in arrows}
-    for module, targets in arrows.items():
-        here = house.room_of(module)
+def _upward_imports(imports: Mapping[str, set[str]], layering: Layering) -> Iterator[str]:
+    own = {module.partition(".")[0] for module in imports}
+    for module, targets in imports.items():
+        here = layering.unit_of(module)
         for target in sorted(target for target in targets if target.partition(".")[0] in own):
-            there = house.room_of(target)
+            there = layering.unit_of(target)
             if here is None or there is None or here == there:
                 continue
-            climb = house.depth(here) - house.depth(there)
+            climb = layering.depth(here) - layering.depth(there)
             if climb >= 0:
                 yield f"{module}: imports {'upward' if climb else 'sideways'}: {target}"
 
 
-def _stray_guests(arrows: Mapping[str, set[str]], house: House) -> Iterator[str]:
-    for module, targets in arrows.items():
-        for guest in sorted({target.partition(".")[0] for target in targets} & house.guests.keys()):
-            if not _lies_in(module, house.guests[guest]):
-                yield f"{module}: imports {guest}, which belongs into {house.guests[guest]} only"
+def _misplaced_third_party(imports: Mapping[str, set[str]], layering: Layering) -> Iterator[str]:
+    for module, targets in imports.items():
+        for package in sorted({target.partition(".")[0] for target in targets} & layering.third_party.keys()):
+            if not _lies_in(module, layering.third_party[package]):
+                yield f"{module}: imports {package}, which only {layering.third_party[package]} may import"
 
 
-def _cycle(arrows: Mapping[str, set[str]]) -> Iterator[str]:
-    """Yield the first cycle found: mend it and the next one shows."""
-    own = {module: targets & arrows.keys() for module, targets in arrows.items()}
+def _cycle(imports: Mapping[str, set[str]]) -> Iterator[str]:
+    """Yield the first cycle found. When it is fixed, the next one is reported."""
+    own = {module: targets & imports.keys() for module, targets in imports.items()}
     try:
         TopologicalSorter(own).prepare()
     except CycleError as error:

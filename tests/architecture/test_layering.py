@@ -1,4 +1,4 @@
-"""The order of the house: imports point down only, and nobody brings a guest into a foreign room."""
+"""Layering: imports point down only, and each third-party package is imported in one place only."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Final
 
 import pytest
 
-from tests.architecture.layering import House, broken_rules, imports_of
+from tests.architecture.layering import Layering, broken_rules, imports_of
 
 SRC: Final = Path(__file__).parents[2] / "src"
 
-HOUSE: Final = House(
-    floors=(
+LAYERS: Final = Layering(
+    layers=(
         # the package's face
         ("async_task_worker", "async_task_worker.__main__"),
         # edges
@@ -174,7 +174,7 @@ HOUSE: Final = House(
         ("async_cache.codec.typed_lists",),
         ("async_cache.codec.exceptions",),
     ),
-    guests={
+    third_party={
         "click": "async_task_worker.cli",
         "fastapi": "async_task_worker.web",
         "filelock": "async_task_worker.journal.ownership",
@@ -189,65 +189,65 @@ HOUSE: Final = House(
     },
 )
 
-SAMPLE: Final = House(
-    floors=(("house", "house.__main__"), ("house.roof",), ("house.east", "house.west"), ("house.cellar",)),
-    guests={"lodger": "house.east"},
+SAMPLE: Final = Layering(
+    layers=(("app", "app.__main__"), ("app.web",), ("app.queue", "app.clock"), ("app.model",)),
+    third_party={"vendor": "app.queue"},
 )
 
 SOUND: Final = {
-    "house/__init__.py": "from .roof import tile\n",
-    "house/__main__.py": "from house import roof\n",
-    "house/roof.py": "import json\nfrom . import cellar\nfrom .east.door import knob\n",
-    "house/east/__init__.py": "import lodger.bags\nfrom .door import knob\n",
-    "house/east/door.py": ("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from ..cellar import coal\n"),
-    "house/west.py": "from house.cellar import coal\n",
-    "house/cellar.py": "import lodgers_of_another_name\n",
+    "app/__init__.py": "from .web import page\n",
+    "app/__main__.py": "from app import web\n",
+    "app/web.py": "import json\nfrom . import model\nfrom .queue.put import append\n",
+    "app/queue/__init__.py": "import vendor.client\nfrom .put import append\n",
+    "app/queue/put.py": ("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from ..model import record\n"),
+    "app/clock.py": "from app.model import record\n",
+    "app/model.py": "import vendor_of_another_name\n",
 }
 
 BREACHES: Final = {
     "upward": (
-        {"house/cellar.py": "from .roof import tile\n"},
-        "house.cellar: imports upward: house.roof",
+        {"app/model.py": "from .web import page\n"},
+        "app.model: imports upward: app.web",
     ),
     "upward, absolute": (
-        {"house/cellar.py": "import house.east.door\n"},
-        "house.cellar: imports upward: house.east.door",
+        {"app/model.py": "import app.queue.put\n"},
+        "app.model: imports upward: app.queue.put",
     ),
     "upward, to the package's face": (
-        {"house/west.py": "from house import tile\n"},
-        "house.west: imports upward: house",
+        {"app/clock.py": "from app import page\n"},
+        "app.clock: imports upward: app",
     ),
     "upward, from a folder": (
-        {"house/east/door.py": "from ..roof import tile\n"},
-        "house.east.door: imports upward: house.roof",
+        {"app/queue/put.py": "from ..web import page\n"},
+        "app.queue.put: imports upward: app.web",
     ),
     "upward, inside a function": (
-        {"house/cellar.py": "def dig():\n    from . import roof\n    return roof\n"},
-        "house.cellar: imports upward: house.roof",
+        {"app/model.py": "def load():\n    from . import web\n    return web\n"},
+        "app.model: imports upward: app.web",
     ),
     "upward, for types only": (
-        {"house/cellar.py": "import typing\nif typing.TYPE_CHECKING:\n    from house.roof import tile\n"},
-        "house.cellar: imports upward: house.roof",
+        {"app/model.py": "import typing\nif typing.TYPE_CHECKING:\n    from app.web import page\n"},
+        "app.model: imports upward: app.web",
     ),
     "upward, by name": (
-        {"house/cellar.py": "import importlib\nroof = importlib.import_module('.roof', __package__)\n"},
-        "house.cellar: imports upward: house.roof",
+        {"app/model.py": "import importlib\nroof = importlib.import_module('.web', __package__)\n"},
+        "app.model: imports upward: app.web",
     ),
     "sideways": (
-        {"house/west.py": "from .east import door\n"},
-        "house.west: imports sideways: house.east.door",
+        {"app/clock.py": "from .queue import put\n"},
+        "app.clock: imports sideways: app.queue.put",
     ),
     "a cycle inside a folder": (
-        {"house/east/window.py": "from . import door\n", "house/east/door.py": "from . import window\n"},
-        "import cycle: house.east.",
+        {"app/queue/get.py": "from . import put\n", "app/queue/put.py": "from . import get\n"},
+        "import cycle: app.queue.",
     ),
-    "a guest in a foreign room": (
-        {"house/west.py": "def ask():\n    import lodger\n"},
-        "house.west: imports lodger, which belongs into house.east only",
+    "a third-party package in the wrong place": (
+        {"app/clock.py": "def ask():\n    import vendor\n"},
+        "app.clock: imports vendor, which only app.queue may import",
     ),
-    "a module nobody declared": (
-        {"house/shed.py": ""},
-        "house.shed: has no place in the house",
+    "a module in no layer": (
+        {"app/helper.py": ""},
+        "app.helper: is in no layer",
     ),
 }
 
@@ -261,7 +261,7 @@ def build(root: Path, files: dict[str, str]) -> Path:
 
 
 def test_imports_point_down_only() -> None:
-    assert broken_rules(SRC, HOUSE) == []
+    assert broken_rules(SRC, LAYERS) == []
 
 
 def test_the_whole_tree_is_read() -> None:
