@@ -7,12 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.catalogue import SCENARIOS, SUBJECTS
+from benchmarks.catalogue import CONTENDERS, SCENARIOS
+from benchmarks.checkouts import UnknownCommitError, checkout_of, working_copy
 from benchmarks.environments import ROOT, EnvironmentSetupError, Interpreter, environment
+from benchmarks.model import BEFORE, OURS, Contender
 from benchmarks.report import PLOT, RESULTS, Report
-from benchmarks.runner import Contender, Plan
-from benchmarks.terms import BEFORE, OURS, Subject
-from benchmarks.trees import UnknownCommitError, tree_of, working_tree
+from benchmarks.runner import Plan, PreparedContender
 
 KEPT = ROOT / "benchmarks" / "results"
 SCRATCH = KEPT / "scratch"
@@ -35,18 +35,18 @@ def main() -> int:
     print(report.markdown())
     if not options.no_plot:
         _plot(folder)
-    return any(sample.error for sample in report.samples if sample.subject == OURS)
+    return any(sample.error for sample in report.samples if sample.contender == OURS)
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="small sizes and one round, under two minutes")
     parser.add_argument("--only", nargs="+", choices=SCENARIOS, metavar="SCENARIO", help=", ".join(SCENARIOS))
-    parser.add_argument("--subjects", nargs="+", choices=SUBJECTS, metavar="SUBJECT", help=", ".join(SUBJECTS))
+    parser.add_argument("--contenders", nargs="+", choices=CONTENDERS, metavar="CONTENDER", help=", ".join(CONTENDERS))
     parser.add_argument("--python", action="append", metavar="PATH", help="interpreter; may be repeated")
     parser.add_argument("--rounds", type=_positive, metavar="N", help=f"{ROUNDS}, or 1 when quick")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where the results go")
-    parser.add_argument("--against", metavar="REF", help="another commit to measure beside this tree")
+    parser.add_argument("--against", metavar="REF", help="another commit to measure beside this checkout")
     parser.add_argument("--no-plot", action="store_true", help="tables only, without the environment for plotting")
     return parser.parse_args()
 
@@ -62,19 +62,21 @@ def _plan(options: argparse.Namespace) -> Plan:
     )
 
 
-def _contenders(options: argparse.Namespace) -> list[Contender]:
-    chosen = [SUBJECTS[name] for name in options.subjects or SUBJECTS]
-    contenders = [Contender(subject, working_tree() if subject.from_tree else None) for subject in chosen]
+def _contenders(options: argparse.Namespace) -> list[PreparedContender]:
+    chosen = [CONTENDERS[name] for name in options.contenders or CONTENDERS]
+    contenders = [
+        PreparedContender(contender, working_copy() if contender.from_checkout else None) for contender in chosen
+    ]
     if options.against:
-        tree = tree_of(options.against)
-        before = Subject(BEFORE, f"before ({tree.commit})", SUBJECTS[OURS].adapter, from_tree=True)
-        contenders.append(Contender(before, tree))
+        checkout = checkout_of(options.against)
+        before = Contender(BEFORE, f"before ({checkout.commit})", CONTENDERS[OURS].adapter, from_checkout=True)
+        contenders.append(PreparedContender(before, checkout))
     return contenders
 
 
 def _default_folder(options: argparse.Namespace) -> Path:
     """Only a full run replaces the results kept in the repository."""
-    partial = options.quick or options.only or options.subjects or options.against
+    partial = options.quick or options.only or options.contenders or options.against
     return SCRATCH if partial else KEPT
 
 

@@ -1,4 +1,4 @@
-"""The subjects and the scenarios, as data: who is measured, on what, and how large.
+"""The contenders and the scenarios, as data: who is measured, on what, and how large.
 
 Only the standard library is imported here, so that any interpreter can read the catalogue;
 adapters and scenarios are imported by the measuring processes.
@@ -9,23 +9,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from benchmarks.catalogue_durable import DURABLE_SCENARIOS, DURABLE_SUBJECTS
-from benchmarks.terms import BARE, CACHE, MILLION, OURS, Metric, Scenario, Subject
+from benchmarks.model import BARE, CACHE, MILLION, OURS, Contender, Metric, Scenario
 
-SUBJECTS: Mapping[str, Subject] = {
-    subject.name: subject
-    for subject in (
-        Subject(BARE, "bare floor", "bare"),
-        Subject(OURS, "ours", "ours", from_tree=True),
-        Subject("taskgroup", "TaskGroup", "taskgroup"),
-        Subject("aiojobs", "aiojobs", "aiojobs", ("aiojobs==1.4.0",)),
-        Subject("semaphore", "create_task + Semaphore", "semaphore"),
-        Subject("taskiq", "taskiq in-memory", "taskiq", ("taskiq==0.13.0",), slow=True),
-        Subject("published", "published 0.4.4", "published", ("async-task-worker==0.4.4",), slow=True),
-        Subject("lru_cache", "functools.lru_cache", "lru_cache"),
-        Subject("cachetools", "cachetools", "cachetools", ("cachetools==8.0.1",)),
-        Subject("cashews", "cashews", "cashews", ("cashews==7.6.0",)),
-        Subject("aiocache", "aiocache", "aiocache", ("aiocache==0.12.3",)),
-        Subject("deepcopy", "copy.deepcopy", "deepcopy"),
+CONTENDERS: Mapping[str, Contender] = {
+    contender.name: contender
+    for contender in (
+        Contender(BARE, "bare floor", "bare"),
+        Contender(OURS, "ours", "ours", from_checkout=True),
+        Contender("taskgroup", "TaskGroup", "taskgroup"),
+        Contender("aiojobs", "aiojobs", "aiojobs", ("aiojobs==1.4.0",)),
+        Contender("semaphore", "create_task + Semaphore", "semaphore"),
+        Contender("taskiq", "taskiq in-memory", "taskiq", ("taskiq==0.13.0",), slow=True),
+        Contender("published", "published 0.4.4", "published", ("async-task-worker==0.4.4",), slow=True),
+        Contender("lru_cache", "functools.lru_cache", "lru_cache"),
+        Contender("cachetools", "cachetools", "cachetools", ("cachetools==8.0.1",)),
+        Contender("cashews", "cashews", "cashews", ("cashews==7.6.0",)),
+        Contender("aiocache", "aiocache", "aiocache", ("aiocache==0.12.3",)),
+        Contender("deepcopy", "copy.deepcopy", "deepcopy"),
         *DURABLE_SUBJECTS,
     )
 }
@@ -42,11 +42,11 @@ def _cpu(title: str, unit: str = "µs") -> tuple[Metric, ...]:
     return (Metric("cpu", title, unit),)
 
 
-def _pending(name: str, title: str, subjects: tuple[str, ...], **options: object) -> Scenario:
+def _pending(name: str, title: str, contenders: tuple[str, ...], **options: object) -> Scenario:
     return Scenario(
         name,
         "memory:pending",
-        subjects,
+        contenders,
         (Metric("bytes", title, "bytes"),),
         full={"count": MILLION, **options},
         quick={"count": 50_000, **options},

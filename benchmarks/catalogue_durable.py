@@ -1,17 +1,17 @@
-"""The chapter on tasks that are written down: its subjects and its scenarios, as data."""
+"""The chapter on tasks that are written down: its contenders and its scenarios, as data."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from benchmarks.terms import DURABLE, MILLION, OURS, Metric, Scenario, Subject
+from benchmarks.model import DURABLE, MILLION, OURS, Contender, Metric, Scenario
 
 DURABLE_SUBJECTS = (
-    Subject("memory", "ours in memory", "memory", from_tree=True),
-    Subject("aiosqlite", "aiosqlite", "aiosqlite", ("aiosqlite==0.22.1",)),
-    Subject("aiosqlite-merged", "aiosqlite, commits merged", "aiosqlite_merged", ("aiosqlite==0.22.1",)),
-    Subject("huey", "huey SqliteHuey", "huey", ("huey==3.5.4",)),
-    Subject("dbos", "DBOS on SQLite", "dbos", ("dbos==3.4.0",)),
+    Contender("memory", "ours in memory", "memory", from_checkout=True),
+    Contender("aiosqlite", "aiosqlite", "aiosqlite", ("aiosqlite==0.22.1",)),
+    Contender("aiosqlite-merged", "aiosqlite, commits merged", "aiosqlite_merged", ("aiosqlite==0.22.1",)),
+    Contender("huey", "huey SqliteHuey", "huey", ("huey==3.5.4",)),
+    Contender("dbos", "DBOS on SQLite", "dbos", ("dbos==3.4.0",)),
 )
 
 WITHOUT_POWER = (OURS, "aiosqlite", "aiosqlite_merged")
@@ -24,7 +24,7 @@ WALL_AND_CPU = (("wall", "wall time"), ("cpu", "CPU time"))
 def _durable(
     name: str,
     function: str,
-    subjects: tuple[str, ...],
+    contenders: tuple[str, ...],
     metrics: tuple[Metric, ...],
     sizes: tuple[Mapping[str, object], Mapping[str, object]],
     most_rounds: int | None = None,
@@ -33,7 +33,7 @@ def _durable(
     return Scenario(
         name,
         f"durability:{function}",
-        subjects,
+        contenders,
         metrics,
         full=full,
         quick=quick,
@@ -47,11 +47,11 @@ def _both_times(title: str) -> tuple[Metric, ...]:
     return tuple(Metric(key, f"{title}, {words}", "µs") for key, words in WALL_AND_CPU)
 
 
-def _enqueue(name: str, durability: str, subjects: tuple[str, ...], suffix: str) -> Scenario:
+def _enqueue(name: str, durability: str, contenders: tuple[str, ...], suffix: str) -> Scenario:
     return _durable(
         name,
         "enqueues",
-        subjects,
+        contenders,
         _both_times(f"enqueue, 1,000 callers, {suffix}"),
         (
             {"callers": 1_000, "each": 10, "repeats": 4, "durability": durability, "patience": 5.0},

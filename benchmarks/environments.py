@@ -1,4 +1,4 @@
-"""Environments of their own for every subject and interpreter, made when first needed.
+"""Environments of their own for every contender and interpreter, made when first needed.
 
 A rival's dependencies never meet ours, and none of them meets the environment the benchmarks
 are started from. Versions are pinned by the repository's ``constraints.txt``. What was installed

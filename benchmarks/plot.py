@@ -19,8 +19,8 @@ from matplotlib.figure import Figure, FigureBase
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullLocator
 
+from benchmarks.model import BARE, BEFORE, CACHE, CHAPTERS, DURABLE, OURS, TASKS
 from benchmarks.report import number
-from benchmarks.terms import BARE, BEFORE, CACHE, CHAPTERS, DURABLE, OURS, TASKS
 
 NOOP = ("noop", "cpu")
 COLOURS = {
@@ -43,7 +43,7 @@ COLOURS = {
     "dbos": "#9b5094",
     BEFORE: "#5ac8ae",
 }
-"""One for each subject of a chapter; the floor of each chapter is grey."""
+"""One for each contender of a chapter; the floor of each chapter is grey."""
 HEADINGS = {TASKS: "Everything else", CACHE: "The cache", DURABLE: "On disk"}
 SHADES = (1.0, 0.6, 0.4, 0.3)
 """Opacity of the bars, one for each interpreter."""
@@ -71,51 +71,51 @@ class Results:
 
     def __init__(self, data: Data) -> None:
         self.interpreters: list[str] = data["interpreters"]
-        self.titles: dict[str, str] = data["subjects"]
+        self.titles: dict[str, str] = data["contenders"]
         self.circumstances = (
             f"{data['date']} · {data['machine']['cpu']}, {data['machine']['cores']} cores, "
             f"{data['machine']['system']}{' · quick sizes' if data['quick'] else ''}"
         )
         self._figures = {
-            (figure["interpreter"], (figure["scenario"], figure["key"]), figure["subject"]): figure
+            (figure["interpreter"], (figure["scenario"], figure["key"]), figure["contender"]): figure
             for figure in data["figures"]
         }
 
-    def relative(self, interpreter: str, metric: Metric, subject: str) -> float | None:
+    def relative(self, interpreter: str, metric: Metric, contender: str) -> float | None:
         """Return the cost relative to ours; to the bare floor where ours was not measured."""
-        figure = self._figures.get((interpreter, metric, subject))
+        figure = self._figures.get((interpreter, metric, contender))
         ratio = figure and (figure["over_ours"] or (figure["over_bare"] if self.reference == BARE else None))
         return ratio["median"] if ratio and ratio["median"] > 0 else None
 
-    def microseconds(self, interpreter: str, metric: Metric, subject: str) -> float:
+    def microseconds(self, interpreter: str, metric: Metric, contender: str) -> float:
         """Return the figure itself."""
-        return float(self._figures[interpreter, metric, subject]["median"])
+        return float(self._figures[interpreter, metric, contender]["median"])
 
     @property
     def reference(self) -> str:
-        """The subject all others are compared with."""
+        """The contender all others are compared with."""
         return OURS if OURS in self.titles else BARE
 
-    def subjects_by_cost(self) -> list[str]:
-        """Return the subjects that took the no-op scenario, the cheapest first."""
-        costs = {subject: self.relative(self.interpreters[0], NOOP, subject) for subject in self.titles}
-        return sorted((s for s, cost in costs.items() if cost), key=lambda subject: costs[subject] or 0)
+    def contenders_by_cost(self) -> list[str]:
+        """Return the contenders that took the no-op scenario, the cheapest first."""
+        costs = {contender: self.relative(self.interpreters[0], NOOP, contender) for contender in self.titles}
+        return sorted((s for s, cost in costs.items() if cost), key=lambda contender: costs[contender] or 0)
 
     def compared_metrics(self, chapter: str) -> dict[Metric, str]:
-        """Return a chapter's metrics besides the no-op that can be compared between subjects, with their titles."""
+        """Return a chapter's metrics besides the no-op that can be compared between contenders, with their titles."""
         return {
             metric: figure["title"]
-            for (interpreter, metric, subject), figure in self._figures.items()
+            for (interpreter, metric, contender), figure in self._figures.items()
             if figure["chapter"] == chapter
             and metric != NOOP
-            and subject != self.reference
-            and self.relative(interpreter, metric, subject)
+            and contender != self.reference
+            and self.relative(interpreter, metric, contender)
         }
 
-    def compared_subjects(self, metrics: dict[Metric, str]) -> dict[str, str]:
-        """Return the subjects, besides the reference, that have any of these metrics, with their titles."""
-        having = {subject for _, metric, subject in self._figures if metric in metrics} - {self.reference}
-        return {subject: title for subject, title in self.titles.items() if subject in having}
+    def compared_contenders(self, metrics: dict[Metric, str]) -> dict[str, str]:
+        """Return the contenders, besides the reference, that have any of these metrics, with their titles."""
+        having = {contender for _, metric, contender in self._figures if metric in metrics} - {self.reference}
+        return {contender: title for contender, title in self.titles.items() if contender in having}
 
 
 def draw(results: Results, path: Path) -> None:
@@ -143,7 +143,7 @@ class _Panel(NamedTuple):
 
 def _panels(results: Results) -> Iterator[_Panel]:
     """Return the parts there are figures for: the no-op as bars, then each chapter as dots."""
-    bars = len(results.subjects_by_cost())
+    bars = len(results.contenders_by_cost())
     if bars:
         yield _Panel(bars * (0.3 * len(results.interpreters) + 0.2) + 0.9, partial(_draw_noop, results=results))
     for chapter in CHAPTERS:
@@ -153,21 +153,21 @@ def _panels(results: Results) -> Iterator[_Panel]:
 
 
 def _draw_noop(part: FigureBase, results: Results) -> None:
-    """Draw the cost of a task that does nothing, one bar for each subject and interpreter."""
+    """Draw the cost of a task that does nothing, one bar for each contender and interpreter."""
     axes: Axes = part.subplots()
-    subjects, interpreters = results.subjects_by_cost(), results.interpreters
+    contenders, interpreters = results.contenders_by_cost(), results.interpreters
     height = 0.84 / len(interpreters)
-    for place, subject in enumerate(subjects):
+    for place, contender in enumerate(contenders):
         for turn, interpreter in enumerate(interpreters):
-            cost = results.relative(interpreter, NOOP, subject)
+            cost = results.relative(interpreter, NOOP, contender)
             if cost is not None:
                 at = place + (turn - (len(interpreters) - 1) / 2) * height
-                axes.barh(at, cost, height * 0.92, color=COLOURS[subject], alpha=SHADES[turn % len(SHADES)])
-                own = results.microseconds(interpreter, NOOP, subject)
+                axes.barh(at, cost, height * 0.92, color=COLOURS[contender], alpha=SHADES[turn % len(SHADES)])
+                own = results.microseconds(interpreter, NOOP, contender)
                 label = f"{number(cost)}×   {number(own)} µs on {interpreter}"
                 axes.annotate(label, (cost, at), (5, 0), bbox=BEHIND_WORDS, **BESIDE)
-    axes.set_yticks(range(len(subjects)), [results.titles[subject] for subject in subjects])
-    axes.set_ylim(len(subjects) - 0.5, -0.5)
+    axes.set_yticks(range(len(contenders)), [results.titles[contender] for contender in contenders])
+    axes.set_ylim(len(contenders) - 0.5, -0.5)
     axes.set_title("CPU time of a task that does nothing", loc="left")
     _set_scale(axes, results)
     low, high = axes.get_xlim()
@@ -175,28 +175,28 @@ def _draw_noop(part: FigureBase, results: Results) -> None:
 
 
 def _draw_chapter(part: FigureBase, results: Results, chapter: str) -> None:
-    """Draw the costs in a chapter, a dot for each subject, the interpreters side by side."""
+    """Draw the costs in a chapter, a dot for each contender, the interpreters side by side."""
     metrics = results.compared_metrics(chapter)
-    subjects = results.compared_subjects(metrics)
+    contenders = results.compared_contenders(metrics)
     columns = part.subplots(1, len(results.interpreters), sharex=True, sharey=True, squeeze=False)[0]
     for axes, interpreter in zip(columns, results.interpreters, strict=True):
         for place, metric in enumerate(metrics):
-            for subject in subjects:
-                cost = results.relative(interpreter, metric, subject)
+            for contender in contenders:
+                cost = results.relative(interpreter, metric, contender)
                 if cost is not None:
-                    axes.plot(cost, place, "o", color=COLOURS[subject], markersize=8, alpha=0.9)
+                    axes.plot(cost, place, "o", color=COLOURS[contender], markersize=8, alpha=0.9)
         axes.set_yticks(range(len(metrics)), list(metrics.values()))
         axes.set_ylim(len(metrics) - 0.5, -0.5)
         axes.grid(visible=True, axis="y", linewidth=0.6)
         axes.set_title(f"{HEADINGS[chapter]} on {interpreter}", loc="left")
         _set_scale(axes, results)
-    _add_legend(part, subjects)
+    _add_legend(part, contenders)
 
 
-def _add_legend(figure: Any, subjects: dict[str, str]) -> None:
+def _add_legend(figure: Any, contenders: dict[str, str]) -> None:
     handles = [
-        Line2D([], [], marker="o", linestyle="", markersize=8, color=COLOURS[subject], label=title)
-        for subject, title in subjects.items()
+        Line2D([], [], marker="o", linestyle="", markersize=8, color=COLOURS[contender], label=title)
+        for contender, title in contenders.items()
     ]
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), frameon=False, fontsize=9.5)
 

@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from benchmarks import machine
-from benchmarks.figures import Figures, Judgement, Spread, title
+from benchmarks.model import BARE, BEFORE, CHAPTERS, OURS, Contender, Metric, Scenario
 from benchmarks.runner import Plan, Sample
-from benchmarks.terms import BARE, BEFORE, CHAPTERS, OURS, Metric, Scenario, Subject
+from benchmarks.statistics import Judgement, Spread, Statistics, title
 
 RESULTS = "results.json"
 TABLES = "results.md"
@@ -37,8 +37,8 @@ class Report:
         self.machine = machine.describe()
         self.versions = _versions(self.plan)
         self.interpreters = [interpreter.name for interpreter in self.plan.interpreters]
-        self._contenders = [contender.subject for contender in self.plan.contenders]
-        self._figures = Figures(self.samples)
+        self._contenders = [prepared.contender for prepared in self.plan.contenders]
+        self._statistics = Statistics(self.samples)
 
     def write(self, folder: Path) -> None:
         """Write the data and the tables into *folder*."""
@@ -55,10 +55,10 @@ class Report:
             "quick": self.plan.quick,
             "rounds": self.plan.rounds,
             "interpreters": self.interpreters,
-            "subjects": {subject.name: subject.title for subject in self._contenders},
+            "contenders": {contender.name: contender.title for contender in self._contenders},
             "versions": self.versions,
             "figures": list(self._all_figures()),
-            "goals": [_goal_data(judgement) for row in self.judgements() for judgement in row],
+            "targets": [_target_data(judgement) for row in self.judgements() for judgement in row],
             "samples": [asdict(sample) for sample in self.samples],
         }
 
@@ -66,8 +66,8 @@ class Report:
         """Return the tables with what they were measured on."""
         parts = ["# Benchmark results", self._circumstances(), f"![Cost relative to ours]({PLOT}.png)"]
         if self.judgements():
-            parts += ["## Goals", self.goals_table()]
-        if any(subject.name == BEFORE for subject in self._contenders):
+            parts += ["## Targets", self.targets_table()]
+        if any(contender.name == BEFORE for contender in self._contenders):
             parts += ["## Before and after", self.comparison_table()]
         for interpreter in self.interpreters:
             parts += [f"## Figures on {interpreter}", LEGEND]
@@ -79,64 +79,66 @@ class Report:
         return "\n\n".join(part.strip() for part in parts) + "\n"
 
     def judgements(self) -> list[list[Judgement]]:
-        """Return for each goal its judgements, one for each interpreter that has the figures."""
+        """Return for each target its judgements, one for each interpreter that has the figures."""
         rows: dict[int, list[Judgement]] = {}
         for interpreter in self.plan.interpreters:
-            for judgement in self._figures.judge(interpreter.name, interpreter.version):
-                rows.setdefault(id(judgement.goal), []).append(judgement)
+            for judgement in self._statistics.judge(interpreter.name, interpreter.version):
+                rows.setdefault(id(judgement.target), []).append(judgement)
         return list(rows.values())
 
-    def goals_table(self) -> str:
-        """Return the goals and what was reached, the interpreters side by side."""
-        rows = [["goal", "must", "moonshot", *self.interpreters]]
+    def targets_table(self) -> str:
+        """Return the targets and what was reached, the interpreters side by side."""
+        rows = [["target", "must", "moonshot", *self.interpreters]]
         for row in self.judgements():
             cells = {judgement.interpreter: _reached(judgement) for judgement in row}
             reached = [cells.get(name, "") for name in self.interpreters]
-            rows.append([title(row[0].goal), *_limits(row), *reached])
+            rows.append([title(row[0].target), *_limits(row), *reached])
         return _table(rows)
 
     def comparison_table(self) -> str:
         """Return after ÷ before for every metric, the interpreters side by side."""
         rows = [["after ÷ before", *self.interpreters]]
         for scenario, metric in self._metrics():
-            ratios = [self._figures.ratio(name, scenario.name, metric.key, OURS, BEFORE) for name in self.interpreters]
+            ratios = [
+                self._statistics.ratio(name, scenario.name, metric.key, OURS, BEFORE) for name in self.interpreters
+            ]
             if any(ratios):
                 rows.append([metric.title, *(_range(ratio) for ratio in ratios)])
         return _table(rows)
 
     def figures_table(self, interpreter: str, chapter: str) -> str:
-        """Return a chapter's figures on one interpreter, of all subjects that have any."""
+        """Return a chapter's figures on one interpreter, of all contenders that have any."""
         metrics = [(scenario, metric) for scenario, metric in self._metrics() if scenario.chapter == chapter]
-        subjects = [subject for subject in self._contenders if self._has_any(interpreter, metrics, subject)]
-        rows = [["", "unit", *(subject.title for subject in subjects)]]
+        contenders = [contender for contender in self._contenders if self._has_any(interpreter, metrics, contender)]
+        rows = [["", "unit", *(contender.title for contender in contenders)]]
         for scenario, metric in metrics:
-            cells = [self._cell(interpreter, scenario, metric, subject.name) for subject in subjects]
+            cells = [self._cell(interpreter, scenario, metric, contender.name) for contender in contenders]
             if any(cells):
                 rows.append([metric.title, metric.unit, *cells])
         return _table(rows)
 
-    def _has_any(self, interpreter: str, metrics: Iterable[tuple[Scenario, Metric]], subject: Subject) -> bool:
-        return any(self._cell(interpreter, scenario, metric, subject.name) for scenario, metric in metrics)
+    def _has_any(self, interpreter: str, metrics: Iterable[tuple[Scenario, Metric]], contender: Contender) -> bool:
+        return any(self._cell(interpreter, scenario, metric, contender.name) for scenario, metric in metrics)
 
     def _chapters(self) -> list[str]:
         planned = {scenario.chapter for scenario in self.plan.scenarios}
         return [chapter for chapter in CHAPTERS if chapter in planned]
 
-    def _cell(self, interpreter: str, scenario: Scenario, metric: Metric, subject: str) -> str:
-        value = self._figures.value(interpreter, scenario.name, metric.key, subject)
+    def _cell(self, interpreter: str, scenario: Scenario, metric: Metric, contender: str) -> str:
+        value = self._statistics.value(interpreter, scenario.name, metric.key, contender)
         if value is None:
             return ""
         if not metric.comparable:
             return number(value.median)
-        ratio = self._figures.ratio(interpreter, scenario.name, metric.key, subject, OURS)
-        relative = f" ({number(ratio.median)}×)" if ratio and subject != OURS else ""
+        ratio = self._statistics.ratio(interpreter, scenario.name, metric.key, contender, OURS)
+        relative = f" ({number(ratio.median)}×)" if ratio and contender != OURS else ""
         return f"{number(value.median)}{_deviation(value)}{relative}"
 
     def _circumstances(self) -> str:
-        sizes = "quick sizes, so not all goals can be judged" if self.plan.quick else "full sizes"
+        sizes = "quick sizes, so not all targets can be judged" if self.plan.quick else "full sizes"
         versions = "; ".join(
-            f"{subject}: {', '.join(f'{name} {version}' for name, version in found.items())}"
-            for subject, found in self.versions.items()
+            f"{contender}: {', '.join(f'{name} {version}' for name, version in found.items())}"
+            for contender, found in self.versions.items()
         )
         return (
             f"{self.date} · {self.machine['cpu']}, {self.machine['cores']} cores, {self.machine['system']}, "
@@ -152,12 +154,12 @@ class Report:
     def _all_figures(self) -> Iterator[dict[str, object]]:
         for interpreter in self.interpreters:
             for scenario, metric in self._metrics():
-                for subject in self._contenders:
-                    place = (interpreter, scenario.name, metric.key, subject.name)
-                    value = self._figures.value(*place)
+                for contender in self._contenders:
+                    place = (interpreter, scenario.name, metric.key, contender.name)
+                    value = self._statistics.value(*place)
                     if value is not None:
                         ratios = {
-                            f"over_{other}": self._figures.ratio(*place, other) if metric.comparable else None
+                            f"over_{other}": self._statistics.ratio(*place, other) if metric.comparable else None
                             for other in (OURS, BARE)
                         }
                         yield {
@@ -165,7 +167,7 @@ class Report:
                             "scenario": scenario.name,
                             "chapter": scenario.chapter,
                             **asdict(metric),
-                            "subject": subject.name,
+                            "contender": contender.name,
                             **asdict(value),
                             **{name: ratio and asdict(ratio) for name, ratio in ratios.items()},
                         }
@@ -180,15 +182,15 @@ def number(value: float) -> str:
 
 def _versions(plan: Plan) -> dict[str, dict[str, str]]:
     first = plan.interpreters[0]
-    found = {contender.subject.title: contender.versions(first) for contender in plan.contenders}
-    return {subject: versions for subject, versions in found.items() if versions}
+    found = {prepared.contender.title: prepared.versions(first) for prepared in plan.contenders}
+    return {contender: versions for contender, versions in found.items() if versions}
 
 
-def _goal_data(judgement: Judgement) -> dict[str, object]:
+def _target_data(judgement: Judgement) -> dict[str, object]:
     return {
-        "goal": title(judgement.goal),
+        "target": title(judgement.target),
         "interpreter": judgement.interpreter,
-        "at_least": judgement.goal.at_least,
+        "at_least": judgement.target.at_least,
         "must": judgement.must,
         "moonshot": judgement.moonshot,
         "reached": asdict(judgement.reached),
@@ -198,7 +200,7 @@ def _goal_data(judgement: Judgement) -> dict[str, object]:
 
 def _limits(row: Sequence[Judgement]) -> tuple[str, str]:
     """Return the must and the moonshot, several if the interpreters differ."""
-    sign = "≥" if row[0].goal.at_least else "≤"
+    sign = "≥" if row[0].target.at_least else "≤"
 
     def several(limits: Iterator[float | None]) -> str:
         return " / ".join(dict.fromkeys(f"{sign} {limit:g}" for limit in limits if limit is not None))
@@ -226,7 +228,7 @@ def _deviation(spread: Spread) -> str:
 
 
 def _failure(sample: Sample) -> str:
-    return f"* {sample.scenario}, {sample.subject} on {sample.interpreter}: {sample.error}"
+    return f"* {sample.scenario}, {sample.contender} on {sample.interpreter}: {sample.error}"
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:

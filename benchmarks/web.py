@@ -29,7 +29,7 @@ from urllib.parse import quote
 from benchmarks.child import MARK
 from benchmarks.disk import file_folder
 from benchmarks.machine import describe
-from benchmarks.terms import MILLION
+from benchmarks.model import MILLION
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -49,7 +49,7 @@ Times = dict[str, list[float]]
 
 
 def main() -> int:
-    """Measure, write the results, and return 1 if a goal is missed."""
+    """Measure, write the results, and return 1 if a target is missed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.web", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a few seconds; nothing is written")
     quick = parser.parse_args().quick
@@ -183,7 +183,7 @@ def get(connection: http.client.HTTPConnection, path: str) -> dict[str, Any]:
 
 
 def report(rates: dict[str, list[float]], in_memory: tuple[int, Times], in_file: tuple[int, Times]) -> tuple[str, bool]:
-    """Return the results as Markdown, and whether the goals are met."""
+    """Return the results as Markdown, and whether the targets are met."""
     ratio = statistics.median(ours / bare for ours, bare in zip(rates["submit"], rates["bare"], strict=True))
     lean = statistics.median(ours / bare for ours, bare in zip(rates["submit"], rates["lean"], strict=True))
     rows = "\n".join(f"| {name} | {statistics.median(found):,.0f} |" for name, found in rates.items())

@@ -1,4 +1,4 @@
-"""Adapters of caches: one module for each, with a class named ``Subject``.
+"""Adapters of caches: one module for each, with a class named ``Adapter``.
 
 They are imported only by the measuring process, inside the environment that has the
 packages they need. What they offer is described in :mod:`benchmarks.caches.protocol`.

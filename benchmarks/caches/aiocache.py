@@ -10,7 +10,7 @@ from aiocache import SimpleMemoryCache, cached
 from benchmarks.caches.protocol import TTL, Function
 
 
-class Subject:
+class Adapter:
     """One ``SimpleMemoryCache``."""
 
     async def open(self, max_size: int) -> None:  # noqa: ARG002

@@ -15,7 +15,7 @@ from cachetools.keys import hashkey
 from benchmarks.caches.protocol import TTL, Function
 
 
-class Subject:
+class Adapter:
     """One ``TTLCache``."""
 
     async def open(self, max_size: int) -> None:

@@ -10,7 +10,7 @@ from cashews import Cache
 from benchmarks.caches.protocol import TTL, Function
 
 
-class Subject:
+class Adapter:
     """One ``Cache`` with the memory backend."""
 
     async def open(self, max_size: int) -> None:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 
-class Subject:
+class Adapter:
     """The function."""
 
     def copier(self, value: Any) -> Callable[[], Any]:

@@ -13,7 +13,7 @@ from typing import Any
 from benchmarks.caches.protocol import Function
 
 
-class Subject:
+class Adapter:
     """One plain function with ``lru_cache``."""
 
     async def open(self, max_size: int) -> None:

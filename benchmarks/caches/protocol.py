@@ -1,7 +1,7 @@
 """What a scenario may ask of a cache.
 
 An adapter offers what its cache can do and nothing else. What is measured is a coroutine function
-for every subject, so that the measuring code pays the same for each of them; where the cache has one
+for every contender, so that the measuring code pays the same for each of them; where the cache has one
 that fits, it is the adapter's method. Entries live an hour where the cache knows of time.
 """
 

@@ -9,7 +9,7 @@ from async_cache import AsyncCache, MemoryCacheAdapter
 from benchmarks.caches.protocol import TTL, Function
 
 
-class Subject:
+class Adapter:
     """A published ``MemoryCacheAdapter``, and an ``AsyncCache`` in front of it."""
 
     async def open(self, max_size: int) -> None:

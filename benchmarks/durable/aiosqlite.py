@@ -25,7 +25,7 @@ CREATE INDEX IF NOT EXISTS task_pending ON task (priority, created_at) WHERE sta
 """
 
 
-class Subject:
+class Adapter:
     """One connection and a lock."""
 
     async def open(self, folder: Path, *, durability: str = POWER) -> None:

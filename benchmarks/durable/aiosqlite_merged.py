@@ -8,7 +8,7 @@ from __future__ import annotations
 from benchmarks.durable import aiosqlite
 
 
-class Subject(aiosqlite.Subject):
+class Adapter(aiosqlite.Adapter):
     """One connection, whoever comes."""
 
     async def enqueue(self) -> str:

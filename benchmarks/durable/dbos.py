@@ -12,7 +12,7 @@ from dbos import DBOS
 from benchmarks.durable.protocol import POWER
 
 
-class Subject:
+class Adapter:
     """One DBOS runtime with one queue."""
 
     async def open(self, folder: Path, *, durability: str = POWER) -> None:

@@ -18,7 +18,7 @@ def noop() -> None:
     """Do nothing."""
 
 
-class Subject:
+class Adapter:
     """One ``SqliteHuey``."""
 
     async def open(self, folder: Path, *, durability: str = POWER) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from benchmarks.durable import ours
 
 
-class Subject(ours.Subject):
+class Adapter(ours.Adapter):
     """One ``AsyncTaskWorker`` without a file."""
 
     async def written(self) -> None:

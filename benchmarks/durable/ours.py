@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from async_task_worker import AsyncTaskWorker, register_task
+from benchmarks.contenders.protocol import Job
 from benchmarks.durable.protocol import POWER
 from benchmarks.scenarios.jobs import noop
-from benchmarks.subjects.protocol import Job
 
 SLOTS = 10
 
 
-class Subject:
+class Adapter:
     """One durable ``AsyncTaskWorker``."""
 
     def register(self, name: str, job: Job) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Protocol
 
-from benchmarks.subjects.protocol import Job
+from benchmarks.contenders.protocol import Job
 
 POWER = "power"
 """What is acknowledged survives a power cut: somebody has waited for the disk."""

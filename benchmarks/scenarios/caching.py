@@ -12,8 +12,8 @@ from statistics import median
 from typing import Any
 
 from benchmarks.caches.protocol import TTL, Calls, Copies, Function, Keeps
+from benchmarks.contenders.protocol import GivesResults
 from benchmarks.scenarios.throughput import MICROSECONDS, SLOTS, Figures
-from benchmarks.subjects.protocol import GivesResults
 
 RECORD = {
     "id": 17,
@@ -126,7 +126,7 @@ async def copies(way: Copies, count: int, repeats: int) -> Figures:
     return figures
 
 
-async def tasks(subject: GivesResults, known: int, count: int, repeats: int) -> Figures:
+async def tasks(contender: GivesResults, known: int, count: int, repeats: int) -> Figures:
     """Add a task whose result is cached, wait for its result, add the next."""
     ran = 0
 
@@ -137,14 +137,14 @@ async def tasks(subject: GivesResults, known: int, count: int, repeats: int) -> 
 
     async def ask(numbers: Iterable[int]) -> None:
         for number in numbers:
-            await subject.result(await subject.add(load, number))
+            await contender.result(await contender.add(load, number))
 
-    await subject.open(SLOTS, cache_enabled=True)
+    await contender.open(SLOTS, cache_enabled=True)
     await ask(range(known))
     orders = [random.Random(turn).choices(range(known), k=count) for turn in range(repeats + 1)]
     cost = await _median_cost(ask, orders, count)
     _expect(ran == known, f"{ran} runs instead of {known}")
-    _expect(await subject.result(await subject.add(load, 17)) == RECORD, "another result")
+    _expect(await contender.result(await contender.add(load, 17)) == RECORD, "another result")
     return {"cpu": cost}
 
 

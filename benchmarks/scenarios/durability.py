@@ -42,46 +42,46 @@ class Stopwatch:
         return Cost(time.perf_counter() - self._wall, time.process_time() - self._cpu)
 
 
-async def noops(subject: Runs, callers: int, each: int, repeats: int, **options: Any) -> Figures:
+async def noops(contender: Runs, callers: int, each: int, repeats: int, **options: Any) -> Figures:
     """Have callers add tasks that do nothing, each one after the other; wait until the last end is safe."""
-    await subject.open(new_folder(), **options)
+    await contender.open(new_folder(), **options)
     costs = []
     for _ in range(repeats + 1):
         watch = Stopwatch()
-        await crowd(callers, each, lambda: subject.add(noop))
-        await subject.finished()
+        await crowd(callers, each, lambda: contender.add(noop))
+        await contender.finished()
         costs.append(watch.cost())
     return _medians(costs[1:], callers * each)
 
 
 async def enqueues(
-    subject: Enqueues, callers: int, each: int, repeats: int, durability: str, patience: float
+    contender: Enqueues, callers: int, each: int, repeats: int, durability: str, patience: float
 ) -> Figures:
     """Have callers enqueue jobs that are not run, each one after the other.
 
-    A subject that is not through after *patience* seconds is judged by what it got done in its first round.
+    A contender that is not through after *patience* seconds is judged by what it got done in its first round.
     """
-    await subject.open(new_folder(), durability=durability)
-    await subject.hold()
+    await contender.open(new_folder(), durability=durability)
+    await contender.hold()
     costs = []
     for _ in range(repeats + 1):
         watch = Stopwatch()
-        done = await crowd(callers, each, subject.enqueue, patience)
+        done = await crowd(callers, each, contender.enqueue, patience)
         costs.append(watch.cost())
         if done < callers * each:
             return _medians(costs[-1:], done)
     return _medians(costs[1:], callers * each)
 
 
-async def lone(subject: Enqueues, count: int, patience: float) -> Figures:
+async def lone(contender: Enqueues, count: int, patience: float) -> Figures:
     """Enqueue one job at a time; in turn with that, append a page to a file and wait for the disk.
 
     The two are compared by the time that the fastest tenth of each stays under: where others
     have work for the processor or the disk, a median is theirs.
     """
     folder = new_folder()
-    await subject.open(folder)
-    await subject.hold()
+    await contender.open(folder)
+    await contender.hold()
     file = os.open(folder / "bare", os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
     clock, deadline = time.perf_counter, time.perf_counter() + patience
     bare, own = [], []
@@ -90,7 +90,7 @@ async def lone(subject: Enqueues, count: int, patience: float) -> Figures:
         os.write(file, PAGE)
         os.fsync(file)
         between = clock()
-        await subject.enqueue()
+        await contender.enqueue()
         bare.append(between - began)
         own.append(clock() - between)
     warm = len(own) // 5
@@ -102,20 +102,20 @@ async def lone(subject: Enqueues, count: int, patience: float) -> Figures:
     }
 
 
-async def lag(subject: Runs, callers: int, seconds: float) -> Figures:
+async def lag(contender: Runs, callers: int, seconds: float) -> Figures:
     """Look how late the event loop is while callers add a task, wait for its result, add the next.
 
     Judged by every millisecond: had something been due then, how much later would it have had
     its turn? So a long pause counts as long as it is, not as one of many. Beside it stands the
     same as far as it is the loop's own doing, by the CPU time of its turns.
     """
-    await subject.open(new_folder())
+    await contender.open(new_folder())
     loop = asyncio.get_running_loop()
     end = loop.time() + WARMING + seconds
 
     async def call() -> None:
         while loop.time() < end:
-            await subject.result(await subject.add(noop))
+            await contender.result(await contender.add(noop))
 
     load = asyncio.gather(*(call() for _ in range(callers)))
     await asyncio.sleep(WARMING)

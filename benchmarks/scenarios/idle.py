@@ -7,9 +7,9 @@ import time
 from statistics import median
 from typing import Any, NamedTuple
 
+from benchmarks.contenders.protocol import Adds
 from benchmarks.scenarios.jobs import noop
 from benchmarks.scenarios.throughput import Figures
-from benchmarks.subjects.protocol import Adds
 
 SLOTS = 100
 SETTLE = 0.2
@@ -18,15 +18,15 @@ WINDOW = 1.0
 """Seconds of one look; the median look counts, since the machine itself disturbs some."""
 
 
-async def idle(subject: Adds, windows: int) -> Figures:
+async def idle(contender: Adds, windows: int) -> Figures:
     """Watch CPU time and event loop of a worker that has run one task and has none left.
 
     What the watching itself takes is measured before the worker exists, and subtracted.
     """
     polls = _PollCounter()
     watching = [await _look(polls, SETTLE / 2) for _ in range(5)]
-    await subject.open(SLOTS)
-    await subject.add(noop)
+    await contender.open(SLOTS)
+    await contender.add(noop)
     await asyncio.sleep(SETTLE)
     idling = [await _look(polls, WINDOW) for _ in range(windows)]
     cpu = median(look.cpu for look in idling) - median(look.cpu for look in watching)

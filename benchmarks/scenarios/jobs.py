@@ -6,7 +6,7 @@ import asyncio
 import gc
 import time
 
-from benchmarks.subjects.protocol import Adds, Job
+from benchmarks.contenders.protocol import Adds, Job
 
 
 async def noop() -> None:
@@ -31,10 +31,10 @@ class Gate:
         await self._open.wait()
         return "through"
 
-    async def occupy(self, subject: Adds, slots: int) -> None:
+    async def occupy(self, contender: Adds, slots: int) -> None:
         """Fill the slots and return when all of them wait at the gate."""
         for _ in range(slots):
-            await subject.add(self.job)
+            await contender.add(self.job)
         while self._arrived < slots:
             await asyncio.sleep(0)
 
@@ -61,11 +61,11 @@ class Stopwatch:
         return await self._stopped
 
 
-async def warmed_up(subject: Adds, count: int = 1_000) -> None:
+async def warmed_up(contender: Adds, count: int = 1_000) -> None:
     """Run some no-ops, so that imports, caches and specialisation are over."""
     watch = Stopwatch(count)
     job: Job = watch.job
     for _ in range(count):
-        await subject.add(job)
+        await contender.add(job)
     await watch.stopped()
     gc.collect()

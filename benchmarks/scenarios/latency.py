@@ -7,34 +7,34 @@ import time
 from statistics import median, quantiles
 from typing import Any
 
+from benchmarks.contenders.protocol import Adds
 from benchmarks.scenarios.jobs import warmed_up
 from benchmarks.scenarios.throughput import MICROSECONDS, SLOTS, Figures
-from benchmarks.subjects.protocol import Adds
 
 PATIENCE = 8.0
-"""Seconds after which a slow subject gives fewer samples."""
+"""Seconds after which a slow contender gives fewer samples."""
 
 
-async def starts(subject: Adds, count: int) -> Figures:
+async def starts(contender: Adds, count: int) -> Figures:
     """Add one task at a time to a worker that has nothing to do."""
-    await subject.open(SLOTS)
-    await warmed_up(subject)
-    samples = await _start_latencies(subject, count)
+    await contender.open(SLOTS)
+    await warmed_up(contender)
+    samples = await _start_latencies(contender, count)
     return {"p50": median(samples), "p99": quantiles(samples, n=100)[98]}
 
 
-async def poll_intervals(subject: Any, count: int) -> Figures:
+async def poll_intervals(contender: Any, count: int) -> Figures:
     """Compare the same between a worker that polls every 5 s and one that polls every 50 ms."""
     medians = []
     for interval in (5.0, 0.05):
-        fresh = type(subject)()
+        fresh = type(contender)()
         await fresh.open(SLOTS, worker_poll_interval=interval)
         await warmed_up(fresh)
         medians.append(median(await _start_latencies(fresh, count)))
     return {"ratio": medians[0] / medians[1]}
 
 
-async def _start_latencies(subject: Adds, count: int) -> list[float]:
+async def _start_latencies(contender: Adds, count: int) -> list[float]:
     clock = time.perf_counter
     started: list[float] = []
 
@@ -45,7 +45,7 @@ async def _start_latencies(subject: Adds, count: int) -> list[float]:
     deadline = clock() + PATIENCE
     while len(samples) < count and (clock() < deadline or len(samples) < 2):
         added = clock()
-        await subject.add(job)
+        await contender.add(job)
         while not started:
             await asyncio.sleep(0)
         samples.append((started.pop() - added) * MICROSECONDS)

@@ -10,9 +10,9 @@ from typing import Any
 
 import psutil
 
+from benchmarks.contenders.protocol import Adds, AddsWithPriority, Runs
 from benchmarks.scenarios.jobs import Gate, noop, warmed_up
 from benchmarks.scenarios.throughput import SLOTS, Figures
-from benchmarks.subjects.protocol import Adds, AddsWithPriority, Runs
 
 REQUEST: ContextVar[object] = ContextVar("request")
 
@@ -20,50 +20,50 @@ PRIORITY_BITS = 31
 """Random priorities are nearly all different, the worst case for a queue that groups them."""
 
 
-async def pending(subject: Any, count: int, priorities: str = "one", context: str = "empty") -> Figures:
+async def pending(contender: Any, count: int, priorities: str = "one", context: str = "empty") -> Figures:
     """Weigh tasks that wait behind occupied slots.
 
     Args:
-        subject: Takes a priority if *priorities* is ``random``.
+        contender: Takes a priority if *priorities* is ``random``.
         count: Pending tasks.
         priorities: ``one`` for all or a ``random`` one for each.
         context: What the adding coroutine has set: nothing (``empty``), one variable for all
             (``shared``) or another value for each task (``own``), as a server with request ids does.
     """
-    await subject.open(SLOTS)
-    await warmed_up(subject)
+    await contender.open(SLOTS)
+    await warmed_up(contender)
     if context == "shared":
         REQUEST.set("of this program")
-    await Gate().occupy(subject, SLOTS)
+    await Gate().occupy(contender, SLOTS)
     before = _resident()
     add = _add_in_order if priorities == "one" else _add_at_random
-    async for number in add(subject, count):
+    async for number in add(contender, count):
         if context == "own":
             REQUEST.set(number)
     return {"bytes": (_resident() - before) / count}
 
 
-async def finished(subject: Runs, count: int, wave: int, **options: Any) -> Figures:
+async def finished(contender: Runs, count: int, wave: int, **options: Any) -> Figures:
     """Weigh the records of finished tasks; run in small waves, so that pending ones weigh nothing."""
-    await subject.open(SLOTS, **options)
-    await subject.run(noop, 2 * wave)
+    await contender.open(SLOTS, **options)
+    await contender.run(noop, 2 * wave)
     before = _resident()
     for _ in range(count // wave):
-        await subject.run(noop, wave)
+        await contender.run(noop, wave)
     return {"bytes": (_resident() - before) / count}
 
 
-async def _add_in_order(subject: Adds, count: int) -> AsyncIterator[int]:
+async def _add_in_order(contender: Adds, count: int) -> AsyncIterator[int]:
     for number in range(count):
         yield number
-        await subject.add(noop)
+        await contender.add(noop)
 
 
-async def _add_at_random(subject: AddsWithPriority, count: int) -> AsyncIterator[int]:
+async def _add_at_random(contender: AddsWithPriority, count: int) -> AsyncIterator[int]:
     draw = random.Random(1).getrandbits
     for number in range(count):
         yield number
-        await subject.add(noop, priority=draw(PRIORITY_BITS))
+        await contender.add(noop, priority=draw(PRIORITY_BITS))
 
 
 def _resident() -> int:

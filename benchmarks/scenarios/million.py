@@ -26,13 +26,13 @@ PATIENCE = 15.0
 """Seconds for one kind of question."""
 
 
-async def started_again(subject: Persists, count: int) -> Figures:
+async def started_again(contender: Persists, count: int) -> Figures:
     """Leave tasks pending, end without a goodbye, and see how long it is until one of them runs."""
     folder = new_folder()
-    await _apart(subject, "fill", folder=str(folder), count=count)
-    killed = await _apart(subject, "wake", folder=str(folder))
+    await _apart(contender, "fill", folder=str(folder), count=count)
+    killed = await _apart(contender, "wake", folder=str(folder))
     size = sum(file.stat().st_size for file in folder.iterdir())
-    stopped = await _apart(subject, "wake", folder=str(folder))
+    stopped = await _apart(contender, "wake", folder=str(folder))
     return {
         "bytes": size / count,
         "killed": killed["seconds"],
@@ -42,28 +42,28 @@ async def started_again(subject: Persists, count: int) -> Figures:
     }
 
 
-async def claim_cost(subject: Persists, few: int, many: int, repeats: int) -> Figures:
+async def claim_cost(contender: Persists, few: int, many: int, repeats: int) -> Figures:
     """Return the CPU time to run a task of *many* that were left in the file, and that divided by the same of *few*.
 
     Of the few all are run, again and again; of the many the first tenth. Writing their ends is part of it.
     """
     small, large = new_folder(), new_folder()
     for folder, count in ((small, few), (large, many)):
-        await _apart(subject, "fill", folder=str(folder), count=count)
-        await _apart(subject, "wake", folder=str(folder))  # it ends with a stop
+        await _apart(contender, "fill", folder=str(folder), count=count)
+        await _apart(contender, "wake", folder=str(folder))  # it ends with a stop
     copies = [_copy(small) for _ in range(2 * repeats + 1)]
-    cheap = await _apart(subject, "claim", folders=copies[: repeats + 1], count=few)
-    dear = await _apart(subject, "claim", folders=[*copies[repeats + 1 :], str(large)], count=few, last=many // 10)
+    cheap = await _apart(contender, "claim", folders=copies[: repeats + 1], count=few)
+    dear = await _apart(contender, "claim", folders=[*copies[repeats + 1 :], str(large)], count=few, last=many // 10)
     return {"ratio": dear["last"] / cheap["median"], "cpu": dear["last"] * MICROSECONDS}
 
 
-async def pages(subject: Persists, count: int, questions: int) -> Figures:
+async def pages(contender: Persists, count: int, questions: int) -> Figures:
     """Ask for pages of a long history in several ways; return what the slowest of them takes."""
     folder = new_folder()
-    middle = (await _apart(subject, "finish", folder=str(folder), count=count))["middle"]
-    await subject.open(folder, max_history=None, retention=None)
+    middle = (await _apart(contender, "finish", folder=str(folder), count=count))["middle"]
+    await contender.open(folder, max_history=None, retention=None)
     older = {"before": datetime.fromtimestamp(middle, UTC)}
-    half_way = await subject.page(**older, limit=LIMIT)
+    half_way = await contender.page(**older, limit=LIMIT)
     asked: dict[str, dict[str, Any]] = {
         "newest": {},
         "half way": {**older, "cursor": half_way.next_cursor},
@@ -77,21 +77,21 @@ async def pages(subject: Persists, count: int, questions: int) -> Figures:
         "text in all": {"text": "acme"},
         "text in none": {"text": "nobody"},
     }
-    slowest = {name: _p95(await _time(subject, query, questions)) * 1e3 for name, query in asked.items()}
+    slowest = {name: _p95(await _time(contender, query, questions)) * 1e3 for name, query in asked.items()}
     return {**slowest, "p95": max(slowest.values())}
 
 
-async def fill(subject: Persists, folder: str, count: int) -> Figures:
+async def fill(contender: Persists, folder: str, count: int) -> Figures:
     """Leave tasks pending that have one argument."""
-    subject.register("numbered", _numbered)
-    await subject.open(Path(folder))
-    await subject.hold()
+    contender.register("numbered", _numbered)
+    await contender.open(Path(folder))
+    await contender.hold()
     numbers = iter(range(count))
-    await crowd(min(CALLERS, count), count // min(CALLERS, count), lambda: subject.add(_numbered, next(numbers)))
+    await crowd(min(CALLERS, count), count // min(CALLERS, count), lambda: contender.add(_numbered, next(numbers)))
     return {}
 
 
-async def wake(subject: Persists, folder: str) -> Figures:
+async def wake(contender: Persists, folder: str) -> Figures:
     """Open the file again and note when the first of its tasks runs."""
     ran = asyncio.Event()
 
@@ -99,32 +99,32 @@ async def wake(subject: Persists, folder: str) -> Figures:
         ran.set()
         await asyncio.Event().wait()
 
-    subject.register("numbered", numbered)
-    subject.register("held", _done)
+    contender.register("numbered", numbered)
+    contender.register("held", _done)
     watch = Stopwatch()
-    await subject.open(Path(folder))
+    await contender.open(Path(folder))
     await ran.wait()
     seconds, cpu = watch.cost()
     memory = _most_memory()
-    await subject.close()
+    await contender.close()
     return {"seconds": seconds, "cpu": cpu, "memory": memory}
 
 
-async def claim(subject: Persists, folders: Sequence[str], count: int, last: int | None = None) -> Figures:
+async def claim(contender: Persists, folders: Sequence[str], count: int, last: int | None = None) -> Figures:
     """Run *count* tasks of each file, *last* of the last one; return CPU seconds per task. The first file warms up."""
     counts = [count] * (len(folders) - 1) + [last or count]
     costs = [
-        await _claimed(type(subject)(), Path(folder), wanted) / wanted
+        await _claimed(type(contender)(), Path(folder), wanted) / wanted
         for folder, wanted in zip(folders, counts, strict=True)
     ]
     return {"median": median(costs[1:]), "last": costs[-1]}
 
 
-async def finish(subject: Persists, folder: str, count: int) -> Figures:
+async def finish(contender: Persists, folder: str, count: int) -> Figures:
     """Run tasks to their ends, one of a thousand to a bad one, and stop."""
-    subject.register("numbered", _numbered)
-    subject.register("rare", _failing)
-    await subject.open(Path(folder), max_history=None, retention=None)
+    contender.register("numbered", _numbered)
+    contender.register("rare", _failing)
+    await contender.open(Path(folder), max_history=None, retention=None)
     numbers, middle = iter(range(count)), 0.0
 
     async def add() -> None:
@@ -133,15 +133,15 @@ async def finish(subject: Persists, folder: str, count: int) -> Figures:
         if number == count // 2:
             middle = time.time()
         job = _numbered if number % 1000 else _failing
-        await subject.add(job, number, metadata={"number": number, "tenant": "acme"})
+        await contender.add(job, number, metadata={"number": number, "tenant": "acme"})
 
     await crowd(min(CALLERS, count), count // min(CALLERS, count), add)
-    await subject.finished()
-    await subject.close()
+    await contender.finished()
+    await contender.close()
     return {"middle": middle}
 
 
-async def _claimed(subject: Persists, folder: Path, count: int) -> float:
+async def _claimed(contender: Persists, folder: Path, count: int) -> float:
     """Return the CPU seconds of running *count* tasks and of writing their ends."""
     left, all_ran = count, asyncio.Event()
 
@@ -153,23 +153,23 @@ async def _claimed(subject: Persists, folder: Path, count: int) -> float:
         elif left < 0:
             await asyncio.Event().wait()
 
-    subject.register("numbered", numbered)
-    subject.register("held", _done)
-    await subject.open(folder)
+    contender.register("numbered", numbered)
+    contender.register("held", _done)
+    await contender.open(folder)
     watch = Stopwatch()
     await all_ran.wait()
-    await subject.written()
+    await contender.written()
     cost = watch.cost().cpu
-    await subject.close()
+    await contender.close()
     return cost
 
 
-async def _time(subject: Persists, query: dict[str, Any], questions: int) -> list[float]:
+async def _time(contender: Persists, query: dict[str, Any], questions: int) -> list[float]:
     times: list[float] = []
     deadline = time.perf_counter() + PATIENCE
     while len(times) < questions and (time.perf_counter() < deadline or len(times) < 3):
         began = time.perf_counter()
-        await subject.page(limit=LIMIT, **query)
+        await contender.page(limit=LIMIT, **query)
         times.append(time.perf_counter() - began)
     return times
 
@@ -178,9 +178,9 @@ def _p95(times: list[float]) -> float:
     return quantiles(times, n=20)[-1]
 
 
-async def _apart(subject: Persists, step: str, **sizes: object) -> Figures:
+async def _apart(contender: Persists, step: str, **sizes: object) -> Figures:
     """Take one step in a process of its own, which ends as children do: at once."""
-    adapter = type(subject).__module__.removeprefix("benchmarks.")
+    adapter = type(contender).__module__.removeprefix("benchmarks.")
     order = {"adapter": adapter, "scenario": f"million:{step}", "sizes": sizes}
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "benchmarks.child", json.dumps(order)), stdout=asyncio.subprocess.PIPE

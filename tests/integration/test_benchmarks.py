@@ -14,9 +14,9 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("subject", ["bare", "ours", "semaphore", "taskgroup"])
-def test_a_subject_that_needs_nothing_installed_can_be_measured(subject: str) -> None:
-    figures = measured(f"subjects.{subject}", "throughput:noop_tasks", burst=100, bursts=1)
+@pytest.mark.parametrize("contender", ["bare", "ours", "semaphore", "taskgroup"])
+def test_a_contender_that_needs_nothing_installed_can_be_measured(contender: str) -> None:
+    figures = measured(f"contenders.{contender}", "throughput:noop_tasks", burst=100, bursts=1)
 
     assert figures["cpu"] > 0
 
@@ -42,7 +42,7 @@ def test_what_a_copy_costs_can_be_measured(way: str) -> None:
 
 def test_a_cached_task_can_be_measured() -> None:
     """The scenario fails if the function runs for what should be hits."""
-    figures = measured("subjects.ours", "caching:tasks", known=5, count=20, repeats=1)
+    figures = measured("contenders.ours", "caching:tasks", known=5, count=20, repeats=1)
 
     assert figures["cpu"] > 0
 

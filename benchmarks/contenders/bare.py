@@ -14,13 +14,13 @@ from heapq import heappop, heappush
 from itertools import count as counter
 from typing import Any
 
-from benchmarks.subjects.protocol import Job
+from benchmarks.contenders.protocol import Job
 
 Entry = list[Any]
 """``[priority, sequence, function or None when cancelled, args, kwargs, waiters or None]``; the first two order it."""
 
 
-class Subject:
+class Adapter:
     """Ten coroutines and a heap."""
 
     def __init__(self) -> None:

@@ -1,10 +1,10 @@
-"""Know the end of a burst where the subject has no cheaper way of its own."""
+"""Know the end of a burst where the contender has no cheaper way of its own."""
 
 from __future__ import annotations
 
 import asyncio
 
-from benchmarks.subjects.protocol import Job
+from benchmarks.contenders.protocol import Job
 
 
 class Countdown:

@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 from async_task_worker import AsyncTaskWorker, TaskStatus
-from benchmarks.subjects.countdown import Countdown
-from benchmarks.subjects.protocol import Job
+from benchmarks.contenders.countdown import Countdown
+from benchmarks.contenders.protocol import Job
 
 
-class Subject:
+class Adapter:
     """One published ``AsyncTaskWorker``."""
 
     statuses = tuple(TaskStatus)

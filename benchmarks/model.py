@@ -1,4 +1,4 @@
-"""The terms the catalogue is written in: subjects, scenarios, metrics and the chapters they are shown in."""
+"""The data model of the catalogue: contenders, scenarios, metrics and chapters."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 OURS = "ours"
 BARE = "bare"
 BEFORE = "before"
-"""The subject that ``--against`` adds: the same adapter on another commit's tree."""
+"""The contender that ``--against`` adds: the same adapter on another commit's tree."""
 
 TASKS = "Tasks"
 CACHE = "Cache"
@@ -20,13 +20,13 @@ MILLION = 1_000_000
 
 
 @dataclass(frozen=True)
-class Subject:
-    """Something that runs jobs, keeps results, or writes jobs down, or several of these.
+class Contender:
+    """Something that runs jobs, caches results, or stores jobs, or does several of these.
 
-    ``adapter`` names a module of :mod:`benchmarks.subjects` for the first, of
+    ``adapter`` names a module of :mod:`benchmarks.contenders` for the first, of
     :mod:`benchmarks.caches` for the second and of :mod:`benchmarks.durable` for the third;
-    ``packages`` is what to install for it. A ``from_tree``
-    subject runs from a source tree, with the dependencies that tree declares. A ``slow`` one takes
+    ``packages`` is what to install for it. A ``from_checkout``
+    contender runs from a source tree, with the dependencies that tree declares. A ``slow`` one takes
     the scenarios with a million tasks once only.
     """
 
@@ -34,7 +34,7 @@ class Subject:
     title: str
     adapter: str
     packages: tuple[str, ...] = ()
-    from_tree: bool = False
+    from_checkout: bool = False
     slow: bool = False
 
 
@@ -48,7 +48,7 @@ class Metric:
 
     @property
     def comparable(self) -> bool:
-        """Whether a ratio between subjects says something: not of ratios, nor of figures near zero."""
+        """Whether a ratio between contenders says something: not of ratios, nor of figures near zero."""
         return self.unit in {"µs", "ms", "bytes"}
 
 
@@ -58,26 +58,26 @@ class Scenario:
 
     name: str
     function: str
-    subjects: tuple[str, ...]
+    contenders: tuple[str, ...]
     metrics: tuple[Metric, ...]
     full: Mapping[str, object]
     quick: Mapping[str, object]
     extra: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
-    """Sizes or options for some subjects only."""
+    """Sizes or options for some contenders only."""
     chapter: str = TASKS
     """Under which heading the figures are shown."""
-    adapters: str = "subjects"
-    """The subpackage whose adapters take it: ``subjects`` run jobs, ``caches`` keep results, ``durable`` write down."""
+    adapters: str = "contenders"
+    """The subpackage of its adapters: ``contenders`` run jobs, ``caches`` cache results, ``durable`` store jobs."""
     most_rounds: int | None = None
-    """For what takes long and varies little. A slow subject takes such a scenario once."""
+    """For scenarios that take long and vary little. A slow contender takes such a scenario once."""
 
-    def sizes(self, subject: str, *, quick: bool) -> dict[str, object]:
-        """Return the arguments of the function for *subject*."""
-        known_as = OURS if subject == BEFORE else subject
+    def sizes(self, contender: str, *, quick: bool) -> dict[str, object]:
+        """Return the arguments of the function for *contender*."""
+        known_as = OURS if contender == BEFORE else contender
         return {**(self.quick if quick else self.full), **self.extra.get(known_as, {})}
 
-    def rounds(self, subject: Subject, wanted: int) -> int:
-        """Return how many of the *wanted* rounds *subject* takes."""
+    def rounds(self, contender: Contender, wanted: int) -> int:
+        """Return how many of the *wanted* rounds *contender* takes."""
         if self.most_rounds is None:
             return wanted
-        return min(wanted, 1 if subject.slow else self.most_rounds)
+        return min(wanted, 1 if contender.slow else self.most_rounds)

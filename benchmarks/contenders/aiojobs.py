@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import aiojobs
 
-from benchmarks.subjects.countdown import Countdown
-from benchmarks.subjects.protocol import Job
+from benchmarks.contenders.countdown import Countdown
+from benchmarks.contenders.protocol import Job
 
 
-class Subject:
+class Adapter:
     """One ``aiojobs.Scheduler``."""
 
     async def open(self, slots: int) -> None:

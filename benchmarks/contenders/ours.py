@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 from async_task_worker import AsyncTaskWorker, TaskStatus
-from benchmarks.subjects.protocol import Job
+from benchmarks.contenders.protocol import Job
 
 
-class Subject:
+class Adapter:
     """One ``AsyncTaskWorker`` in memory."""
 
     statuses = tuple(TaskStatus)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 
-from benchmarks.subjects.protocol import Job
+from benchmarks.contenders.protocol import Job
 
 
-class Subject:
+class Adapter:
     """One group for each burst."""
 
     async def open(self, slots: int) -> None:

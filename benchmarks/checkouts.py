@@ -1,6 +1,6 @@
-"""Source trees to measure: the working tree, and other commits of this repository.
+"""Checkouts to measure: the working copy, and other commits of this repository.
 
-The working tree is copied first, so that editing goes on while it is measured. Another commit is
+The working copy is copied first, so that editing can go on while it is measured. Another commit is
 laid out with ``git archive``, which leaves no trace in the repository, into a folder named after
 it; so it is laid out once.
 """
@@ -25,8 +25,8 @@ class UnknownCommitError(ValueError):
 
 
 @dataclass(frozen=True)
-class Tree:
-    """A source tree and what to call it: a commit, or the working tree."""
+class Checkout:
+    """A source tree and the commit it is at."""
 
     root: Path
     commit: str
@@ -38,37 +38,37 @@ class Tree:
 
     @property
     def dependencies(self) -> tuple[str, ...]:
-        """The core dependencies the tree declares; those of its extras are not needed in memory."""
+        """The core dependencies the checkout declares; those of its extras are not needed in memory."""
         project = tomllib.loads((self.root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
         return tuple(project.get("dependencies", ()))
 
 
-def working_tree() -> Tree:
+def working_copy() -> Checkout:
     """Return a copy of this checkout, named after its commit and marked ``+`` if there are changes beyond it."""
     try:
         commit = _git("describe", "--always", "--dirty=+", "--exclude=*").decode().strip()
     except UnknownCommitError:
         commit = "uncommitted"
-    folder = Path(tempfile.mkdtemp(prefix="working-", dir=_trees()))
+    folder = Path(tempfile.mkdtemp(prefix="working-", dir=_checkouts()))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", folder)
-    return Tree(folder, commit)
+    return Checkout(folder, commit)
 
 
-def tree_of(reference: str) -> Tree:
-    """Return the tree of another commit of this repository."""
+def checkout_of(reference: str) -> Checkout:
+    """Return the checkout of another commit of this repository."""
     commit = _git("rev-parse", "--verify", "--quiet", "--short", f"{reference}^{{commit}}").decode().strip()
-    folder = _trees() / commit
+    folder = _checkouts() / commit
     if not folder.exists():
         archive = _git("archive", "--format=tar", commit, "src", "pyproject.toml")
         with tarfile.open(fileobj=io.BytesIO(archive)) as content:
             content.extractall(folder, filter="data")
-    return Tree(folder, commit)
+    return Checkout(folder, commit)
 
 
-def _trees() -> Path:
-    folder = ENVIRONMENTS / "trees"
+def _checkouts() -> Path:
+    folder = ENVIRONMENTS / "checkouts"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

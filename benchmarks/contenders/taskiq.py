@@ -11,11 +11,11 @@ from typing import Any
 
 from taskiq import InMemoryBroker
 
-from benchmarks.subjects.countdown import Countdown
-from benchmarks.subjects.protocol import Job
+from benchmarks.contenders.countdown import Countdown
+from benchmarks.contenders.protocol import Job
 
 
-class Subject:
+class Adapter:
     """One in-memory broker."""
 
     async def open(self, slots: int) -> None:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 
-from benchmarks.subjects.protocol import Job
+from benchmarks.contenders.protocol import Job
 
 
-class Subject:
+class Adapter:
     """A semaphore and a set of Tasks, held strongly as the documentation of asyncio advises."""
 
     def __init__(self) -> None:

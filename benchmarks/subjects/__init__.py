@@ -1,5 +1,0 @@
-"""Adapters: one module for each thing measured, each with a class named ``Subject``.
-
-They are imported only by the measuring process, inside the environment that has the
-packages they need. What they offer is described in :mod:`benchmarks.subjects.protocol`.
-"""
