@@ -24,7 +24,7 @@ from .pending_writes import CommitChanges, Entry, PendingWrites
 from .table import CachedRow, read_rows, read_value
 
 
-class Journal(Protocol):
+class JournalAccess(Protocol):
     """What the cache needs of the journal."""
 
     @property
@@ -76,7 +76,7 @@ class SqliteCacheAdapter(Store):
             number, 0 to store nothing.
     """
 
-    def __init__(self, journal: Journal, max_size: int | None) -> None:
+    def __init__(self, journal: JournalAccess, max_size: int | None) -> None:
         super().__init__()
         self.max_size = max_size
         self._journal = journal
@@ -251,7 +251,7 @@ class SqliteCacheAdapter(Store):
             self._expire(entry)
         return used
 
-    # One entry
+    # Single entries
 
     def _accepts(self, snapshot: Snapshot) -> bool:
         if not self._journal.is_open or self.max_size == 0:
@@ -322,7 +322,7 @@ class SqliteCacheAdapter(Store):
         self._bytes -= entry.row.size
         self._pending.delete(entry.row.number)
 
-    # All of them
+    # All entries
 
     def _empty(self) -> None:
         self._entries.clear()
