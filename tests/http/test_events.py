@@ -7,13 +7,14 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
+import pytest
 import pytest_asyncio
 
 from async_task_worker import AsyncTaskWorker
 from async_task_worker.web import Limits, redact_names
 from tests.http.conftest import ServeWorker
 from tests.http.requests import events_in, last_id_in, problem_code, submit
-from tests.support.tasks import echo, fail_with, note, report_progress, sleep_for, wait_at
+from tests.support.tasks import echo, fail_with, note, open_gate, report_progress, sleep_for, wait_at
 from tests.support.waiting import finished, running
 
 
@@ -128,6 +129,21 @@ async def test_a_client_that_missed_dropped_events_gets_a_resync(worker: AsyncTa
     assert names_in(after)[:2] == ["hello", "resync"]
     unknown = await client.get("/events", headers={"Last-Event-ID": "?"})
     assert names_in(unknown)[:2] == ["hello", "resync"]
+
+
+@pytest.mark.parametrize("limit", ["buffered_events", "buffered_bytes"])
+async def test_an_open_stream_gets_events_or_a_resync_where_none_are_kept(
+    worker: AsyncTaskWorker, serve: ServeWorker, limit: str
+) -> None:
+    client = await serve(worker, limits=Limits(stream_lifetime=60.0, **{limit: 0}))
+    reading = await follow(client)
+    task_id = await worker.add_task(wait_at, "gate")
+    await running(worker, task_id)
+    await asyncio.sleep(1)
+    open_gate("gate")
+    names = names_in(await reading)
+    assert "task.completed" in names
+    assert {"task.created", "task.started"} <= {*names} or "resync" in names
 
 
 async def test_events_are_dropped_after_the_grace_period_without_readers(

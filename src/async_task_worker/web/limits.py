@@ -41,7 +41,7 @@ class Limits:
         stream_lifetime: Seconds after which a stream is ended, so that its client reconnects
             and is authorized again; None for never.
         send_timeout: Seconds that a client may read nothing before its stream is aborted.
-        buffered_events: Events kept for clients that reconnect.
+        buffered_events: Events kept for clients that reconnect; the latest is kept in any case.
         buffered_bytes: Bytes of these events.
         progress_interval: Least seconds between two progress events of one task.
     """

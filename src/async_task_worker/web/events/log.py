@@ -210,7 +210,9 @@ class EventLog:
         frame = Frame(self._seq, task_id, self._encode(self._seq, kind, at, members), kind in TERMINAL_EVENTS)
         self._frames.append(frame)
         self._bytes += len(frame.data)
-        while len(self._frames) > self._limits.buffered_events or self._bytes > self._limits.buffered_bytes:
+        while len(self._frames) > 1 and (
+            len(self._frames) > self._limits.buffered_events or self._bytes > self._limits.buffered_bytes
+        ):  # the latest stays for those who read along: what they missed shows by the first that is left
             self._drop_oldest()
         for followed_id in (None, frame.task_id) if frame.task_id is not None else (None,):
             for reader in self._readers.get(followed_id, ()):
