@@ -5,63 +5,18 @@ from __future__ import annotations
 import asyncio
 import sys
 from functools import partial
-from typing import Any, Literal
-
-from pydantic import BaseModel, ConfigDict, JsonValue
+from typing import Any
 
 from ...model.query import TaskPage
 from ...model.status import PENDING, RUNNING, TaskInfo
 from ..limits import Limits
 from ..models.page_cursors import CursorExtension
 from ..models.requests import TaskAction, TaskBatch, TaskSelection
-from ..models.responses import TaskBody
 from ..problems import Problem
 from ..worker_protocol import WebWorker
 from .listing import visible_page
 from .submission import TaskSubmitter
 from .task_renderer import TaskRenderer
-
-
-class BatchItem(BaseModel):
-    """The outcome of one submission of a batch."""
-
-    model_config = ConfigDict(extra="allow")
-
-    status: int
-    task: TaskBody | None = None
-    problem: dict[str, JsonValue] | None = None
-
-
-class BatchBody(BaseModel):
-    """The outcomes of a batch, in the order of its tasks."""
-
-    model_config = ConfigDict(extra="allow")
-
-    results: list[BatchItem]
-    count: int
-    accepted: int
-
-
-class ActionItem(BaseModel):
-    """The outcome of an action on one task."""
-
-    model_config = ConfigDict(extra="allow")
-
-    id: str
-    outcome: Literal["cancelled", "would_cancel", "already_finished", "not_cancelled", "not_found"]
-
-
-class ActionBody(BaseModel):
-    """The outcomes of an action. If *more*, some tasks were not reached: repeat the action with *next_cursor*."""
-
-    model_config = ConfigDict(extra="allow")
-
-    action: str
-    dry_run: bool
-    results: list[ActionItem]
-    count: int
-    more: bool
-    next_cursor: str | None = None
 
 
 class BulkRequests:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import Annotated, Any
 
@@ -11,8 +10,6 @@ from pydantic import AfterValidator
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ...exceptions import TaskNotFoundError
-from ...model.event_loop import spawn
 from ...model.rendering import text
 from ...model.status import COMPLETED, FAILED, TaskInfo
 from ..events.log import EventLog
@@ -25,10 +22,11 @@ from ..rendering.json_text import encode_json
 from ..server_shutdown import ServerShutdown
 from ..worker_protocol import WebWorker
 from .bulk import BulkRequests
+from .etags import etag_of, has_etag
 from .health import WorkerReports
 from .idempotency import IdempotencyKeys
 from .listing import TaskFilters, next_link, search_page
-from .long_polling import MAX_WAIT, preferred_wait
+from .long_polling import MAX_WAIT, LongPolling, preferred_wait
 from .paths import task_id_from, task_path
 from .route_class import is_head_request
 from .scopes import CallerScopes
@@ -82,11 +80,11 @@ class Endpoints:
         self._limits = limits
         self._reports = reports
         self._scopes = scopes
-        self._shutdown = shutdown
         self._bulk = BulkRequests(worker, submitter, renderer, limits)
         self._keys = IdempotencyKeys(limits.idempotency_keys, self._is_known)
         self._log = EventLog(worker, renderer.render_brief, self._reports.stats, limits)
-        self._streams = EventStreams(self._log, worker.fetch_task_info, self._shutdown, limits)
+        self._polling = LongPolling(worker, self._log, shutdown, self._require_info)
+        self._streams = EventStreams(self._log, worker.fetch_task_info, shutdown, limits)
 
     async def submit_task(self, request: Request) -> Response:
         """Submit a task.
@@ -103,7 +101,7 @@ class Endpoints:
             task_id, replayed = await self._keys.run_once(scope, key, body, lambda: self._submitter.submit(wanted))
         headers = {"Location": task_path(request, task_id)}
         if (seconds := preferred_wait(request.headers.get("prefer"))) is not None:
-            await self._wait_for_end(task_id, seconds)
+            await self._polling.wait_for_end(task_id, seconds)
             headers["Preference-Applied"] = f"wait={seconds:.0f}"
         return json_response(
             self._renderer.render(await self._require_info(task_id)), 200 if replayed else 201, headers
@@ -152,12 +150,12 @@ class Endpoints:
         known_tags = request.headers.get("if-none-match")
         if wait and not info.finished:
             if known_tags is None:
-                await self._wait_for_end(task_id, wait)
-            elif _has_tag(known_tags, info):
-                await self._wait_for_change(known_tags, info, wait)
+                await self._polling.wait_for_end(task_id, wait)
+            elif has_etag(known_tags, info):
+                await self._polling.wait_for_change(info.id, known_tags, wait)
             info = await self._require_info(task_id)
-        headers = {"ETag": _etag(info), "Cache-Control": "no-cache"}
-        if known_tags is not None and _has_tag(known_tags, info):
+        headers = {"ETag": etag_of(info), "Cache-Control": "no-cache"}
+        if known_tags is not None and has_etag(known_tags, info):
             return Response(status_code=304, headers=headers)
         return json_response(self._renderer.render(info), headers=headers)
 
@@ -183,7 +181,7 @@ class Endpoints:
         """Return the result of a task, and nothing else."""
         info = await self._require_info(task_id)
         if wait and not info.finished:
-            await self._wait_for_end(task_id, wait)
+            await self._polling.wait_for_end(task_id, wait)
             info = await self._require_info(task_id)
         if info.result_dropped:
             raise Problem("result_dropped", "results exceeded the memory limit of the worker", task_id=task_id)
@@ -251,48 +249,7 @@ class Endpoints:
     async def _is_known(self, task_id: str) -> bool:
         return await self._worker.fetch_task_info(task_id) is not None
 
-    async def _wait_for_end(self, task_id: str, seconds: float) -> None:
-        try:
-            future = self._worker.get_task_future(task_id)
-        except TaskNotFoundError:
-            return
-        try:
-            if not future.done():
-                await self._shutdown.wait(future, seconds)
-        finally:
-            future.cancel()
-
-    async def _wait_for_change(self, known_tags: str, info: TaskInfo, seconds: float) -> None:
-        reader = self._log.open(info.id, None)
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + seconds
-        try:
-            while _has_tag(known_tags, await self._require_info(info.id)):
-                changed = spawn(reader.wait())
-                try:
-                    await self._shutdown.wait(changed, max(0.0, deadline - loop.time()))
-                    if not changed.done():
-                        return
-                finally:
-                    changed.cancel()
-        finally:
-            self._log.close(reader)
-
 
 def _visible_href(request: Request, body: dict[str, Any], info: TaskInfo) -> str | None:
     """Return the path of a listed task; None if its id is redacted."""
     return task_path(request, info.id) if body.get("id") == text(info.id) else None
-
-
-def _etag(info: TaskInfo) -> str:
-    """Return a tag that differs between two states of a task, two tasks of the same id, and two attempts.
-
-    The attempt is part of it because after a crash the revision continues from what was stored, and clients may
-    have seen higher ones.
-    """
-    return f'"{round(info.created_at.timestamp() * 1e6):x}-{info.status}-{info.attempt}-{info.revision}"'
-
-
-def _has_tag(known_tags: str, info: TaskInfo) -> bool:
-    tags = [tag.strip().removeprefix("W/") for tag in known_tags.split(",")]
-    return "*" in tags or _etag(info) in tags
