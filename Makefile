@@ -35,7 +35,7 @@ serve: venv  ## Serve the same tasks over HTTP, on http://127.0.0.1:8000
 	$(PY) examples/api.py
 
 docs: venv  ## Build the documentation into docs/_build/html, offline; any warning is an error
-	@echo 'Building the documentation: about 20 seconds'
+	@echo 'Building the documentation: about 10 seconds'
 	@started=$$(date +%s) && \
 	$(PY) -m sphinx --builder html --fail-on-warning --keep-going --nitpicky --quiet --fresh-env docs docs/_build/html && \
 	echo "Built docs/_build/html/index.html in $$(( $$(date +%s) - started )) s"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from docutils import nodes
@@ -14,7 +14,7 @@ from async_task_worker import AsyncTaskWorker, create_task_worker_router
 
 Schema = Mapping[str, Any]
 BOUNDS = {"minimum": "At least", "maximum": "At most"}
-BODIES = ("TaskBody", "ListedTask", "TaskPageBody", "TaskTypeBody", "BatchItem", "ActionItem", "HealthBody", "Problem")
+BODIES = ("TaskBody", "TaskPageBody", "TaskTypeBody", "BatchItem", "ActionItem", "HealthBody", "Problem")
 
 
 class HttpRequests(SphinxDirective):
@@ -40,7 +40,12 @@ def reference_of(document: Schema) -> Iterator[str]:
             yield from _request(f"{method.upper()} {path}", operation, schemas)
     for name in BODIES:
         yield from ["", f"## {name}", "", schemas[name].get("description", ""), ""]
-        yield from _fields(schemas[name], schemas)
+        yield from _fields(schemas[name]["properties"])
+    yield from ["", "## ListedTask", "", "A `TaskBody` with:", ""]
+    known = schemas["TaskBody"]["properties"]
+    yield from _fields(
+        {name: field for name, field in schemas["ListedTask"]["properties"].items() if name not in known}
+    )
 
 
 def _request(title: str, operation: Schema, schemas: Schema) -> Iterator[str]:
@@ -52,23 +57,18 @@ def _request(title: str, operation: Schema, schemas: Schema) -> Iterator[str]:
             yield _row(cells)
     if body := operation.get("requestBody"):
         yield from ["", "Body (JSON):", ""]
-        yield from _fields(_resolved(body["content"]["application/json"]["schema"], schemas), schemas)
+        schema = body["content"]["application/json"]["schema"]
+        schema = schemas[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+        yield from _fields(schema["properties"], schema.get("required", []))
     yield from ["", "| status | answer |", "|---|---|"]
     for status, answer in sorted(operation["responses"].items()):
         yield _row([status, answer["description"]])
 
 
-def _fields(schema: Schema, schemas: Schema) -> Iterator[str]:
+def _fields(fields: Schema, required: Sequence[str] = ()) -> Iterator[str]:
     yield from ["| field | type | meaning |", "|---|---|---|"]
-    required = schema.get("required", [])
-    for name, field in _resolved(schema, schemas).get("properties", {}).items():
-        shown = f"`{name}`" + (" (required)" if name in required and "default" not in field else "")
-        yield _row([shown, _type(field), _meaning(field)])
-
-
-def _resolved(schema: Schema, schemas: Schema) -> Schema:
-    reference = schema.get("$ref")
-    return schemas[reference.rpartition("/")[2]] if reference else schema
+    for name, field in fields.items():
+        yield _row([f"`{name}`" + " (required)" * (name in required), _type(field), _meaning(field)])
 
 
 def _meaning(described: Schema) -> str:

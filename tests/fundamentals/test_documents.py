@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.documents import Chapter, chapters_of, commands_of
-from tests.support.links import broken_links_of
+from tests.support.links import broken_links_of, internal_links_of
 from tests.support.running import run_chapter
 
 ROOT = Path(__file__).parents[2]
@@ -49,6 +49,12 @@ def test_there_is_code_to_run_in_the_readme_and_in_docs() -> None:
 @pytest.mark.parametrize("path", DOCUMENTS, ids=_name)
 def test_every_internal_link_leads_somewhere(path: Path) -> None:
     assert broken_links_of(path) == []
+
+
+def test_every_page_is_linked_from_the_index() -> None:
+    index = ROOT / "docs" / "index.md"
+    linked = {(index.parent / link.target.partition("#")[0]).resolve() for link in internal_links_of(index)}
+    assert {page for page in PAGES if page != index} <= linked
 
 
 @pytest.mark.parametrize("command", COMMANDS)
