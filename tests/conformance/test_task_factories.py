@@ -9,11 +9,11 @@ import pytest
 from async_task_worker import AsyncTaskWorker
 from tests.conftest import MakeWorker
 from tests.support.backends import Backend
-from tests.support.factories import BROKEN, WORKING, Factory, set_for_jobs
+from tests.support.factories import BROKEN, WORKING, Factory, driver, set_for_jobs
 from tests.support.tasks import echo, fail_with, open_gate, sleep_for, wait_at
 from tests.support.waiting import finished, running, started
 
-WRAPPERS = {name: factory for name, factory in WORKING.items() if name != "plain"}
+WRAPPERS = {name: factory for name, factory in WORKING.items() if name != "plain"} | {"driver": driver}
 
 
 @pytest.mark.parametrize("factory", WRAPPERS.values(), ids=WRAPPERS)

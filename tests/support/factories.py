@@ -92,6 +92,40 @@ def coroutine_object(loop: asyncio.AbstractEventLoop, coro: Coro, **options: Any
     return asyncio.Task(Traced(coro), loop=loop, **options)
 
 
+class Driver:
+    """An object that runs a coroutine by itself, and throws a cancellation in at once."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, coro: Coro) -> None:
+        self.loop = loop
+        self.coro = coro
+        self.is_done = False
+        loop.call_soon(self.step)
+
+    def step(self, *_: Any, error: BaseException | None = None) -> None:
+        if self.is_done:
+            return
+        try:
+            future = self.coro.send(None) if error is None else self.coro.throw(error)
+        except (StopIteration, asyncio.CancelledError):
+            self.is_done = True
+        else:
+            if future is None:
+                self.loop.call_soon(self.step)
+            else:
+                future._asyncio_future_blocking = False
+                future.add_done_callback(self.step)
+
+    def cancel(self) -> None:
+        self.step(error=asyncio.CancelledError())
+
+    def done(self) -> bool:
+        return self.is_done
+
+
+def driver(loop: asyncio.AbstractEventLoop, coro: Coro, **options: Any) -> Any:
+    return Driver(loop, coro)
+
+
 WORKING: dict[str, Factory] = {
     "plain": plain,
     "without options": without_options,

@@ -160,10 +160,12 @@ class WorkerPool:
         self._notify_idle()
         await asyncio.wait([idle], timeout=timeout)
         if not idle.done():
-            for slot in self._slots:
-                if slot.record is not None and slot.record not in exclude:
+            for slot in tuple(self._slots):
+                record = slot.record
+                if record is not None and record not in exclude:
                     slot.interrupt(StopReason.STOP)
-                    self._abandoned.start_grace_period(self._loop, slot, slot.record, STOP_GRACE)
+                    if slot.record is record:  # what a task factory returned may end in its cancel()
+                        self._abandoned.start_grace_period(self._loop, slot, record, STOP_GRACE)
             await asyncio.wait([idle])
 
     async def cancel_running_task(self, task_id: str) -> bool:
@@ -177,7 +179,8 @@ class WorkerPool:
         if record is None or not isinstance(slot, Slot):
             return False
         slot.interrupt(StopReason.CANCEL)
-        await slot.wait_finished()
+        if slot.record is record:  # what a task factory returned may end in its cancel()
+            await slot.wait_finished()
         return record.status is CANCELLED
 
     def wake(self) -> None:
