@@ -18,7 +18,7 @@ from tests.support.running import run_chapter
 
 ROOT = Path(__file__).parents[2]
 PAGES = [path for path in sorted((ROOT / "docs").glob("**/*.md")) if "_build" not in path.parts]
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PAGES]
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *PAGES]
 
 
 def _name(path: Path) -> str:
