@@ -1,8 +1,8 @@
 """Valid and invalid requests generated from the OpenAPI document: every response must be a documented one.
 
-Two checks are left out. ``use_after_free`` takes it that what was deleted is gone, but DELETE
-cancels a task and keeps its record. ``positive_data_acceptance`` takes it that whatever has the
-right form is accepted, but an id can be taken and a queue full.
+Two checks are left out. ``use_after_free`` assumes that a deleted resource no longer exists, but
+DELETE cancels a task and keeps its record. ``positive_data_acceptance`` assumes that every valid
+request is accepted, but an id may be in use and a queue full.
 """
 
 from __future__ import annotations

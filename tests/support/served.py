@@ -1,4 +1,4 @@
-"""The application that the tests serve: the sample tasks, and some that end in awkward ways."""
+"""The application that the tests serve: the sample tasks, and tasks with unusual results and errors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from async_task_worker.web import Limits, redact_names
 
 
 class Opaque:
-    """Something JSON knows nothing of."""
+    """A class that JSON has no form for."""
 
     def __repr__(self) -> str:
         return "token=hunter2"
@@ -55,7 +55,7 @@ async def log_in(user: str, password: str) -> None:
 
 @task("report_steps")
 async def report_steps(steps: int, pause: float = 0.0, progress_callback: ProgressCallback | None = None) -> int:
-    """Report that many steps, pausing after each."""
+    """Report so many steps of progress, with a pause in seconds after each."""
     for step in range(steps):
         if progress_callback is not None:
             progress_callback((step + 1) / steps)
@@ -83,13 +83,13 @@ async def takes_float(value: float) -> float:
 
 @task("own_names")
 async def own_names(self: int = 0, priority: str = "", task_id: bool = False, args: list[int] | None = None) -> Any:
-    """Return what came for parameters that are called like options."""
+    """Return the arguments of parameters that are named like options of a submission."""
     return {"self": self, "priority": priority, "task_id": task_id, "args": args}
 
 
 @task("not_for_strangers", expose=False)
 async def not_for_strangers() -> str:
-    """Return what nobody outside should get to see."""
+    """Return something that must not be reachable over HTTP."""
     return "private"
 
 
@@ -113,5 +113,5 @@ impatient_app.include_router(create_task_worker_router(impatient_worker, limits=
 
 brief_worker = AsyncTaskWorker(max_workers=4, task_timeout=0.2, max_queue_size=50, on_full="error")
 brief_app = FastAPI(lifespan=brief_worker.lifespan)
-"""The same for requests by the thousand: no task and no stream takes long."""
+"""The same application for thousands of requests: no task and no stream takes long."""
 brief_app.include_router(create_task_worker_router(brief_worker, limits=Limits(stream_lifetime=0.01)))

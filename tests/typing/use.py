@@ -24,6 +24,7 @@ from async_task_worker import (
     register_task,
     task,
 )
+from async_task_worker.web.worker_protocol import WebWorker
 
 
 @task("resize")
@@ -188,3 +189,7 @@ def catching(error: TaskNotFoundError | TaskFailedError | TaskCancelledError) ->
 
 def catching_as_a_builtin(error: TaskNotFoundError) -> KeyError:
     return error
+
+
+def serving(worker: AsyncTaskWorker) -> WebWorker:
+    return worker

@@ -12,7 +12,7 @@ import signal
 
 
 def shutdown_has_begun() -> bool:
-    """Return whether uvicorn was told to exit.
+    """Return whether uvicorn has begun to shut down.
 
     While uvicorn serves, the handler of SIGTERM is a method of its ``Server``, whose ``should_exit``
     is set by that handler.
@@ -31,4 +31,6 @@ def transport_of_current_request() -> asyncio.Transport | None:
     frame = getattr(task.get_coro(), "cr_frame", None) if task is not None else None
     cycle = None if frame is None else frame.f_locals.get("self")
     transport = getattr(cycle, "transport", None)
-    return transport if callable(getattr(transport, "abort", None)) else None  # uvloop's has no base class in common
+    return (
+        transport if callable(getattr(transport, "abort", None)) else None
+    )  # the transports of uvloop are not asyncio.Transports

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any, Final, Protocol
 
 from ..model.query import TaskPage
@@ -13,15 +14,40 @@ from ..model.status import TaskInfo, TaskStatus
 class WebWorker(Protocol):
     """A worker that a router can serve: an ``AsyncTaskWorker``, or an object with these members."""
 
-    async def submit(self, func: str, args: Any = (), kwargs: Any = None, **options: Any) -> str:
-        """Submit the function registered under the name *func*; return the task's id."""
+    async def submit(  # noqa: PLR0913 - the documented options, by keyword
+        self,
+        func: str,
+        args: Iterable[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        priority: int = 0,
+        task_id: str | None = None,
+        metadata: Mapping[Any, Any] | None = None,
+        timeout: float | None = None,
+        use_cache: bool | None = None,
+        cache_ttl: float | None = None,
+        queue_timeout: float | None = None,
+    ) -> str:
+        """Submit the function registered under the name *func*; return the task's id.
+
+        *queue_timeout* is passed only if the worker has a ``max_queue_size``.
+        """
         ...
 
     async def fetch_task_info(self, task_id: str) -> TaskInfo | None:
         """Return a snapshot of a task, from the storage if it is no longer in memory; None if it is unknown."""
         ...
 
-    async def search_tasks(self, **query: Any) -> TaskPage:
+    async def search_tasks(
+        self,
+        status: Iterable[TaskStatus] | None = None,
+        task_type: str | None = None,
+        before: datetime | None = None,
+        after: datetime | None = None,
+        text: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> TaskPage:
         """Return a page of the tasks that match the query."""
         ...
 

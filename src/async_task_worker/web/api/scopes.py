@@ -50,7 +50,7 @@ class CallerScopes:
             self._warned = True
             logger.warning(
                 "Idempotency keys are kept apart by a hash of Authorization, Cookie and X-Api-Key. A retry with a "
-                "renewed token or another cookie is then taken for a new caller, and its task runs twice. Give "
+                "renewed token or another cookie then counts as a new caller, and its task runs twice. Give "
                 "create_task_worker_router(..., scope=...) a function of the request that returns the user's id."
             )
         digest = blake2b(digest_size=16)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from uuid_utils import uuid4
@@ -70,32 +72,19 @@ class TaskSubmitter:
             raise Problem("metadata_too_large", f"the metadata is over {self._limits.metadata} bytes")
         params = task_type.render_params(request.params, arguments)
         task_id = request.task_id or str(uuid4())
-        try:
+        with _problems_of_submission(request.task_id):
             secrets = task_type.secrets_in(arguments)
-            with self._submitted_params.pending(task_id, params, approximate_size(params) if params else 0, secrets):
+            size = approximate_size(params) if params else 0
+            with self._submitted_params.pending(task_id, params, size, secrets):
                 await self._submit(task_type.name, arguments, task_id, request, wait_for_capacity)
-        except DuplicateTaskError:
-            raise Problem(
-                "task_id_conflict",
-                f"a task {request.task_id!r} exists already; omit task_id for a generated one, or choose another",
-            ) from None
-        except MAPPED_ERRORS as error:
-            raise problem_of(error) from None
-        except NotStorableError as error:
-            raise _not_storable(error) from None
-        except (
-            TypeError,
-            ValueError,
-        ) as error:  # another function may have been registered under the name in the meantime
-            raise Problem("invalid_params", str(error)) from None
         return task_id
 
     async def _submit(
         self, task_type: str, arguments: dict[str, Any], task_id: str, request: TaskSubmission, wait_for_capacity: bool
     ) -> None:
-        capacity_options = (
-            {"queue_timeout": self._limits.queue_wait if wait_for_capacity else 0.0} if self._has_capacity_limit else {}
-        )
+        capacity_options = {}
+        if self._has_capacity_limit:
+            capacity_options["queue_timeout"] = self._limits.queue_wait if wait_for_capacity else 0.0
         await self._worker.submit(
             task_type,
             (),
@@ -108,6 +97,25 @@ class TaskSubmitter:
             cache_ttl=request.cache_ttl,
             **capacity_options,
         )
+
+
+@contextmanager
+def _problems_of_submission(task_id: str | None) -> Iterator[None]:
+    """Raise the errors of a submission as problems."""
+    try:
+        yield
+    except DuplicateTaskError:
+        raise Problem(
+            "task_id_conflict",
+            f"a task {task_id!r} exists already; omit task_id for a generated one, or choose another",
+        ) from None
+    except MAPPED_ERRORS as error:
+        raise problem_of(error) from None
+    except NotStorableError as error:
+        raise _not_storable(error) from None
+    # Another function, with other parameters, may have been registered under the name since the params were checked.
+    except (TypeError, ValueError) as error:
+        raise Problem("invalid_params", str(error)) from None
 
 
 def _not_storable(error: NotStorableError) -> Problem:

@@ -127,10 +127,10 @@ class TaskRenderer:
         if "errors" in members:
             members["errors"] = [
                 {
-                    "field": self._redact_keys(one["field"], submission, secrets),
-                    "message": self._redact_message(one["message"], submission, secrets),
+                    "field": self._redact_keys(item["field"], submission, secrets),
+                    "message": self._redact_message(item["message"], submission, secrets),
                 }
-                for one in members["errors"]
+                for item in members["errors"]
             ]
         return Problem(problem.code, detail, headers=problem.headers, **members)
 

@@ -12,7 +12,7 @@ from starlette.types import Receive
 from ..uvicorn_internals import transport_of_current_request
 
 _MAX_NOTICE: Final = 1.0
-"""Seconds that a server may take to notice that a connection was aborted."""
+"""Seconds to wait until the server has noticed that a connection was aborted."""
 
 
 class ClientConnection:
@@ -31,7 +31,7 @@ class ClientConnection:
         self._transport = transport_of_current_request()
 
     async def abort(self, receive: Receive) -> None:
-        """Abort the connection and wait until the server has noticed: else it logs that an answer is incomplete."""
+        """Abort the connection and wait until the server has noticed, which otherwise logs an incomplete response."""
         if self._transport is None:
             return
         self._transport.abort()

@@ -160,7 +160,7 @@ class EventLog:
         reader.seq = self._seq
 
     def frame(self, reader: Reader, kind: str, **members: Any) -> bytes:
-        """Return an encoded event for one reader alone, with the number of the last event which that has read."""
+        """Return an encoded event for one reader alone; its number is that of the last event the reader has read."""
         return self._encode(reader.seq, kind, datetime.now(UTC), members)
 
     def snapshot(self, reader: Reader, info: TaskInfo) -> bytes:

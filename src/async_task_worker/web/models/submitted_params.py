@@ -120,11 +120,11 @@ class SubmittedParams:
 
 
 def _forget_by(params: SubmittedParams) -> Callable[[str], None]:
-    """Return what drops params of a task; it does not keep *params* alive, so that no cycle does."""
+    """Return a function that drops the params of a task; it holds *params* weakly, to avoid a reference cycle."""
     reference = weakref.ref(params)
 
     def forget(task_id: str) -> None:
-        if (params := reference()) is not None and task_id in params._kept:  # noqa: SLF001 - of this module
-            params._forget(task_id)  # noqa: SLF001 - of this module
+        if (params := reference()) is not None and task_id in params._kept:  # noqa: SLF001 - a function of the same module
+            params._forget(task_id)  # noqa: SLF001 - a function of the same module
 
     return forget
