@@ -91,6 +91,21 @@ async def test_an_exception_that_cannot_be_touched_frees_its_slot(make_worker: M
     assert await worker.get_task_future(await worker.add_task(echo, "next")) == "next"
 
 
+class Illegible:
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+async def test_an_error_raised_twice_in_a_module_of_no_readable_name_frees_its_slot(
+    make_worker: MakeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = await make_worker(max_workers=1)
+    monkeypatch.setitem(globals(), "__name__", Illegible())
+    for _ in range(2):
+        with pytest.raises(FrozenError):
+            await worker.get_task_future(await worker.add_task(fail_oddly, "frozen"))
+
+
 @pytest.mark.parametrize("result", RESULTS)
 async def test_a_result_that_cannot_be_looked_at_frees_its_slot(make_worker: MakeWorker, result: str) -> None:
     worker = await make_worker(max_workers=1)

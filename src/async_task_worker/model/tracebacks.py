@@ -74,7 +74,8 @@ def _raises_known_error(entry: TracebackType, frames: set[FrameType]) -> bool:
     frame, following = entry.tb_frame, entry.tb_next
     if following is None or following.tb_frame in frames or entry.tb_lasti < 0:
         return False
-    if str(frame.f_globals.get("__name__")).partition(".")[0] == _PACKAGE:
+    module = frame.f_globals.get("__name__")  # user code may have put any object there
+    if type(module) is str and module.partition(".")[0] == _PACKAGE:
         return False  # this package raises the error of a task for a caller that waits for it
     return frame.f_code.co_code[entry.tb_lasti] == _RAISE
 
