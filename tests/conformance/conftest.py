@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.conformance import inside
+from tests.conformance import from_inside_task
 from tests.support.backends import Backend
 
 
 @pytest.fixture(autouse=True)
 def _nobody_let_in() -> Iterator[None]:
     yield
-    inside.let_nobody_in()
+    from_inside_task.forget_worker()
 
 
 @pytest.fixture

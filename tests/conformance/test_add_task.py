@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from async_task_worker import AsyncTaskWorker, DuplicateTaskError, TaskStatus, register_task, task
-from tests.conformance.watching import ended, heard_from, info_of
+from tests.conformance.event_helpers import ended, info_of, record_events
 from tests.support.tasks import add, collect, echo, fail_with, open_gate, sleep_for, wait_at
 from tests.support.waiting import running
 
@@ -111,7 +111,7 @@ async def test_a_known_id_is_refused_and_the_first_task_untouched(worker: AsyncT
     await worker.add_task(wait_at, "gate", "first", task_id="same")
     await running(worker, "same")
     before = info_of(worker, "same")
-    events = heard_from(worker)
+    events = record_events(worker)
     with pytest.raises(DuplicateTaskError, match="'same'") as caught:
         await worker.add_task(echo, "second", task_id="same")
     assert caught.value.task_id == "same"
@@ -175,7 +175,7 @@ async def test_metadata_of_any_mapping_is_read_as_a_plain_dict(worker: AsyncTask
 
 
 async def test_metadata_in_an_event_is_a_copy_too(worker: AsyncTaskWorker) -> None:
-    events = heard_from(worker)
+    events = record_events(worker)
     task_id = await worker.add_task(echo, 1, metadata={"tags": ["a"]})
     events[0].task.metadata["tags"].append("b")
     assert info_of(worker, task_id).metadata == {"tags": ["a"]}

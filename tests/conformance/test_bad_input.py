@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from async_task_worker import AsyncTaskWorker, TaskNotFoundError
-from tests.conformance.watching import ended, heard_from, info_of, status_of
+from tests.conformance.event_helpers import ended, info_of, record_events, status_of
 from tests.support import tasks
 from tests.support.tasks import clean_up_for, echo, report_then_fail
 
@@ -21,7 +21,7 @@ Error = type[Exception] | tuple[type[Exception], ...]
 @contextmanager
 def refused(worker: AsyncTaskWorker, error: Error, saying: str) -> Iterator[None]:
     """Expect *error* with a text that names what it is about, and not a trace of the call."""
-    events = heard_from(worker)
+    events = record_events(worker)
     before = worker.counts(), worker.get_all_tasks()
     with pytest.raises(error, match=saying):
         yield
@@ -221,7 +221,7 @@ async def test_a_single_id_in_place_of_several_is_refused(worker: AsyncTaskWorke
         await getattr(worker, method)(task_id)
 
 
-async def test_an_unknown_id_is_told_from_a_known_one(worker: AsyncTaskWorker) -> None:
+async def test_an_unknown_id_raises_an_error(worker: AsyncTaskWorker) -> None:
     assert worker.get_task_info("unknown") is None
     assert await worker.cancel_task("unknown") is False
     with refused(worker, TaskNotFoundError, "'unknown'"):

@@ -13,18 +13,18 @@ from async_task_worker import (
     QueueFullError,
     TaskStatus,
 )
-from tests.conformance.crowding import begun, free_places, full
-from tests.conformance.watching import ended, heard_from, ids_of, status_of
+from tests.conformance.event_helpers import ended, ids_of, record_events, status_of
+from tests.conformance.full_queue import free_capacity, started_calls, worker_with_full_queue
 from tests.conftest import MakeWorker
 from tests.support import tasks
 from tests.support.tasks import echo, note, open_gate, sleep_for, wait_at
-from tests.support.waiting import running, settled, turns
+from tests.support.waiting import loop_iterations, running, settled
 
 
-async def test_a_call_that_finds_the_queue_full_waits_for_room(make_worker: MakeWorker) -> None:
-    worker = await full(make_worker)
+async def test_add_task_waits_while_the_queue_is_full(make_worker: MakeWorker) -> None:
+    worker = await worker_with_full_queue(make_worker)
     before = worker.counts(), worker.get_all_tasks()
-    (call,) = await begun(worker.add_task(note, "late", task_id="late"))
+    (call,) = await started_calls(worker.add_task(note, "late", task_id="late"))
     assert not call.done()
     assert (worker.counts(), worker.get_all_tasks()) == before, "it is no task yet"
     open_gate("gate")
@@ -34,9 +34,9 @@ async def test_a_call_that_finds_the_queue_full_waits_for_room(make_worker: Make
 
 
 async def test_a_call_that_finds_the_queue_full_is_refused_where_that_is_wanted(make_worker: MakeWorker) -> None:
-    worker = await full(make_worker, on_full="error")
+    worker = await worker_with_full_queue(make_worker, on_full="error")
     before = worker.counts(), worker.get_all_tasks()
-    events = heard_from(worker)
+    events = record_events(worker)
     with pytest.raises(QueueFullError, match="max_queue_size is 2"):
         await worker.add_task(echo, 1, task_id="late")
     with pytest.raises(QueueFullError):
@@ -48,8 +48,8 @@ async def test_a_call_that_finds_the_queue_full_is_refused_where_that_is_wanted(
     assert (await ended(worker, await worker.add_task(echo, 1, task_id="late"))).result == 1
 
 
-async def test_a_call_waits_for_room_no_longer_than_it_says(make_worker: MakeWorker) -> None:
-    worker = await full(make_worker)
+async def test_a_call_waits_for_capacity_up_to_its_queue_timeout(make_worker: MakeWorker) -> None:
+    worker = await worker_with_full_queue(make_worker)
     before, begun_at = worker.get_all_tasks(), asyncio.get_running_loop().time()
     with pytest.raises(QueueFullError, match="max_queue_size is 2"):
         await worker.submit(echo, (1,), queue_timeout=0)
@@ -58,7 +58,7 @@ async def test_a_call_waits_for_room_no_longer_than_it_says(make_worker: MakeWor
         await worker.submit(echo, (1,), queue_timeout=30)
     assert asyncio.get_running_loop().time() == pytest.approx(begun_at + 30)
     assert worker.get_all_tasks() == before
-    (call,) = await begun(worker.submit(echo, (1,), queue_timeout=30, task_id="in time"))
+    (call,) = await started_calls(worker.submit(echo, (1,), queue_timeout=30, task_id="in time"))
     open_gate("gate")
     assert await call == "in time"
     await worker.drain()
@@ -91,20 +91,20 @@ async def test_without_a_limit_there_is_always_room(worker: AsyncTaskWorker) -> 
 
 
 async def test_those_who_wait_are_let_in_in_the_order_they_came(make_worker: MakeWorker) -> None:
-    worker = await full(make_worker)
-    calls = await begun(*(worker.add_task(note, n, priority=-n, task_id=f"{n}") for n in range(2, 8)))
+    worker = await worker_with_full_queue(make_worker)
+    calls = await started_calls(*(worker.add_task(note, n, priority=-n, task_id=f"{n}") for n in range(2, 8)))
     open_gate("gate")
     await asyncio.gather(*calls)
     await worker.drain()
     assert ids_of(worker.get_all_tasks(limit=6))[::-1] == [f"{n}" for n in range(2, 8)]
 
 
-async def test_nobody_overtakes_those_who_wait(make_worker: MakeWorker) -> None:
-    worker = await full(make_worker, size=1)
-    calls = await begun(*(worker.add_task(note, f"first {n}") for n in range(2)))
+async def test_a_new_caller_does_not_overtake_waiting_ones(make_worker: MakeWorker) -> None:
+    worker = await worker_with_full_queue(make_worker, size=1)
+    calls = await started_calls(*(worker.add_task(note, f"first {n}") for n in range(2)))
     open_gate("gate")
-    await turns(1)
-    calls += await begun(worker.add_task(note, "latecomer"))
+    await loop_iterations(1)
+    calls += await started_calls(worker.add_task(note, "latecomer"))
     await asyncio.gather(*calls)
     await worker.drain()
     assert tasks.notes == [0, "first 0", "first 1", "latecomer"]
@@ -125,8 +125,8 @@ async def test_the_queue_never_holds_more_than_its_size(make_worker: MakeWorker)
 
 
 async def test_cancelling_a_task_that_waits_makes_room(make_worker: MakeWorker) -> None:
-    worker = await full(make_worker)
-    (call,) = await begun(worker.add_task(note, "late"))
+    worker = await worker_with_full_queue(make_worker)
+    (call,) = await started_calls(worker.add_task(note, "late"))
     assert await worker.cancel_task("waiting 1")
     await call
     open_gate("gate")
@@ -135,9 +135,11 @@ async def test_cancelling_a_task_that_waits_makes_room(make_worker: MakeWorker) 
 
 
 async def test_a_call_cancelled_while_it_waits_for_room_leaves_no_record(make_worker: MakeWorker) -> None:
-    worker = await full(make_worker)
+    worker = await worker_with_full_queue(make_worker)
     before = worker.get_all_tasks()
-    call, following = await begun(worker.add_task(note, "given up", task_id="given up"), worker.add_task(note, 2))
+    call, following = await started_calls(
+        worker.add_task(note, "given up", task_id="given up"), worker.add_task(note, 2)
+    )
     call.cancel()
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(worker.add_task(note, "given up too"), 5)
@@ -154,10 +156,10 @@ async def test_a_call_cancelled_in_any_step_of_being_let_in_takes_no_room_with_i
     make_worker: MakeWorker, steps: int
 ) -> None:
     """Its record is there exactly if it returned; and the queue keeps all its places."""
-    worker = await full(make_worker)
-    calls = await begun(*(worker.add_task(note, n, task_id=f"{n}") for n in range(2, 6)))
+    worker = await worker_with_full_queue(make_worker)
+    calls = await started_calls(*(worker.add_task(note, n, task_id=f"{n}") for n in range(2, 6)))
     open_gate("gate")
-    await turns(steps)
+    await loop_iterations(steps)
     for call in calls[::2]:
         call.cancel()
     await asyncio.wait(calls)
@@ -165,11 +167,11 @@ async def test_a_call_cancelled_in_any_step_of_being_let_in_takes_no_room_with_i
     for number, call in enumerate(calls, 2):
         assert (worker.get_task_info(f"{number}") is None) == call.cancelled()
     assert not any(call.cancelled() for call in calls[1::2])
-    assert await free_places(worker) == 2
+    assert await free_capacity(worker) == 2
 
 
 async def test_a_known_id_is_refused_without_waiting(make_worker: MakeWorker) -> None:
-    worker = await full(make_worker)
+    worker = await worker_with_full_queue(make_worker)
     with pytest.raises(DuplicateTaskError):
         await worker.add_task(echo, 1, task_id="waiting 0")
 
@@ -177,8 +179,10 @@ async def test_a_known_id_is_refused_without_waiting(make_worker: MakeWorker) ->
 async def test_an_id_taken_while_its_call_waited_is_refused_and_the_room_passed_on(
     make_worker: MakeWorker,
 ) -> None:
-    worker = await full(make_worker, size=1)
-    first, second, third = await begun(*(worker.add_task(note, n, task_id=n) for n in ("same", "same", "other")))
+    worker = await worker_with_full_queue(make_worker, size=1)
+    first, second, third = await started_calls(
+        *(worker.add_task(note, n, task_id=n) for n in ("same", "same", "other"))
+    )
     open_gate("gate")
     assert await first == "same"
     with pytest.raises(DuplicateTaskError):
@@ -186,11 +190,11 @@ async def test_an_id_taken_while_its_call_waited_is_refused_and_the_room_passed_
     assert await third == "other"
     await worker.drain()
     assert tasks.notes == [0, "same", "other"]
-    assert await free_places(worker) == 1
+    assert await free_capacity(worker) == 1
 
 
 async def test_bad_input_is_refused_without_waiting(make_worker: MakeWorker) -> None:
-    worker = await full(make_worker)
+    worker = await worker_with_full_queue(make_worker)
     with pytest.raises(ValueError, match="timeout"):
         await worker.add_task(echo, 1, timeout=math.nan)
     with pytest.raises(TypeError):

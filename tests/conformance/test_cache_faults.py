@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from async_task_worker import AsyncTaskWorker, TaskInfo, TaskStatus
-from tests.conformance.watching import ended, info_of, now, time_passes
+from tests.conformance.event_helpers import ended, info_of, now, time_passes
 from tests.conftest import MakeWorker
 from tests.support.adapters import (
     DictCache,

@@ -28,11 +28,11 @@ from async_task_worker import (
     register_task,
     task,
 )
-from tests.conformance.watching import ended, heard_from, info_of, status_of, time_passes, told
+from tests.conformance.event_helpers import ended, event_types, info_of, record_events, status_of, time_passes
 from tests.conftest import MakeWorker
 from tests.support.adapters import DictCache, JsonCache
 from tests.support.backends import Backend
-from tests.support.ids import shown
+from tests.support.parameter_ids import shown
 from tests.support.tasks import collect, echo, fail_with, note, notes, open_gate, sleep_for, stubborn, wait_at
 from tests.support.waiting import running, settled
 
@@ -71,7 +71,7 @@ async def test_what_was_done_once_is_not_done_again(make_worker: MakeWorker, ada
     assert second.progress == 1.0
 
 
-async def test_nobody_can_change_what_others_will_get(make_worker: MakeWorker, adapter: Any) -> None:
+async def test_changing_a_result_does_not_change_the_cached_one(make_worker: MakeWorker, adapter: Any) -> None:
     worker = await make_worker(cache_enabled=True, cache_adapter=adapter)
     for _ in range(3):
         result = (await done(worker, collect, 1, two=[2])).result
@@ -132,19 +132,19 @@ async def test_functions_of_one_name_do_not_share_their_results(make_worker: Mak
 async def test_a_hit_is_admitted_and_completed_at_once(make_worker: MakeWorker) -> None:
     worker = await make_worker(cache_enabled=True)
     await done(worker, echo, 1)
-    events = heard_from(worker)
+    events = record_events(worker)
     task_id = await worker.add_task(echo, 1, task_id="mine", metadata={"user": "ada"})
     info = info_of(worker, task_id)
     assert (info.status, info.result, info.metadata) == ("completed", 1, {"user": "ada"})
     assert (info.started_at, info.attempt, info.phase) == (None, 0, None)
     assert info.completed_at is not None
-    assert told(events) == ["created", "completed"]
+    assert event_types(events) == ["created", "completed"]
     assert await worker.get_task_future(task_id) == 1
     assert worker.counts()[TaskStatus.COMPLETED] == 2
     await worker.drain(timeout=0)
 
 
-async def test_a_hit_takes_no_slot_and_no_room(make_worker: MakeWorker) -> None:
+async def test_a_hit_takes_no_slot_and_no_capacity(make_worker: MakeWorker) -> None:
     worker = await make_worker(max_workers=1, max_queue_size=1, on_full="error", cache_enabled=True)
     await done(worker, echo, 1)
     await running(worker, await worker.add_task(wait_at, "gate", use_cache=False))
@@ -254,7 +254,7 @@ async def test_a_result_without_a_faithful_copy_is_not_kept_and_the_task_has_it_
 
 
 @pytest.mark.usefixtures("of_the_moment")
-async def test_an_argument_nothing_can_be_told_by_means_no_caching(
+async def test_a_call_with_an_argument_that_has_no_key_is_not_cached(
     make_worker: MakeWorker, caplog: pytest.LogCaptureFixture
 ) -> None:
     worker = await make_worker(cache_enabled=True)
@@ -414,7 +414,7 @@ async def test_whether_a_task_is_cached_is_decided_when_it_is_added(make_worker:
         ({"cache_ttl": float("inf")}, float("inf")),
     ],
 )
-async def test_a_result_lives_as_long_as_its_task_said(
+async def test_a_result_expires_after_the_ttl_of_its_task(
     make_worker: MakeWorker, options: dict[str, Any], lives: float
 ) -> None:
     worker = await make_worker(cache_enabled=True, cache_ttl=1000, cleanup_interval=0)
@@ -427,14 +427,14 @@ async def test_a_result_lives_as_long_as_its_task_said(
 
 
 @pytest.mark.parametrize("ttl", [0, -1, -float("inf")])
-async def test_a_result_that_is_to_live_no_time_is_not_kept(make_worker: MakeWorker, adapter: Any, ttl: float) -> None:
+async def test_a_result_with_a_ttl_of_zero_is_not_stored(make_worker: MakeWorker, adapter: Any, ttl: float) -> None:
     worker = await make_worker(cache_enabled=True, cache_adapter=adapter)
     for _ in range(2):
         assert not (await done(worker, echo, 1, cache_ttl=ttl)).from_cache
     assert not worker.cache.task_key_map
 
 
-async def test_a_result_lives_for_ever_where_the_worker_says_so(make_worker: MakeWorker) -> None:
+async def test_a_result_never_expires_without_a_cache_ttl(make_worker: MakeWorker) -> None:
     worker = await make_worker(cache_enabled=True, cache_ttl=None, cleanup_interval=0)
     await done(worker, echo, 1)
     await time_passes(1e9)
@@ -466,7 +466,7 @@ async def test_the_default_can_be_changed_while_the_worker_runs(
     assert (await done(worker, echo, 1)).from_cache is lives
 
 
-async def test_a_storage_of_ones_own_is_told_the_ttl(make_worker: MakeWorker) -> None:
+async def test_a_custom_adapter_gets_the_ttl(make_worker: MakeWorker) -> None:
     storage = DictCache()
     worker = await make_worker(cache_enabled=True, cache_ttl=1000, cache_adapter=storage)
     await done(worker, echo, 1)
@@ -474,7 +474,7 @@ async def test_a_storage_of_ones_own_is_told_the_ttl(make_worker: MakeWorker) ->
     assert list(storage.ttls.values()) == [1000, 60]
 
 
-async def test_the_least_recently_used_result_makes_room(make_worker: MakeWorker) -> None:
+async def test_the_least_recently_used_result_is_evicted(make_worker: MakeWorker) -> None:
     worker = await make_worker(cache_enabled=True, cache_max_size=2)
     for value in (1, 2, 1, 3):
         await done(worker, echo, value)
@@ -519,7 +519,7 @@ KEYS: list[tuple[Any, dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("key_fn", "metadata", "key"), KEYS, ids=[key for _, _, key in KEYS])
-async def test_a_key_function_says_what_the_result_is_stored_under(
+async def test_a_key_function_makes_the_key_of_the_result(
     make_worker: MakeWorker, key_fn: Any, metadata: dict[str, Any], key: str
 ) -> None:
     storage = DictCache()
@@ -532,7 +532,7 @@ async def test_a_key_function_says_what_the_result_is_stored_under(
     assert storage.entries == {}
 
 
-async def test_a_key_function_is_told_everything_about_the_call(make_worker: MakeWorker) -> None:
+async def test_a_key_function_gets_the_whole_call(make_worker: MakeWorker) -> None:
     worker = await make_worker(cache_enabled=True)
     contexts: list[dict[str, Any]] = []
 
@@ -617,7 +617,7 @@ async def with_own_key(value: int) -> int:
     return value
 
 
-async def test_the_call_then_the_task_then_the_worker_says_how_keys_are_made(
+async def test_the_key_function_of_the_call_precedes_that_of_the_task_and_the_worker(
     make_worker: MakeWorker, adapter: Any
 ) -> None:
     worker = await make_worker(cache_enabled=True, cache_adapter=adapter, cache_key_fn=keyed_by("of the worker"))
@@ -671,7 +671,7 @@ def test_what_is_no_key_function_is_refused(register: Callable[[Any], object]) -
         register("key")
 
 
-async def test_metadata_is_no_part_of_the_key_unless_a_key_function_says_so(make_worker: MakeWorker) -> None:
+async def test_metadata_is_part_of_the_key_only_with_a_key_function(make_worker: MakeWorker) -> None:
     worker = await make_worker(cache_enabled=True)
     await done(worker, echo, 1, metadata={"user": "ada"})
     assert (await done(worker, echo, 1, metadata={"user": "bob"})).from_cache

@@ -7,8 +7,16 @@ import asyncio
 import pytest
 
 from async_task_worker import AsyncTaskWorker, TaskCancelledError, TaskStatus
-from tests.conformance.inside import cancel_task_of_id, let_in
-from tests.conformance.watching import ended, heard_from, info_of, now, slots_are_alive, status_of, time_passes
+from tests.conformance.event_helpers import (
+    assert_slots_usable,
+    ended,
+    info_of,
+    now,
+    record_events,
+    status_of,
+    time_passes,
+)
+from tests.conformance.from_inside_task import cancel_task_of_id, use_worker
 from tests.conftest import MakeWorker
 from tests.support import tasks
 from tests.support.tasks import (
@@ -37,7 +45,7 @@ async def test_a_running_task_ends_cancelled_and_its_slot_is_free(make_worker: M
     assert await worker.cancel_task(task_id) is True
     assert now() == before
     assert status_of(worker, task_id) is TaskStatus.CANCELLED
-    await slots_are_alive(worker, 1)
+    await assert_slots_usable(worker, 1)
 
 
 async def test_a_waiting_task_ends_cancelled_and_never_starts(make_worker: MakeWorker) -> None:
@@ -130,8 +138,8 @@ async def test_a_stubborn_task_is_abandoned_after_a_second(make_worker: MakeWork
     abandoned = info_of(worker, task_id)
     assert abandoned.status is TaskStatus.CANCELLED
     assert worker.abandoned_tasks == 1
-    await slots_are_alive(worker, 1)
-    events = heard_from(worker)
+    await assert_slots_usable(worker, 1)
+    events = record_events(worker)
     open_gate("gate")
     await settled()
     assert worker.abandoned_tasks == 0
@@ -165,27 +173,27 @@ async def test_a_task_that_cancels_itself_ends_cancelled(worker: AsyncTaskWorker
     assert (await ended(worker, task_id)).status is TaskStatus.CANCELLED
     with pytest.raises(TaskCancelledError):
         await worker.wait_for_tasks([task_id])
-    await slots_are_alive(worker, 2)
+    await assert_slots_usable(worker, 2)
 
 
 async def test_a_task_that_raises_cancelled_error_ends_cancelled(worker: AsyncTaskWorker) -> None:
     info = await ended(worker, await worker.add_task(fail_with, "by itself", "CancelledError"))
     assert info.status is TaskStatus.CANCELLED
-    await slots_are_alive(worker, 2)
+    await assert_slots_usable(worker, 2)
 
 
 async def test_a_task_may_cancel_itself_through_the_worker(worker: AsyncTaskWorker) -> None:
     """Waiting for its own end would never be over."""
-    let_in(worker)
+    use_worker(worker)
     before = now()
     await worker.add_task(cancel_task_of_id, "own", task_id="own")
     assert (await ended(worker, "own")).status is TaskStatus.CANCELLED
     assert now() == before
-    await slots_are_alive(worker, 2)
+    await assert_slots_usable(worker, 2)
 
 
 async def test_a_task_may_cancel_another(worker: AsyncTaskWorker) -> None:
-    let_in(worker)
+    use_worker(worker)
     other = await worker.add_task(sleep_for, 3600)
     await running(worker, other)
     assert (await ended(worker, await worker.add_task(cancel_task_of_id, other))).result is True
@@ -193,12 +201,12 @@ async def test_a_task_may_cancel_another(worker: AsyncTaskWorker) -> None:
 
 
 async def test_two_tasks_that_cancel_each_other_both_end(worker: AsyncTaskWorker) -> None:
-    let_in(worker)
+    use_worker(worker)
     calls = (worker.add_task(cancel_task_of_id, f"{1 - number}", task_id=f"{number}") for number in range(2))
     ids = await asyncio.gather(*calls)
     infos = [await ended(worker, task_id) for task_id in ids]
     assert TaskStatus.CANCELLED in {info.status for info in infos}
-    await slots_are_alive(worker, 2)
+    await assert_slots_usable(worker, 2)
 
 
 async def test_several_callers_may_cancel_the_same_task_at_once(worker: AsyncTaskWorker) -> None:

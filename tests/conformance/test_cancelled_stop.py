@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from async_task_worker import AsyncTaskWorker
-from tests.conformance.watching import now, status_of
+from tests.conformance.event_helpers import now, status_of
 from tests.conftest import MakeWorker
 from tests.support.backends import Backend
 from tests.support.tasks import clean_up_for, open_gate, sleep_for, stubborn
@@ -24,7 +24,7 @@ async def test_a_cancelled_stop_cuts_off_what_runs_before_it_raises(worker: Asyn
     stop.cancel()
     with pytest.raises(asyncio.CancelledError):
         await stop
-    assert (now(), status_of(worker, task_id)) == (before, backend.cut_off)
+    assert (now(), status_of(worker, task_id)) == (before, backend.status_after_stop)
     await settled()
     assert not worker.is_running
     await worker.start()
@@ -50,7 +50,7 @@ async def test_it_waits_for_a_second_at_most(worker: AsyncTaskWorker, backend: B
         async with asyncio.timeout(2):
             await worker.stop(timeout=60)
     assert now() - before <= 3
-    assert (status_of(worker, task_id), worker.abandoned_tasks) == (backend.cut_off, 1)
+    assert (status_of(worker, task_id), worker.abandoned_tasks) == (backend.status_after_stop, 1)
     open_gate("gate")
     await settled()
 
@@ -84,7 +84,7 @@ async def test_leaving_a_cancelled_scope_of_anyio_leaves_nothing_running(
     assert scope.cancelled_caught
     await settled()
     assert now() - before == 3
-    assert {status_of(worker, task_id) for task_id in ids[:2]} == {backend.cut_off}
+    assert {status_of(worker, task_id) for task_id in ids[:2]} == {backend.status_after_stop}
     assert not worker.is_running
 
 
@@ -104,7 +104,7 @@ async def test_a_task_group_that_is_cancelled_during_a_stop(worker: AsyncTaskWor
 
     with pytest.raises(ExceptionGroup):
         await stop_beside_that()
-    assert (now() - before, status_of(worker, task_id)) == (2, backend.cut_off)
+    assert (now() - before, status_of(worker, task_id)) == (2, backend.status_after_stop)
 
 
 async def test_of_two_stops_the_cancelled_one_ends_the_grace_of_both(worker: AsyncTaskWorker) -> None:

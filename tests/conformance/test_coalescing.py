@@ -11,7 +11,7 @@ import pytest
 
 from async_cache import MemoryCacheAdapter
 from async_task_worker import AsyncTaskWorker, TaskStatus, task
-from tests.conformance.watching import ended, heard_from, info_of, now, status_of, time_passes, told
+from tests.conformance.event_helpers import ended, event_types, info_of, now, record_events, status_of, time_passes
 from tests.conftest import MakeWorker
 from tests.support.adapters import DictCache
 from tests.support.backends import Backend
@@ -129,12 +129,12 @@ async def test_who_waited_for_room_follows_whoever_does_the_same_meanwhile(make_
 async def test_events_tell_of_followers(make_worker: MakeWorker) -> None:
     worker = await make_worker(cache_enabled=True)
     await worker.add_task(wait_at, "gate")
-    events = heard_from(worker)
+    events = record_events(worker)
     follower = await worker.add_task(wait_at, "gate")
     open_gate("gate")
     await worker.drain()
     mine = [event for event in events if event.task.id == follower]
-    assert told(mine) == ["created", "completed"]
+    assert event_types(mine) == ["created", "completed"]
     assert mine[0].task.phase == "coalesced"
     assert [event.task.id == follower for event in events][-1], "after the task it shares the result of"
 
@@ -361,7 +361,7 @@ async def test_a_stop_cancels_followers_unless_they_are_durable(
     await running(worker, ids[0])
     stopping = asyncio.create_task(worker.stop(timeout=5))
     await settled()
-    assert [status_of(worker, task_id) for task_id in ids] == ["running", *[backend.cut_off] * 4]
+    assert [status_of(worker, task_id) for task_id in ids] == ["running", *[backend.status_after_stop] * 4]
     await stopping
     completed = 5 if backend.durable else 1  # who may still wait for the leader shares its result
     assert worker.counts()[TaskStatus.COMPLETED] == completed
@@ -372,7 +372,7 @@ async def test_a_stop_that_cuts_off_the_leader_starts_nobody_else(make_worker: M
     ids = [await worker.add_task(note, "run", "gate") for _ in range(5)]
     await running(worker, ids[0])
     await worker.stop(timeout=0.1)
-    assert [status_of(worker, task_id) for task_id in ids] == [backend.cut_off] * 5
+    assert [status_of(worker, task_id) for task_id in ids] == [backend.status_after_stop] * 5
     assert notes == ["run"]
     await worker.start()
     again = await worker.add_task(note, "run", "gate")
@@ -387,7 +387,7 @@ async def test_nobody_pending_is_started_by_a_stop(make_worker: MakeWorker, back
     await running(worker, await worker.add_task(wait_at, "slot", use_cache=False))
     ids = [await worker.add_task(echo, value) for value in (1, 1, 2, 2, 1)]
     await worker.stop(timeout=0.1)
-    assert {status_of(worker, task_id) for task_id in ids} == {backend.cut_off}
+    assert {status_of(worker, task_id) for task_id in ids} == {backend.status_after_stop}
 
 
 async def test_a_follower_of_better_priority_pulls_its_leader_ahead(make_worker: MakeWorker) -> None:
@@ -424,7 +424,7 @@ async def wanted_by(worker: AsyncTaskWorker, *priorities: int) -> list[str]:
 async def test_a_change_of_priority_shows_in_the_revision_and_in_an_event(make_worker: MakeWorker) -> None:
     worker = await make_worker(max_workers=1, cache_enabled=True)
     (leader,) = await wanted_by(worker, 10)
-    before, events = info_of(worker, leader), heard_from(worker)
+    before, events = info_of(worker, leader), record_events(worker)
     urgent = await worker.add_task(note, "wanted", priority=-1)
     after = info_of(worker, leader)
     assert (before.priority, after.priority) == (10, -1)
@@ -483,11 +483,11 @@ async def test_a_leader_that_runs_keeps_the_priority_it_was_started_with(make_wo
     worker = await make_worker(max_workers=1, cache_enabled=True)
     leader = await worker.add_task(note, "wanted", "gate", priority=10)
     await running(worker, leader)
-    events = heard_from(worker)
+    events = record_events(worker)
     urgent = await worker.add_task(note, "wanted", "gate", priority=-1)
     assert await worker.cancel_task(urgent)
     assert info_of(worker, leader).priority == 10
-    assert told(events) == ["created", "cancelled"]
+    assert event_types(events) == ["created", "cancelled"]
     open_gate("gate")
     await worker.drain()
 

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from async_task_worker import AsyncTaskWorker, TaskStatus, WorkerNotRunningError
-from tests.conformance.inside import add_more, drain_worker, let_in
-from tests.conformance.watching import ended, now, status_of
+from tests.conformance.event_helpers import ended, now, status_of
+from tests.conformance.from_inside_task import add_more, drain_worker, use_worker
 from tests.conftest import MakeWorker
 from tests.support import tasks
 from tests.support.backends import Backend
@@ -33,8 +33,8 @@ async def test_it_waits_for_what_runs_and_what_waits(make_worker: MakeWorker) ->
     assert worker.counts()[TaskStatus.COMPLETED] == 3
 
 
-async def test_it_waits_for_tasks_added_meanwhile(worker: AsyncTaskWorker) -> None:
-    let_in(worker)
+async def test_it_waits_for_tasks_added_later(worker: AsyncTaskWorker) -> None:
+    use_worker(worker)
     await worker.add_task(add_more, "add_more", ["note", ["last"]])
     await worker.drain()
     assert tasks.notes == ["last"]
@@ -56,7 +56,7 @@ async def test_an_abandoned_task_is_not_waited_for(worker: AsyncTaskWorker) -> N
     assert worker.abandoned_tasks == 1
 
 
-async def test_when_time_is_up_it_says_how_much_is_left_and_the_tasks_go_on(make_worker: MakeWorker) -> None:
+async def test_a_timeout_error_has_the_number_of_tasks_left_which_go_on(make_worker: MakeWorker) -> None:
     worker = await make_worker(max_workers=1)
     ids = [await worker.add_task(sleep_for, 10, number) for number in range(3)]
     before = now()
@@ -73,7 +73,7 @@ async def test_several_can_wait_at_once(worker: AsyncTaskWorker) -> None:
     assert now() - before == 10
 
 
-async def test_a_cancelled_drain_disturbs_nobody(worker: AsyncTaskWorker) -> None:
+async def test_a_cancelled_drain_has_no_effect_on_others(worker: AsyncTaskWorker) -> None:
     task_id = await worker.add_task(sleep_for, 10, "slept")
     given_up, other = asyncio.create_task(worker.drain()), asyncio.create_task(worker.drain())
     await settled()
@@ -84,20 +84,20 @@ async def test_a_cancelled_drain_disturbs_nobody(worker: AsyncTaskWorker) -> Non
 
 
 async def test_a_task_that_drains_does_not_wait_for_itself(worker: AsyncTaskWorker) -> None:
-    let_in(worker)
+    use_worker(worker)
     await running(worker, await worker.add_task(sleep_for, 10))
     info = await ended(worker, await worker.add_task(drain_worker, "drained all the same"))
     assert (info.result, info.run_time) == ("drained all the same", 10)
 
 
 async def test_tasks_that_drain_do_not_wait_for_each_other(worker: AsyncTaskWorker) -> None:
-    let_in(worker)
+    use_worker(worker)
     ids = [await worker.add_task(drain_worker, number) for number in range(2)]
     assert await worker.wait_for_tasks(ids, timeout=10) == [0, 1]
 
 
 async def test_an_outside_drain_waits_for_the_tasks_that_drain(worker: AsyncTaskWorker) -> None:
-    let_in(worker)
+    use_worker(worker)
     await worker.add_task(drain_worker)
     await worker.add_task(note, "worked")
     await worker.drain()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from async_task_worker import ResultDroppedError
-from tests.conformance.watching import ended
+from tests.conformance.event_helpers import ended
 from tests.conftest import MakeWorker
 from tests.support.backends import Backend
 from tests.support.tasks import echo
 
 
-async def test_a_dropped_result_is_told_to_who_comes_too_late(make_worker: MakeWorker, backend: Backend) -> None:
+async def test_a_dropped_result_raises_an_error(make_worker: MakeWorker, backend: Backend) -> None:
     worker = await make_worker(max_result_bytes=2500)
     ids = []
     for number in range(4):

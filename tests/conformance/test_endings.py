@@ -9,7 +9,7 @@ import weakref
 import pytest
 
 from async_task_worker import AsyncTaskWorker, TaskStatus, task
-from tests.conformance.watching import ended, heard_from, info_of, now
+from tests.conformance.event_helpers import ended, info_of, now, record_events
 from tests.conftest import MakeWorker
 from tests.support.backends import Backend
 from tests.support.tasks import ERRORS, cancel_itself, echo, fail_with, open_gate, sleep_for, stubborn, wait_at
@@ -36,7 +36,7 @@ async def wait_unheld(stubborn: bool = False) -> str:
 
 @pytest.mark.parametrize("error", RAISED)
 @pytest.mark.parametrize("after", [0, 1], ids=["at once", "later"])
-async def test_whatever_a_task_raises_it_ends_and_the_slot_lives(
+async def test_whatever_a_task_raises_it_ends_and_frees_its_slot(
     make_worker: MakeWorker, error: str, after: float
 ) -> None:
     worker = await make_worker(max_workers=1)
@@ -54,11 +54,11 @@ async def test_whatever_a_task_raises_stop_is_bounded(make_worker: MakeWorker, b
     before = now()
     await worker.stop(timeout=1)
     assert now() - before <= 2
-    assert [info.status for info in worker.get_all_tasks() if info.name == "stubborn"] == [backend.cut_off]
+    assert [info.status for info in worker.get_all_tasks() if info.name == "stubborn"] == [backend.status_after_stop]
 
 
-async def test_every_task_is_told_to_have_ended_exactly_once(worker: AsyncTaskWorker) -> None:
-    events = heard_from(worker)
+async def test_the_end_of_every_task_is_published_exactly_once(worker: AsyncTaskWorker) -> None:
+    events = record_events(worker)
     ids = [
         await worker.add_task(echo, 1),
         await worker.add_task(fail_with, "no"),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from async_task_worker import AsyncTaskWorker, TaskEvent
-from tests.conformance.watching import ended, heard_from, time_passes, told
+from tests.conformance.event_helpers import ended, event_types, record_events, time_passes
 from tests.support.backends import Backend
 from tests.support.tasks import echo, sleep_for
 from tests.support.waiting import running, settled
@@ -27,7 +27,7 @@ async def test_a_stream_yields_every_event_from_its_making_on(worker: AsyncTaskW
     await ended(worker, await worker.add_task(echo, "before"))
     stream = worker.events.stream()
     await ended(worker, await worker.add_task(echo, "after"))
-    assert told(await read(stream, 3)) == ["created", "started", "completed"]
+    assert event_types(await read(stream, 3)) == ["created", "started", "completed"]
 
 
 async def test_a_stream_waits_for_the_next_event(worker: AsyncTaskWorker) -> None:
@@ -53,14 +53,14 @@ async def test_a_stream_ends_when_the_worker_stops_after_what_happened_until_the
     reader = asyncio.create_task(read_all())
     await settled()
     await worker.stop(timeout=1)
-    assert told(await reader) == ["created", "started", "released" if backend.durable else "cancelled"]
+    assert event_types(await reader) == ["created", "started", "released" if backend.durable else "cancelled"]
 
 
 async def test_a_stream_left_unread_ends_too(worker: AsyncTaskWorker) -> None:
     stream = worker.events.stream()
     await ended(worker, await worker.add_task(echo, 1))
     await worker.stop()
-    assert told([event async for event in stream]) == ["created", "started", "completed"]
+    assert event_types([event async for event in stream]) == ["created", "started", "completed"]
     assert [event async for event in stream] == []
 
 
@@ -82,11 +82,11 @@ async def test_a_slow_stream_costs_the_others_nothing(worker: AsyncTaskWorker) -
     for number in range(5):
         await ended(worker, await worker.add_task(echo, number))
     assert (slow.missed, quick.missed) == (14, 0)
-    assert told(await read(quick, 15)) == ["created", "started", "completed"] * 5
+    assert event_types(await read(quick, 15)) == ["created", "started", "completed"] * 5
 
 
 async def test_leaving_a_stream_ends_it(worker: AsyncTaskWorker) -> None:
-    events = heard_from(worker)
+    events = record_events(worker)
     async with worker.events.stream() as stream:
         await worker.add_task(sleep_for, 1)
     until_then = list(events)
@@ -124,10 +124,10 @@ async def test_cancelling_the_reader_of_a_stream_loses_no_event(worker: AsyncTas
         await asyncio.wait([reader])
         await worker.drain()
         already = 0 if reader.cancelled() else 1
-        assert told(await read(stream, 3 - already)) == ["created", "started", "completed"][already:]
+        assert event_types(await read(stream, 3 - already)) == ["created", "started", "completed"][already:]
 
 
-async def test_two_readers_of_one_stream_are_told_so(worker: AsyncTaskWorker) -> None:
+async def test_a_second_reader_of_a_stream_gets_an_error(worker: AsyncTaskWorker) -> None:
     stream = worker.events.stream()
     reader = asyncio.create_task(anext(stream))
     await settled()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from async_task_worker import AsyncTaskWorker, TaskEvent, TaskStatus
-from tests.conformance.watching import ended, heard_from, info_of, told
+from tests.conformance.event_helpers import ended, event_types, info_of, record_events
 from tests.conftest import MakeWorker
 from tests.support.tasks import cancel_itself, echo, fail_with, open_gate, report_progress, sleep_for, wait_at
 from tests.support.waiting import running, settled
@@ -19,38 +19,38 @@ if TYPE_CHECKING:
 
 
 async def test_a_task_that_reports_and_returns_tells_of_each_step(worker: AsyncTaskWorker) -> None:
-    events = heard_from(worker)
+    events = record_events(worker)
     await ended(worker, await worker.add_task(report_progress, [0.25, 0.5]))
-    assert told(events) == ["created", "started", "progress", "progress", "completed"]
+    assert event_types(events) == ["created", "started", "progress", "progress", "completed"]
     assert [event.task.status for event in events] == ["pending", "running", "running", "running", "completed"]
 
 
 async def test_a_task_that_fails_tells_so(worker: AsyncTaskWorker) -> None:
-    events = heard_from(worker)
+    events = record_events(worker)
     await ended(worker, await worker.add_task(fail_with, "no"))
-    assert told(events) == ["created", "started", "failed"]
+    assert event_types(events) == ["created", "started", "failed"]
     assert events[-1].task.error == "no"
 
 
 @pytest.mark.parametrize("function", [sleep_for, cancel_itself])
 async def test_a_task_that_is_cancelled_tells_so(worker: AsyncTaskWorker, function: object) -> None:
-    events = heard_from(worker)
+    events = record_events(worker)
     task_id = await worker.submit(function, (3600,) if function is sleep_for else ())
     await settled()
     await worker.cancel_task(task_id)
-    assert told(events) == ["created", "started", "cancelled"]
+    assert event_types(events) == ["created", "started", "cancelled"]
 
 
 async def test_a_task_cancelled_while_it_waits_tells_no_start(make_worker: MakeWorker) -> None:
     worker = await make_worker(max_workers=1)
     await running(worker, await worker.add_task(wait_at, "gate"))
-    events = heard_from(worker)
+    events = record_events(worker)
     await worker.cancel_task(await worker.add_task(echo, 1))
-    assert told(events) == ["created", "cancelled"]
+    assert event_types(events) == ["created", "cancelled"]
 
 
 async def test_an_event_shows_the_task_as_it_was_then(worker: AsyncTaskWorker) -> None:
-    events = heard_from(worker)
+    events = record_events(worker)
     task_id = await worker.add_task(report_progress, [0.25, 0.5], 60)
     info = await ended(worker, task_id)
     assert [event.task.progress for event in events] == [0.0, 0.0, 0.25, 0.5, 1.0]
@@ -58,14 +58,14 @@ async def test_an_event_shows_the_task_as_it_was_then(worker: AsyncTaskWorker) -
 
 
 async def test_an_event_tells_when_it_happened(worker: AsyncTaskWorker) -> None:
-    events = heard_from(worker)
+    events = record_events(worker)
     info = await ended(worker, await worker.add_task(sleep_for, 60))
     assert [event.at for event in events] == [info.created_at, info.started_at, info.completed_at]
     assert all(event.at.tzinfo is UTC for event in events)
 
 
 async def test_events_are_numbered_without_gaps(worker: AsyncTaskWorker) -> None:
-    events = heard_from(worker)
+    events = record_events(worker)
     for number in range(5):
         await worker.add_task(echo, number)
     await worker.drain()
@@ -74,7 +74,7 @@ async def test_events_are_numbered_without_gaps(worker: AsyncTaskWorker) -> None
 
 
 async def test_an_event_cannot_be_changed(worker: AsyncTaskWorker) -> None:
-    events = heard_from(worker)
+    events = record_events(worker)
     await worker.add_task(echo, 1)
     with pytest.raises(AttributeError):
         events[0].type = "task.failed"
@@ -83,12 +83,12 @@ async def test_an_event_cannot_be_changed(worker: AsyncTaskWorker) -> None:
 async def test_every_listener_hears_everything_until_it_stops(worker: AsyncTaskWorker) -> None:
     first: list[TaskEvent] = []
     stop = worker.events.listen(first.append)
-    second = heard_from(worker)
+    second = record_events(worker)
     await ended(worker, await worker.add_task(echo, 1))
     stop()
     await ended(worker, await worker.add_task(echo, 2))
-    assert told(first) == ["created", "started", "completed"]
-    assert told(second) == told(first) * 2
+    assert event_types(first) == ["created", "started", "completed"]
+    assert event_types(second) == event_types(first) * 2
 
 
 async def test_stopping_a_second_time_does_nothing(worker: AsyncTaskWorker) -> None:
@@ -97,7 +97,7 @@ async def test_stopping_a_second_time_does_nothing(worker: AsyncTaskWorker) -> N
     stops[0]()
     stops[0]()
     await worker.add_task(echo, 1)
-    assert told(events)[:1] == ["created"], "it listened twice, and one of its two stops was not called"
+    assert event_types(events)[:1] == ["created"], "it listened twice, and one of its two stops was not called"
     stops[1]()
     events.clear()
     await worker.drain()
@@ -112,10 +112,10 @@ async def test_a_listener_may_stop_itself(worker: AsyncTaskWorker) -> None:
         stop()
 
     stop = worker.events.listen(once)
-    others = heard_from(worker)
+    others = record_events(worker)
     await ended(worker, await worker.add_task(echo, 1))
-    assert told(heard) == ["created"]
-    assert told(others) == ["created", "started", "completed"]
+    assert event_types(heard) == ["created"]
+    assert event_types(others) == ["created", "started", "completed"]
 
 
 @pytest.mark.parametrize("error", [ValueError, SystemExit, asyncio.CancelledError, StopIteration])
@@ -126,9 +126,9 @@ async def test_a_listener_that_raises_disturbs_nobody(
         raise error
 
     worker.events.listen(broken)
-    events = heard_from(worker)
+    events = record_events(worker)
     assert (await ended(worker, await worker.add_task(echo, "result"))).result == "result"
-    assert told(events) == ["created", "started", "completed"]
+    assert event_types(events) == ["created", "started", "completed"]
     assert "listener failed" in caplog.text
 
 
@@ -141,9 +141,9 @@ async def test_an_event_caused_by_a_listener_comes_after_the_one_it_listened_to(
         if event.type == "task.created" and event.task.id == "first":
             _run_at_once(worker.add_task(echo, 2, task_id="second"))
 
-    before = heard_from(worker)
+    before = record_events(worker)
     worker.events.listen(add_another)
-    after = heard_from(worker)
+    after = record_events(worker)
     await worker.add_task(echo, 1, task_id="first")
     await ended(worker, "second")
     for events in (before, after):
@@ -164,24 +164,24 @@ async def test_events_of_one_task_are_in_the_order_of_its_life_whatever_listener
             cancels.append(asyncio.ensure_future(worker.cancel_task(event.task.id)))
 
     worker.events.listen(cancel)
-    events = heard_from(worker)
+    events = record_events(worker)
     ids = [await worker.add_task(sleep_for, 3600) for _ in range(5)]
     await worker.drain()
     await asyncio.gather(*cancels)
     for task_id in ids:
         own = [event for event in events if event.task.id == task_id]
-        assert told(own)[0] == "created"
-        assert told(own)[-1] == "cancelled"
+        assert event_types(own)[0] == "created"
+        assert event_types(own)[-1] == "cancelled"
         assert [event.task.revision for event in own] == sorted({event.task.revision for event in own})
 
 
 async def test_listeners_stay_over_a_restart(worker: AsyncTaskWorker) -> None:
-    events = heard_from(worker)
+    events = record_events(worker)
     await worker.stop()
     await worker.start()
     task_id = await worker.add_task(echo, 1)
     await ended(worker, task_id)
-    assert told(events) == ["created", "started", "completed"]
+    assert event_types(events) == ["created", "started", "completed"]
     assert info_of(worker, task_id).status is TaskStatus.COMPLETED
 
 

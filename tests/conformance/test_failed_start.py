@@ -77,7 +77,7 @@ class TestCache:
         await settled()
         assert notes == (["recovered"] if backend.durable else [])
 
-    async def test_cancelled_it_has_let_go_too(self, make_worker: MakeWorker, cache: Reluctant) -> None:
+    async def test_a_cancelled_start_releases_everything(self, make_worker: MakeWorker, cache: Reluctant) -> None:
         cache.slow, cache.broken = True, False
         worker = await make_worker(started=False, cache_adapter=cache, max_workers=2)
         with pytest.raises(TimeoutError):
@@ -121,7 +121,7 @@ def test_after_a_failed_start_it_may_be_started_on_another_loop(cache: Reluctant
             loop.close()
 
 
-async def test_a_start_that_was_cancelled_while_it_read_the_file_has_let_go_of_that(
+async def test_a_start_cancelled_while_it_reads_the_file_releases_the_file(
     make_worker: MakeWorker, backend: Backend
 ) -> None:
     worker = await make_worker(started=False, max_workers=2)

@@ -14,7 +14,7 @@ from async_task_worker import (
     TaskStatus,
     TaskTimeoutError,
 )
-from tests.conformance.watching import ended, now, status_of
+from tests.conformance.event_helpers import ended, now, status_of
 from tests.support.tasks import cancel_itself, echo, fail_with, open_gate, sleep_for, wait_at
 from tests.support.waiting import running, settled
 
@@ -55,7 +55,7 @@ async def test_cancelling_one_future_disturbs_neither_the_task_nor_the_others(wo
     assert await first == await third == await worker.get_task_future(task_id) == "result"
 
 
-async def test_a_waiter_that_runs_out_of_time_disturbs_nobody(worker: AsyncTaskWorker) -> None:
+async def test_a_waiter_at_its_timeout_has_no_effect_on_others(worker: AsyncTaskWorker) -> None:
     task_id = await worker.add_task(sleep_for, 60, "slept")
     patient = worker.get_task_future(task_id)
     with pytest.raises(TimeoutError):
@@ -63,7 +63,7 @@ async def test_a_waiter_that_runs_out_of_time_disturbs_nobody(worker: AsyncTaskW
     assert await patient == "slept"
 
 
-async def test_a_cancelled_waiter_disturbs_nobody(worker: AsyncTaskWorker) -> None:
+async def test_a_cancelled_waiter_has_no_effect_on_others(worker: AsyncTaskWorker) -> None:
     task_id = await worker.add_task(sleep_for, 60, "slept")
 
     async def wait() -> object:
@@ -124,7 +124,7 @@ async def test_a_future_of_a_late_task_raises_a_timeout_error(worker: AsyncTaskW
 
 
 @pytest.mark.parametrize("error", ["SystemExit", "GeneratorExit", "OddError"])
-async def test_what_is_no_exception_arrives_as_a_failure_that_tells_of_it(worker: AsyncTaskWorker, error: str) -> None:
+async def test_a_base_exception_is_raised_as_a_task_failed_error(worker: AsyncTaskWorker, error: str) -> None:
     """Raised as it is, SystemExit would end the caller, and GeneratorExit never arrive."""
     task_id = await worker.add_task(fail_with, "odd text", error, 1)
     early = worker.get_task_future(task_id)
@@ -151,7 +151,7 @@ async def test_a_future_of_an_unknown_task_is_refused(worker: AsyncTaskWorker) -
         worker.get_task_futures([known, "unknown"])
 
 
-async def test_a_failure_nobody_asks_for_makes_no_noise(worker: AsyncTaskWorker, loop_errors: list[str]) -> None:
+async def test_a_failure_that_is_not_awaited_logs_nothing(worker: AsyncTaskWorker, loop_errors: list[str]) -> None:
     """asyncio reports exceptions that were never retrieved, when their future goes."""
     dropped = worker.get_task_future(await worker.add_task(fail_with, "first"))
     task_id = await worker.add_task(fail_with, "second")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from async_task_worker import AsyncTaskWorker, TaskEvent, TaskStatus, WorkerNotRunningError, task
-from tests.conformance.inside import let_in, own_worker
+from tests.conformance.from_inside_task import own_worker, use_worker
 from tests.conftest import MakeWorker
 from tests.support.backends import Backend
 from tests.support.tasks import echo, fail_with, sleep_for, wait_at
@@ -125,7 +125,7 @@ async def test_a_future_that_refuses_its_cancellation_does_not_break_stop(
     task_ids = [await worker.add_task(*call) for call in calls]
     await running(worker, *task_ids)
     await worker.stop(timeout=0.1)
-    assert {info.status for info in worker.get_all_tasks()} == {backend.cut_off}
+    assert {info.status for info in worker.get_all_tasks()} == {backend.status_after_stop}
     uncancellable.pop().set_result(None)
     await settled()
 
@@ -237,7 +237,7 @@ async def test_a_stop_from_outside_ends_the_task_that_stopped_the_worker_itself(
     make_worker: MakeWorker, backend: Backend
 ) -> None:
     worker = await make_worker(max_workers=2)
-    let_in(worker)
+    use_worker(worker)
     task_id = await worker.add_task(stop_and_stay)
     while worker.is_running:
         await asyncio.sleep(0.1)
@@ -246,7 +246,7 @@ async def test_a_stop_from_outside_ends_the_task_that_stopped_the_worker_itself(
     await worker.stop(timeout=0)
     info = worker.get_task_info(task_id)
     assert info is not None
-    assert info.status is backend.cut_off
+    assert info.status is backend.status_after_stop
 
 
 def test_a_worker_that_never_started_takes_nothing_even_without_a_loop() -> None:

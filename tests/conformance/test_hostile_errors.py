@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
 
 from async_task_worker import AsyncTaskWorker, TaskEvent, create_task_worker_router
-from tests.conformance.watching import ended, info_of
+from tests.conformance.event_helpers import ended, info_of
 from tests.conftest import MakeWorker
 from tests.support.hostile_errors import HOSTILE, raise_hostile
 from tests.support.tasks import echo

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from async_task_worker import AsyncTaskWorker, TaskEvent, TaskStatus, task
-from tests.conformance.inside import add_and_wait, drain_worker, let_in, own_worker, stop_worker
-from tests.conformance.watching import ended, heard_from, info_of, now, status_of
+from tests.conformance.event_helpers import ended, info_of, now, record_events, status_of
+from tests.conformance.from_inside_task import add_and_wait, drain_worker, own_worker, stop_worker, use_worker
 from tests.conftest import MakeWorker
 from tests.support import tasks
 from tests.support.backends import Backend
@@ -89,7 +89,7 @@ async def test_jobs_added_in_one_context_each_have_a_copy(worker: AsyncTaskWorke
     assert await worker.wait_for_tasks(ids) == ["shared"] * 4
 
 
-async def test_the_context_follows_a_task_that_waited_for_room(make_worker: MakeWorker) -> None:
+async def test_the_context_follows_a_task_that_waited_for_capacity(make_worker: MakeWorker) -> None:
     worker = await make_worker(max_workers=1, max_queue_size=1)
     await running(worker, await worker.add_task(wait_at, "gate"))
     await worker.add_task(echo, 1)
@@ -152,7 +152,7 @@ async def test_two_workers_know_nothing_of_each_other(make_worker: MakeWorker, b
     if backend.durable:
         pytest.skip("two workers cannot have one file open")
     first, second = await make_worker(max_workers=1), await make_worker(max_workers=1)
-    events = heard_from(second)
+    events = record_events(second)
     await first.add_task(wait_at, "gate", 1, task_id="same")
     await running(first, "same")
     assert second.get_task_info("same") is None
@@ -174,7 +174,7 @@ async def test_a_task_is_not_taken_for_one_of_the_same_id_elsewhere(
     outer, inner = await make_worker(), await make_worker()
     await inner.add_task(sleep_for, 1, "inner", task_id="same")
     await running(inner, "same")
-    let_in(inner)
+    use_worker(inner)
     await outer.add_task(use_let_in_worker, "same", method, task_id="same")
     info = await ended(outer, "same")
     assert (info.status, info.error, info.run_time) == (TaskStatus.COMPLETED, None, 1)
@@ -185,12 +185,12 @@ async def test_a_task_may_use_another_worker(make_worker: MakeWorker, backend: B
     if backend.durable:
         pytest.skip("two workers cannot have one file open")
     outer, inner = await make_worker(max_workers=1), await make_worker(max_workers=1)
-    let_in(inner)
+    use_worker(inner)
     task_id = await outer.add_task(add_and_wait, "echo", ["from the other"])
     assert (await ended(outer, task_id)).result == "from the other"
 
 
-async def test_a_listener_is_not_taken_for_the_task_it_hears_of(worker: AsyncTaskWorker) -> None:
+async def test_a_listener_does_not_run_as_part_of_the_task(worker: AsyncTaskWorker) -> None:
     """It is called while that task runs, but a wait begun there is nobody's wait for itself."""
     waits: list[asyncio.Future[list[object]]] = []
 
@@ -209,13 +209,13 @@ async def test_the_ways_to_end_from_inside_spare_only_the_task_they_are_in(
     worker: AsyncTaskWorker, backend: Backend
 ) -> None:
     """A stop in one task still cuts off another; a drain in one waits for another."""
-    let_in(worker)
+    use_worker(worker)
     before = now()
     stuck = await worker.add_task(stubborn, "gate")
     await running(worker, stuck)
     await ended(worker, await worker.add_task(stop_worker, 1, 0))
     assert now() - before <= 2
-    assert status_of(worker, stuck) is backend.cut_off
+    assert status_of(worker, stuck) is backend.status_after_stop
     open_gate("gate")
     await settled()
     await worker.start()

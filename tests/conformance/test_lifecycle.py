@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from async_task_worker import AsyncCacheAdapter, AsyncTaskWorker, TaskStatus, WorkerNotRunningError
-from tests.conformance.watching import ended, heard_from, info_of, now, slots_are_alive, status_of
+from tests.conformance.event_helpers import assert_slots_usable, ended, info_of, now, record_events, status_of
 from tests.conftest import MakeWorker
 from tests.support import tasks
 from tests.support.backends import Backend
@@ -39,7 +39,7 @@ async def test_its_repr_tells_slots_and_counts(make_worker: MakeWorker, backend:
 
 async def test_before_start_a_task_is_refused_and_not_recorded(make_worker: MakeWorker) -> None:
     worker = await make_worker(started=False)
-    events = heard_from(worker)
+    events = record_events(worker)
     with pytest.raises(WorkerNotRunningError, match=r"start\(\)"):
         await worker.add_task(echo, 1, task_id="early")
     with pytest.raises(RuntimeError):
@@ -167,13 +167,13 @@ async def test_tasks_left_behind_by_a_stop_take_no_slot_after_the_next_start(
     await worker.stop(timeout=0)
     await worker.start()
     assert worker.abandoned_tasks == 2
-    await slots_are_alive(worker, 2)
+    await assert_slots_usable(worker, 2)
     open_gate("gate")
     await settled()
     assert worker.abandoned_tasks == 0
     ended = TaskStatus.COMPLETED if backend.durable else TaskStatus.CANCELLED
     assert [status_of(worker, task_id) for task_id in stuck] == [ended] * 2
-    await slots_are_alive(worker, worker.max_workers)
+    await assert_slots_usable(worker, worker.max_workers)
 
 
 async def test_what_ended_before_a_stop_is_known_after_the_next_start(worker: AsyncTaskWorker) -> None:

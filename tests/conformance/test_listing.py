@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from async_task_worker import AsyncTaskWorker, TaskStatus
-from tests.conformance.watching import ids_of, set_wall_clock, time_passes
+from tests.conformance.event_helpers import ids_of, set_wall_clock, time_passes
 from tests.conftest import MakeWorker
 from tests.support.tasks import echo, fail_with, open_gate, sleep_for, wait_at
 from tests.support.waiting import finished, running
@@ -123,7 +123,7 @@ async def test_all_filters_work_together(worker: AsyncTaskWorker) -> None:
     assert ids_of(worker.get_all_tasks("completed", limit=2, older_than=30)) == [ids[4], ids[3]]
 
 
-async def test_an_age_goes_by_time_that_passed_not_by_the_clock_on_the_wall(worker: AsyncTaskWorker) -> None:
+async def test_age_is_measured_by_the_monotonic_clock(worker: AsyncTaskWorker) -> None:
     task_id = await worker.add_task(sleep_for, 60)
     set_wall_clock(days=365)
     await finished(worker, task_id)

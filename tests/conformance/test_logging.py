@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from async_task_worker import AsyncTaskWorker
-from tests.conformance.watching import ended, status_of
+from tests.conformance.event_helpers import ended, status_of
 from tests.conftest import MakeWorker
 from tests.support.backends import Backend
 from tests.support.tasks import echo, fail_with, sleep_for, stubborn, wait_at
@@ -86,7 +86,7 @@ async def test_a_stop_warns_of_tasks_it_cancels_before_they_started(
         [warning] = warnings
         assert WARNED_ABOUT_PENDING in warning
         assert "drain()" in warning
-    assert [status_of(worker, task_id) for task_id in waiting] == [backend.cut_off] * 2
+    assert [status_of(worker, task_id) for task_id in waiting] == [backend.status_after_stop] * 2
 
 
 async def test_a_stop_after_a_drain_warns_of_nothing(worker: AsyncTaskWorker, caplog: pytest.LogCaptureFixture) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from async_task_worker import AsyncTaskWorker, ProgressCallback, TaskFailedError, TaskStatus, TaskTimeoutError
 from async_task_worker.model.clock import Clock
-from tests.conformance.watching import ended, info_of
+from tests.conformance.event_helpers import ended, info_of
 from tests.support import tasks
 from tests.support.tasks import echo, fail_on_cancel, fail_with
 from tests.support.virtual_time import run_virtual

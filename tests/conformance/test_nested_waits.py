@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from async_task_worker import AsyncTaskWorker, TaskStatus, get_task_function, task
-from tests.conformance.inside import add_and_wait, drain_worker, let_in, own_worker
-from tests.conformance.watching import ended, info_of, now, status_of
+from tests.conformance.event_helpers import ended, info_of, now, status_of
+from tests.conformance.from_inside_task import add_and_wait, drain_worker, own_worker, use_worker
 from tests.conftest import MakeWorker
 from tests.support.backends import Backend
 from tests.support.tasks import echo, note, notes, open_gate, sleep_for, stubborn, wait_at
@@ -167,7 +167,7 @@ _helpers: list[asyncio.Task[Any]] = []
 async def single(make_worker: MakeWorker) -> AsyncTaskWorker:
     """A worker with one slot, which its tasks may use."""
     worker = await make_worker(max_workers=1)
-    let_in(worker)
+    use_worker(worker)
     return worker
 
 
@@ -200,7 +200,7 @@ async def test_it_does_on_another_loop(single: AsyncTaskWorker) -> None:
 @pytest.mark.parametrize("slots", [1, 3])
 async def test_waits_may_be_nested(make_worker: MakeWorker, slots: int) -> None:
     worker = await make_worker(max_workers=slots)
-    let_in(worker)
+    use_worker(worker)
     ids = [await worker.add_task(nest, depth) for depth in (20, 7, 0, 13)]
     assert await worker.wait_for_tasks(ids, timeout=60) == [20, 7, 0, 13]
 
@@ -228,7 +228,7 @@ async def test_an_extra_slot_is_only_for_what_is_awaited(single: AsyncTaskWorker
 
 async def test_a_task_that_waits_for_a_running_one_opens_no_slot(make_worker: MakeWorker) -> None:
     worker = await make_worker(max_workers=2)
-    let_in(worker)
+    use_worker(worker)
     door = await worker.add_task(wait_at, "gate")
     waiting, queued = await worker.add_task(wait_for_id, door), await worker.add_task(note, "queued")
     await running(worker, door, waiting)
@@ -265,7 +265,7 @@ async def test_a_waiting_task_that_is_cancelled_leaves_the_slots_right(single: A
     await assert_slots_are_as_before(single)
 
 
-async def test_an_awaited_task_that_is_cancelled_tells_who_waits(single: AsyncTaskWorker) -> None:
+async def test_cancelling_an_awaited_task_raises_in_the_waiting_one(single: AsyncTaskWorker) -> None:
     async with slots_taken(single):
         waiting = await single.add_task(cancel_what_it_waits_for, "awaited")
         await single.add_task(wait_at, "gate", task_id="awaited")
@@ -291,7 +291,7 @@ async def test_a_stop_cuts_off_tasks_that_wait_for_each_other(single: AsyncTaskW
         await single.add_task(wait_for_id, "first", task_id="second")
     await running(single, "first", "second")
     await single.stop(0)
-    assert [status_of(single, task_id) for task_id in ("first", "second")] == [backend.cut_off] * 2
+    assert [status_of(single, task_id) for task_id in ("first", "second")] == [backend.status_after_stop] * 2
 
 
 async def test_it_starts_the_leader_of_what_follows(single: AsyncTaskWorker) -> None:
@@ -398,7 +398,7 @@ async def test_a_task_may_wait_until_all_others_are_done(single: AsyncTaskWorker
 async def test_a_task_that_waits_for_all_others_lets_one_run_that_is_added_later(make_worker: MakeWorker) -> None:
     """Or none would ever end if the task in the other slot waits for something that the new one does."""
     worker = await make_worker(max_workers=2)
-    let_in(worker)
+    use_worker(worker)
     waiting, draining = await worker.add_task(wait_at, "gate"), await worker.add_task(drain_worker)
     await running(worker, draining, waiting)
     await settled()
@@ -410,24 +410,24 @@ async def test_a_task_that_waits_for_all_others_lets_one_run_that_is_added_later
 
 async def test_a_full_queue_does_not_hold_up_what_is_awaited(make_worker: MakeWorker) -> None:
     worker = await make_worker(max_workers=1, max_queue_size=1)
-    let_in(worker)
+    use_worker(worker)
     assert await result_of(worker, await worker.add_task(nest, 5)) == 5
     await assert_slots_are_as_before(worker)
 
 
-async def test_a_task_waits_for_one_that_waits_for_room(make_worker: MakeWorker) -> None:
+async def test_a_task_waits_for_one_that_waits_for_capacity(make_worker: MakeWorker) -> None:
     """No task waits for what fills the queue, and still it has to leave it."""
     worker = await make_worker(max_workers=2, max_queue_size=1)
-    let_in(worker)
+    use_worker(worker)
     assert await result_of(worker, await worker.add_task(add_and_wait, "add_without_waiting", [4])) is None
     await worker.drain()
     assert worker.counts()[COMPLETED] == 6
     await assert_slots_are_as_before(worker, 2)
 
 
-async def test_an_awaited_task_that_fills_the_queue_from_the_only_slot_is_told_so(make_worker: MakeWorker) -> None:
+async def test_an_awaited_task_that_fills_the_queue_from_the_only_slot_gets_an_error(make_worker: MakeWorker) -> None:
     worker = await make_worker(max_workers=1, max_queue_size=1)
-    let_in(worker)
+    use_worker(worker)
     info = await ended(worker, await worker.add_task(add_and_wait, "add_without_waiting", [3]))
     assert "waits for room" in str(info.error)
     await worker.drain()
@@ -438,7 +438,7 @@ async def test_tasks_restored_after_a_restart_wait_for_each_other(make_worker: M
     if not backend.durable:
         pytest.skip("tasks in memory end with their worker")
     worker = await make_worker(max_workers=1)
-    let_in(worker)
+    use_worker(worker)
     await running(worker, await worker.add_task(wait_at, "gate", priority=-9))
     await worker.add_task(cancel_what_it_waits_for, "awaited", task_id="waiting", priority=-1)
     await worker.add_task(echo, 1, task_id="awaited")
@@ -451,7 +451,7 @@ async def test_tasks_restored_after_a_restart_wait_for_each_other(make_worker: M
 
 async def test_a_waiting_task_that_is_cut_off_by_a_stop_waits_again(make_worker: MakeWorker, backend: Backend) -> None:
     worker = await make_worker(max_workers=1)
-    let_in(worker)
+    use_worker(worker)
     async with slots_taken(worker):
         waiting = await worker.add_task(wait_for_id, "awaited")
         await worker.add_task(wait_at, "gate", task_id="awaited")

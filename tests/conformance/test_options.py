@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from async_task_worker import AsyncCacheAdapter, AsyncTaskWorker
-from tests.conformance.watching import ended
+from tests.conformance.event_helpers import ended
 from tests.conftest import MakeWorker
 from tests.support.adapters import DictCache
 from tests.support.backends import Backend
@@ -109,7 +109,7 @@ def test_slots_and_timeout_are_the_only_options_by_position() -> None:
         AsyncTaskWorker(3, 60, 1.0)
 
 
-def test_there_are_ten_slots_unless_told_otherwise() -> None:
+def test_there_are_ten_slots_by_default() -> None:
     assert AsyncTaskWorker().max_workers == 10
 
 

@@ -9,7 +9,7 @@ from enum import IntEnum
 import pytest
 
 from async_task_worker import AsyncTaskWorker, TaskStatus
-from tests.conformance.watching import heard_from, info_of, now, status_of
+from tests.conformance.event_helpers import info_of, now, record_events, status_of
 from tests.conftest import MakeWorker
 from tests.support import tasks
 from tests.support.tasks import echo, note, open_gate, sleep_for, wait_at
@@ -122,10 +122,10 @@ async def test_the_end_of_a_task_starts_the_next_at_that_moment(make_worker: Mak
     assert [info.started_at for info in infos[1:]] == [info.completed_at for info in infos[:-1]]
 
 
-async def test_tasks_that_never_wait_leave_room_for_other_code(make_worker: MakeWorker) -> None:
+async def test_tasks_that_never_wait_do_not_starve_the_loop(make_worker: MakeWorker) -> None:
     """A long row of them must not keep the loop from everything else."""
     worker = await make_worker(max_workers=1)
-    events = heard_from(worker)
+    events = record_events(worker)
     await running(worker, await worker.add_task(wait_at, "gate"))
     await asyncio.gather(*(worker.add_task(echo, number) for number in range(2000)))
     open_gate("gate")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from async_task_worker import AsyncTaskWorker, TaskStatus, task
-from tests.conformance.watching import ended, heard_from, info_of
+from tests.conformance.event_helpers import ended, info_of, record_events
 from tests.support.tasks import (
     collect,
     echo,
@@ -67,7 +67,7 @@ async def reported(worker: AsyncTaskWorker, step: Any) -> float:
     return progress
 
 
-async def test_it_is_zero_until_the_task_says_otherwise(worker: AsyncTaskWorker) -> None:
+async def test_it_is_zero_until_the_first_report(worker: AsyncTaskWorker) -> None:
     task_id = await worker.add_task(sleep_for, 60)
     assert info_of(worker, task_id).progress == 0.0
     await running(worker, task_id)
@@ -81,12 +81,12 @@ async def test_it_shows_while_the_task_runs(worker: AsyncTaskWorker) -> None:
         assert info.status is TaskStatus.RUNNING
 
 
-async def test_a_completed_task_reads_one_whatever_it_said(worker: AsyncTaskWorker) -> None:
+async def test_a_completed_task_has_progress_one(worker: AsyncTaskWorker) -> None:
     assert (await ended(worker, await worker.add_task(report_progress, [0.5]))).progress == 1.0
     assert (await ended(worker, await worker.add_task(echo, 1))).progress == 1.0
 
 
-async def test_any_other_end_keeps_what_was_said_last(worker: AsyncTaskWorker) -> None:
+async def test_other_endings_keep_the_last_report(worker: AsyncTaskWorker) -> None:
     assert (await ended(worker, await worker.add_task(report_then_fail, 0.25))).progress == 0.25
     late = await ended(worker, await worker.add_task(report_then_wait, 0.5, "gate", timeout=5))
     assert (late.status, late.progress) == (TaskStatus.FAILED, 0.5)
@@ -147,8 +147,8 @@ def warnings_in(caplog: pytest.LogCaptureFixture) -> list[str]:
     ("step", "error"),
     [("half", "TypeError"), ("0.5", "TypeError"), (None, "TypeError"), (float("nan"), "ValueError")],
 )
-async def test_what_is_no_number_is_refused_where_it_is_said(worker: AsyncTaskWorker, step: Any, error: str) -> None:
-    events = heard_from(worker)
+async def test_a_report_that_is_not_a_number_raises_in_the_task(worker: AsyncTaskWorker, step: Any, error: str) -> None:
+    events = record_events(worker)
     info = await ended(worker, await worker.add_task(report_progress, [step]))
     assert (info.status, info.progress) == (TaskStatus.FAILED, 0.0)
     assert info.error_detail is not None
@@ -165,12 +165,12 @@ async def test_it_may_go_back(worker: AsyncTaskWorker) -> None:
 
 
 async def test_every_report_is_an_event(worker: AsyncTaskWorker) -> None:
-    events = heard_from(worker)
+    events = record_events(worker)
     await ended(worker, await worker.add_task(report_progress, [0.25, 0.5]))
     assert [event.task.progress for event in events if event.type == "task.progress"] == [0.25, 0.5]
 
 
-async def test_it_can_be_said_from_a_thread(worker: AsyncTaskWorker) -> None:
+async def test_it_can_be_reported_from_a_thread(worker: AsyncTaskWorker) -> None:
     task_id = await worker.add_task(report_from_thread, [0.25, 0.5], "gate")
     info = await reached(worker, task_id, lambda info: info.progress == 0.5)
     assert info.status is TaskStatus.RUNNING
@@ -181,7 +181,7 @@ async def test_it_can_be_said_from_a_thread(worker: AsyncTaskWorker) -> None:
 async def test_after_the_end_it_never_moves(worker: AsyncTaskWorker) -> None:
     task_id = await worker.add_task(keep_the_callback)
     before = await ended(worker, task_id)
-    events = heard_from(worker)
+    events = record_events(worker)
     _kept[0](0.5)
     await asyncio.to_thread(_kept[0], 0.25)
     await settled()
@@ -208,13 +208,13 @@ async def test_the_callback_goes_only_to_functions_that_name_it(worker: AsyncTas
 
 
 async def test_the_callback_may_be_keyword_only(worker: AsyncTaskWorker) -> None:
-    events = heard_from(worker)
+    events = record_events(worker)
     await ended(worker, await worker.add_task(report_by_keyword, 0.5))
     assert [event.task.progress for event in events if event.type == "task.progress"] == [0.5]
 
 
 async def test_a_callback_given_by_the_caller_is_left_alone(worker: AsyncTaskWorker) -> None:
-    events = heard_from(worker)
+    events = record_events(worker)
     by_name = await worker.add_task(report_progress, [0.5], progress_callback=None)
     by_place = await worker.add_task(report_progress, [0.5], 0, None)
     assert await worker.wait_for_tasks([by_name, by_place]) == [1, 1]

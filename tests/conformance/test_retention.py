@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from async_task_worker import AsyncTaskWorker, TaskNotFoundError, TaskStatus
-from tests.conformance.watching import ended, heard_from, ids_of, info_of, set_wall_clock, time_passes
+from tests.conformance.event_helpers import ended, ids_of, info_of, record_events, set_wall_clock, time_passes
 from tests.conftest import MakeWorker
 from tests.support.tasks import cancel_itself, echo, fail_with, open_gate, sleep_for, wait_at
 from tests.support.waiting import running, settled
@@ -153,7 +153,7 @@ async def test_waiters_get_their_errors_even_if_nothing_is_kept(make_worker: Mak
 
 async def test_events_are_told_even_if_nothing_is_kept(make_worker: MakeWorker) -> None:
     worker = await make_worker(max_history=0)
-    events = heard_from(worker)
+    events = record_events(worker)
     await worker.add_task(echo, "result")
     await worker.drain()
     assert events[-1].task.result == "result"

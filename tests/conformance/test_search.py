@@ -54,7 +54,7 @@ async def test_a_full_last_page_is_the_last(worker: AsyncTaskWorker) -> None:
 
 
 @pytest.mark.parametrize("limit", [1, 2, 7, 100])
-async def test_pages_hold_every_task_once_whatever_their_size(worker: AsyncTaskWorker, limit: int) -> None:
+async def test_pages_of_any_size_have_every_task_once(worker: AsyncTaskWorker, limit: int) -> None:
     ids = [await worker.add_task(echo, number) for number in range(30)]
     assert await all_pages(worker, limit=limit) == ids[::-1]
 

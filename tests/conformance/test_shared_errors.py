@@ -11,8 +11,8 @@ import pytest
 
 from async_task_worker import AsyncTaskWorker, task
 from async_task_worker.model.failure import traceback_of
-from tests.conformance.inside import let_in, own_worker
-from tests.conformance.watching import ended
+from tests.conformance.event_helpers import ended
+from tests.conformance.from_inside_task import own_worker, use_worker
 
 REFUSED: Final = PermissionError("refused")
 
@@ -132,7 +132,7 @@ async def test_each_waiter_gets_the_traceback_of_the_task_it_waits_for(worker: A
 
 @pytest.mark.parametrize("by_future", [True, False])
 async def test_a_task_that_fails_with_one_it_waited_for_shows_both(worker: AsyncTaskWorker, by_future: bool) -> None:
-    let_in(worker)
+    use_worker(worker)
     for _ in range(3):
         task_id = await worker.add_task(wait_for_refusal, by_future)
         assert await names_kept(worker, task_id) == ["wait_for_refusal", "refuse"]

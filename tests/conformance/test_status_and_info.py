@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from async_task_worker import AsyncTaskWorker, TaskStatus
-from tests.conformance.watching import ended, heard_from, info_of, set_wall_clock, status_of, time_passes
+from tests.conformance.event_helpers import ended, info_of, record_events, set_wall_clock, status_of, time_passes
 from tests.conftest import MakeWorker
 from tests.support.tasks import clean_up_for, echo, fail_with, open_gate, report_progress, sleep_for, wait_at
 from tests.support.virtual_time import WALL_BEGINNING
@@ -181,7 +181,7 @@ async def test_the_phase_tells_that_a_task_is_being_cancelled(worker: AsyncTaskW
 
 
 async def test_the_revision_grows_with_every_change(worker: AsyncTaskWorker) -> None:
-    events = heard_from(worker)
+    events = record_events(worker)
     task_id = await worker.add_task(report_progress, [0.25, 0.5])
     await ended(worker, task_id)
     revisions = [event.task.revision for event in events]

@@ -7,13 +7,13 @@ import asyncio
 import pytest
 
 from async_task_worker import AsyncTaskWorker, TaskStatus, WorkerNotRunningError
-from tests.conformance.inside import let_in, stop_worker
-from tests.conformance.watching import ended, heard_from, info_of, now, status_of
+from tests.conformance.event_helpers import ended, info_of, now, record_events, status_of
+from tests.conformance.from_inside_task import stop_worker, use_worker
 from tests.conftest import MakeWorker
 from tests.support import tasks
 from tests.support.backends import Backend
 from tests.support.tasks import clean_up_for, echo, note, open_gate, sleep_for, stubborn, swallow_cancel, wait_at
-from tests.support.waiting import running, settled, turns
+from tests.support.waiting import loop_iterations, running, settled
 
 
 async def test_stop_lets_running_tasks_finish_and_returns_as_soon_as_they_have(worker: AsyncTaskWorker) -> None:
@@ -32,7 +32,7 @@ async def test_stop_waits_five_seconds_unless_told_otherwise(worker: AsyncTaskWo
     await worker.stop()
     assert now() - before == 5
     assert status_of(worker, in_time) is TaskStatus.COMPLETED
-    assert status_of(worker, too_late) is backend.cut_off
+    assert status_of(worker, too_late) is backend.status_after_stop
 
 
 async def test_a_worker_can_be_made_with_another_time_for_its_stops(make_worker: MakeWorker, backend: Backend) -> None:
@@ -41,7 +41,10 @@ async def test_a_worker_can_be_made_with_another_time_for_its_stops(make_worker:
         await running(worker, in_time, too_late)
         before = now()
     assert now() - before == 7
-    assert [status_of(worker, task_id) for task_id in (in_time, too_late)] == [TaskStatus.COMPLETED, backend.cut_off]
+    assert [status_of(worker, task_id) for task_id in (in_time, too_late)] == [
+        TaskStatus.COMPLETED,
+        backend.status_after_stop,
+    ]
 
 
 async def test_a_time_given_to_stop_beats_that_of_the_worker(make_worker: MakeWorker) -> None:
@@ -80,7 +83,7 @@ async def test_stop_with_no_time_cuts_off_at_once(worker: AsyncTaskWorker, backe
     before = now()
     await worker.stop(timeout=0)
     assert now() == before
-    assert status_of(worker, task_id) is backend.cut_off
+    assert status_of(worker, task_id) is backend.status_after_stop
 
 
 async def test_a_task_cut_off_by_stop_may_clean_up(worker: AsyncTaskWorker, backend: Backend) -> None:
@@ -88,7 +91,7 @@ async def test_a_task_cut_off_by_stop_may_clean_up(worker: AsyncTaskWorker, back
     await running(worker, task_id)
     await worker.stop(timeout=1)
     assert tasks.notes == ["cleaned up"]
-    assert status_of(worker, task_id) is backend.cut_off
+    assert status_of(worker, task_id) is backend.status_after_stop
     assert worker.abandoned_tasks == 0
 
 
@@ -106,7 +109,7 @@ async def test_stop_is_bounded_whatever_a_thousand_stubborn_tasks_do(make_worker
     before = now()
     await worker.stop(timeout=1)
     assert now() - before <= 2
-    assert worker.counts()[backend.cut_off] == 1000
+    assert worker.counts()[backend.status_after_stop] == 1000
     assert worker.abandoned_tasks == 1000
     open_gate("gate")
     await settled()
@@ -119,7 +122,7 @@ async def test_tasks_that_wait_when_the_worker_stops_never_start(worker: AsyncTa
     waiting = [await worker.add_task(note, n) for n in range(3)]
     await running(worker, *held)
     await worker.stop(timeout=1)
-    assert [status_of(worker, task_id) for task_id in waiting] == [backend.cut_off] * 3
+    assert [status_of(worker, task_id) for task_id in waiting] == [backend.status_after_stop] * 3
     assert tasks.notes == []
 
 
@@ -139,7 +142,7 @@ async def test_a_task_added_right_before_stop_ends_or_never_begins(worker: Async
     """Whichever turn of the loop the stop begins in."""
     for count in range(10):
         task_id = await worker.add_task(note, count)
-        await turns(count)
+        await loop_iterations(count)
         await worker.stop(timeout=1)
         info = info_of(worker, task_id)
         assert info.finished or backend.durable
@@ -160,7 +163,7 @@ async def test_stopping_takes_nothing_new(worker: AsyncTaskWorker) -> None:
 
 async def test_stopping_twice_is_stopping_once(worker: AsyncTaskWorker) -> None:
     await worker.stop()
-    events = heard_from(worker)
+    events = record_events(worker)
     await worker.stop()
     assert events == []
 
@@ -181,11 +184,11 @@ async def test_of_two_stops_the_shorter_decides_for_both(
     before = now()
     await asyncio.gather(worker.stop(first), worker.stop(second))
     assert now() - before == duration
-    assert status_of(worker, task_id) is backend.cut_off
+    assert status_of(worker, task_id) is backend.status_after_stop
 
 
 async def test_stop_inside_a_task_does_not_wait_for_that_task(worker: AsyncTaskWorker) -> None:
-    let_in(worker)
+    use_worker(worker)
     inner = await worker.add_task(stop_worker, 5, 60, "went on")
     assert (await ended(worker, inner)).result == "went on"
     assert tasks.notes == [0]
@@ -193,7 +196,7 @@ async def test_stop_inside_a_task_does_not_wait_for_that_task(worker: AsyncTaskW
 
 
 async def test_stop_inside_a_task_does_wait_for_the_others(worker: AsyncTaskWorker) -> None:
-    let_in(worker)
+    use_worker(worker)
     other = await worker.add_task(sleep_for, 3, "slept")
     await running(worker, other)
     inner = await worker.add_task(stop_worker, 5, 0)
@@ -203,14 +206,14 @@ async def test_stop_inside_a_task_does_wait_for_the_others(worker: AsyncTaskWork
 
 
 async def test_two_tasks_that_stop_the_worker_do_not_wait_for_each_other(worker: AsyncTaskWorker) -> None:
-    let_in(worker)
+    use_worker(worker)
     ids = await asyncio.gather(*(worker.add_task(stop_worker, 5, 1, n) for n in range(2)))
     assert await worker.wait_for_tasks(ids) == [0, 1]
     assert tasks.notes == [0, 0]
 
 
 async def test_a_worker_stopped_by_its_own_task_starts_again(worker: AsyncTaskWorker) -> None:
-    let_in(worker)
+    use_worker(worker)
     inner = await worker.add_task(stop_worker, 5, 60, "went on")
     await settled()
     await worker.start()
@@ -226,9 +229,9 @@ async def test_a_worker_stopped_by_its_own_task_starts_again(worker: AsyncTaskWo
 async def test_a_second_stop_still_cuts_off_what_the_task_that_called_the_first_left(
     worker: AsyncTaskWorker, backend: Backend
 ) -> None:
-    let_in(worker)
+    use_worker(worker)
     inner = await worker.add_task(stop_worker, 5, 3600)
     await settled()
     await worker.start()
     await worker.stop(timeout=1)
-    assert status_of(worker, inner) is backend.cut_off
+    assert status_of(worker, inner) is backend.status_after_stop

@@ -45,7 +45,7 @@ async def test_a_stop_cuts_off_what_runs_under_a_factory(
     began = asyncio.get_running_loop().time()
     await worker.stop(timeout=1)
     assert asyncio.get_running_loop().time() - began < 2
-    assert {info.status for info in worker.get_all_tasks()} == {backend.cut_off}
+    assert {info.status for info in worker.get_all_tasks()} == {backend.status_after_stop}
     assert worker.abandoned_tasks == 0
     await worker.start()
     open_gate("gate")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from async_task_worker import AsyncTaskWorker, TaskStatus, WrongEventLoopError
-from tests.conformance.watching import ended, info_of
+from tests.conformance.event_helpers import ended, info_of
 from tests.conftest import MakeWorker
 from tests.support.backends import Backend
 from tests.support.tasks import echo, in_thread, open_gate, wait_at

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from async_task_worker import AsyncTaskWorker, TaskStatus, TaskTimeoutError
-from tests.conformance.watching import ended, info_of, now, status_of, time_passes
+from tests.conformance.event_helpers import ended, info_of, now, status_of, time_passes
 from tests.conftest import MakeWorker
 from tests.support import tasks
 from tests.support.tasks import (
@@ -19,7 +19,7 @@ from tests.support.tasks import (
     swallow_cancel,
     wait_at,
 )
-from tests.support.waiting import finished, running, settled, turns
+from tests.support.waiting import finished, loop_iterations, running, settled
 
 
 async def test_a_late_task_fails_when_its_time_is_up(worker: AsyncTaskWorker) -> None:
@@ -141,7 +141,7 @@ async def test_a_timeout_in_the_same_turn_does_not_eat_a_cancel(worker: AsyncTas
         task_id = await worker.add_task(sleep_for, 3600, timeout=5)
         await running(worker, task_id)
         await time_passes(5)
-        await turns(count)
+        await loop_iterations(count)
         answer = await worker.cancel_task(task_id)
         assert status_of(worker, task_id) is (TaskStatus.CANCELLED if answer else TaskStatus.FAILED)
     assert (await ended(worker, await worker.add_task(echo, "next"))).result == "next"

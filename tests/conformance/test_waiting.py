@@ -14,12 +14,12 @@ from async_task_worker import (
     TaskStatus,
     WorkerNotRunningError,
 )
-from tests.conformance.inside import add_and_wait, let_in, wait_for_own_id
-from tests.conformance.watching import ended, now, status_of
+from tests.conformance.event_helpers import ended, now, status_of
+from tests.conformance.from_inside_task import add_and_wait, use_worker, wait_for_own_id
 from tests.conftest import MakeWorker
 from tests.support.backends import Backend
 from tests.support.tasks import echo, fail_with, open_gate, sleep_for, wait_at
-from tests.support.waiting import finished, running, settled, turns
+from tests.support.waiting import finished, loop_iterations, running, settled
 
 BOTH = pytest.mark.parametrize("method", ["wait_for_tasks", "wait_for_any_task"])
 
@@ -169,7 +169,7 @@ async def test_an_unknown_id_is_refused_without_waiting(worker: AsyncTaskWorker,
 
 @BOTH
 async def test_a_task_that_waits_for_itself_is_told_so(worker: AsyncTaskWorker, method: str) -> None:
-    let_in(worker)
+    use_worker(worker)
     await worker.add_task(wait_for_own_id, "own", method, task_id="own")
     info = await ended(worker, "own")
     assert info.status is TaskStatus.FAILED
@@ -177,7 +177,7 @@ async def test_a_task_that_waits_for_itself_is_told_so(worker: AsyncTaskWorker, 
 
 
 async def test_a_task_may_wait_for_another(worker: AsyncTaskWorker) -> None:
-    let_in(worker)
+    use_worker(worker)
     outer = await worker.add_task(add_and_wait, "sleep_for", [1, "inner result"])
     assert await worker.wait_for_tasks([outer]) == ["inner result"]
 
@@ -201,7 +201,7 @@ async def test_a_cancel_in_the_turn_the_last_task_ends_is_not_swallowed(worker: 
         waiter = asyncio.create_task(getattr(worker, method)([task_id], timeout=60))
         await running(worker, task_id)
         open_gate(f"gate {count}")
-        await turns(count)
+        await loop_iterations(count)
         accepted = waiter.cancel()
         await asyncio.wait([waiter])
         assert waiter.cancelled() == accepted

@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.documents import Chapter, chapters_of, commands_of
 from tests.support.links import broken_links_of, internal_links_of
-from tests.support.running import run_chapter
+from tests.support.run_document import run_chapter
 
 ROOT = Path(__file__).parents[2]
 PAGES = [path for path in sorted((ROOT / "docs").glob("**/*.md")) if "_build" not in path.parts]

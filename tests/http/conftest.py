@@ -11,7 +11,7 @@ import pytest_asyncio
 from fastapi import FastAPI
 
 from async_task_worker import AsyncTaskWorker, create_task_worker_router
-from tests.support import served  # noqa: F401 - importing it registers its tasks
+from tests.support import served_app  # noqa: F401 - importing it registers its tasks
 
 Client = httpx.AsyncClient
 ServeWorker = Callable[..., Any]

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.properties.run_length import long_or_short
-from tests.support.serving import Server
+from tests.support.uvicorn_process import Server
 
 EXAMPLES = long_or_short(200, 20)
 PHASES = long_or_short("examples,coverage,fuzzing,stateful", "examples,coverage,fuzzing")
@@ -24,7 +24,7 @@ LEFT_OUT = "use_after_free,positive_data_acceptance"
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_every_response_is_as_documented(tmp_path: Path) -> None:
-    with Server("tests.support.served:brief_app") as server:
+    with Server("tests.support.served_app:brief_app") as server:
         command = [
             *(sys.executable, "-m", "schemathesis.cli", "run", f"{server.url}/openapi.json", "--no-color"),
             *("--exclude-checks", LEFT_OUT, "--max-examples", str(EXAMPLES), "--phases", PHASES),

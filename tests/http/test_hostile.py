@@ -12,7 +12,7 @@ from async_task_worker import AsyncTaskWorker
 from async_task_worker.web import Limits
 from tests.http.conftest import ServeWorker
 from tests.http.requests import problem_code
-from tests.support.serving import Server
+from tests.support.uvicorn_process import Server
 
 JSON = {"Content-Type": "application/json"}
 LEVELS = 10_000
@@ -89,7 +89,7 @@ async def test_the_limit_of_a_body_can_be_set(worker: AsyncTaskWorker, serve: Se
 @pytest.mark.slow
 async def test_the_service_responds_while_it_is_attacked() -> None:
     """All hostile bodies at once, over real sockets, while the health of the service is requested."""
-    with Server("tests.support.served:app") as server:
+    with Server("tests.support.served_app:app") as server:
         async with httpx.AsyncClient(base_url=server.url, timeout=30) as client:
             requests = [client.post("/tasks", content=content, headers=JSON) for content, _ in HOSTILE.values()]
             requests.append(client.get("/tasks?older_than_minutes=1e18"))

@@ -17,8 +17,8 @@ from pydantic import BaseModel, Field
 from async_task_worker import AsyncTaskWorker, create_task_worker_router, task
 from tests.http.conftest import client_of
 from tests.http.test_service import resolve, submission_schemas_in
-from tests.support import served
-from tests.support.serving import Server
+from tests.support import served_app
+from tests.support.uvicorn_process import Server
 
 
 class Leaf(BaseModel):
@@ -198,7 +198,7 @@ async def test_the_header_that_carries_the_schemas_is_ignored(worker: AsyncTaskW
 @pytest.fixture
 def generated_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A client generated from the document of the application that the tests serve."""
-    (tmp_path / "openapi.json").write_text(json.dumps(served.app.openapi()))
+    (tmp_path / "openapi.json").write_text(json.dumps(served_app.app.openapi()))
     (tmp_path / "config.yml").write_text("post_hooks: []\n")
     options = "--path openapi.json --config config.yml --output-path generated_client --meta none --fail-on-warning"
     command = [sys.executable, "-m", "openapi_python_client", "generate", *options.split()]
@@ -220,7 +220,7 @@ async def test_a_client_generated_from_the_document_works_with_a_server(generate
         module: Any = importlib.import_module(f"generated_client.api.tasks.{operation}")
         return await module.asyncio(*args, client=client, **options)
 
-    with Server("tests.support.served:app") as server:
+    with Server("tests.support.served_app:app") as server:
         async with generated_client.Client(base_url=server.url) as client:
             body = models.AddNumbers(task_type="add_numbers", params=models.AddNumbersAddNumbers(left=2, right=3))
             submitted = await ask("submit_task", body=body, prefer="wait=10")

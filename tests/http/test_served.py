@@ -17,7 +17,7 @@ import pytest
 
 from tests.http.requests import submit
 from tests.properties.run_length import long_or_short
-from tests.support.serving import Server
+from tests.support.uvicorn_process import Server
 
 pytestmark = [pytest.mark.real_time, pytest.mark.slow]
 
@@ -107,7 +107,7 @@ async def test_the_documented_quick_start_serves_the_documented_requests(
 @pytest.fixture(scope="module")
 def shutdown_seconds() -> float:
     """Seconds that a server without streams takes to exit on this machine at this time."""
-    with Server("tests.support.served:app") as server:
+    with Server("tests.support.served_app:app") as server:
         httpx.get(f"{server.url}/health")
         return server.terminate()
 
@@ -140,7 +140,7 @@ async def test_many_streams_and_one_whose_client_never_reads(shutdown_seconds: f
     """Memory stays bounded, the other clients get all events, and SIGTERM ends the process within a second."""
     seen: Counter[str] = Counter()
     opened = asyncio.Semaphore(0)
-    with Server("tests.support.served:app") as server:
+    with Server("tests.support.served_app:app") as server:
         async with httpx.AsyncClient(base_url=server.url) as client:
             await submit(client, "echo_value", wait=10)
         before = server.resident()
@@ -171,7 +171,7 @@ async def test_a_client_that_never_reads_does_not_delay_the_shutdown(count: int,
     """It leaves more unread than the buffers of the system take, which would keep its connection open forever."""
     seen: Counter[str] = Counter()
     opened = asyncio.Semaphore(0)
-    with Server("tests.support.served:app") as server, open_unread_stream(server.port):
+    with Server("tests.support.served_app:app") as server, open_unread_stream(server.port):
         reading = [asyncio.create_task(read_events(server.port, seen, opened)) for _ in range(count)]
         for _ in range(count):
             await opened.acquire()
@@ -187,7 +187,7 @@ async def test_a_client_that_never_reads_does_not_delay_the_shutdown(count: int,
 
 
 async def test_a_reader_that_was_given_up_does_not_hold_up_the_end(shutdown_seconds: float) -> None:
-    with Server("tests.support.served:impatient_app") as server, open_unread_stream(server.port):
+    with Server("tests.support.served_app:impatient_app") as server, open_unread_stream(server.port):
         storm = {"tasks": [{"task_type": "echo_value", "params": {"value": "x" * 3000}}] * 100}
         async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
             assert (await client.get("/stats")).json()["streams"]["open"] == 1
@@ -199,7 +199,7 @@ async def test_a_reader_that_was_given_up_does_not_hold_up_the_end(shutdown_seco
 
 
 async def test_waiting_requests_do_not_delay_the_shutdown(shutdown_seconds: float) -> None:
-    with Server("tests.support.served:app") as server:
+    with Server("tests.support.served_app:app") as server:
         async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
             # No task runs that stop() would wait for: a pending task is cancelled at once.
             ids = [(await submit(client, "echo_value", params={"value": 1}))["id"] for _ in range(3)]

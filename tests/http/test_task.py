@@ -13,7 +13,7 @@ from tests.conftest import MakeWorker
 from tests.http.conftest import ServeWorker
 from tests.http.requests import problem_code, submit
 from tests.support.backends import Backend
-from tests.support.served import ODD_RESULTS
+from tests.support.served_app import ODD_RESULTS
 from tests.support.tasks import echo, fail_with, open_gate, report_then_wait, sleep_for, stubborn, wait_at
 from tests.support.waiting import running, settled
 

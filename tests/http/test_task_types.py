@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from async_task_worker.web.models.task_types import TaskType
 from async_task_worker.web.problems import Problem
-from tests.support.ids import shown
+from tests.support.parameter_ids import shown
 
 if TYPE_CHECKING:
     from decimal import Decimal as OnlyForCheckers

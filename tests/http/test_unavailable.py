@@ -29,7 +29,7 @@ from async_task_worker.web import Limits
 from tests.conftest import MakeWorker
 from tests.http.conftest import client_of
 from tests.http.requests import problem_code
-from tests.support import served
+from tests.support import served_app
 from tests.support.slow_disk import Disk
 from tests.support.tasks import echo, wait_at
 
@@ -226,7 +226,7 @@ class UnavailableCache:
 
 async def test_every_endpoint_while_the_cache_is_unavailable(make_worker: MakeWorker) -> None:
     worker = await make_worker(cache_enabled=True, cache_adapter=UnavailableCache(), max_queue_size=100)
-    done = await worker.add_task(served.add_numbers, 1)
+    done = await worker.add_task(served_app.add_numbers, 1)
     await worker.get_task_future(done)
     found = await answers(worker, done, "unknown")
     codes = check(found)

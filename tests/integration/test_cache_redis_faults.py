@@ -18,7 +18,7 @@ from async_cache import AsyncCache, RedisCacheAdapter
 from tests.support.loop_lag import LoopLag
 from tests.support.redis_server import RedisServer
 from tests.support.tcp_proxy import TcpProxy
-from tests.support.waiting import turns
+from tests.support.waiting import loop_iterations
 
 pytestmark = pytest.mark.real_time
 
@@ -176,7 +176,7 @@ async def test_delete_is_executed_while_the_circuit_is_open(
 async def test_a_blocked_event_loop_does_not_count_as_an_outage(cache: RedisCacheAdapter) -> None:
     """The reply arrived in time, but the blocked loop could not read it."""
     caller = asyncio.create_task(cache.get("key"))
-    await turns(3)
+    await loop_iterations(3)
     time.sleep(2 * DEFAULT_TIMEOUT)  # noqa: ASYNC251 - blocks the loop on purpose
     assert await caller == (True, "value")
     assert cache.counters.faults == {}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.sources import copy_two_packages
+from tests.support.source_files import copy_two_packages
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "census.py"
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.support.sources import copy_two_packages
+from tests.support.source_files import copy_two_packages
 
 pytestmark = pytest.mark.slow
 

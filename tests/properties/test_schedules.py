@@ -410,7 +410,7 @@ def test_a_stop_at_the_moment_a_caller_finds_room(on_every_schedule: OnEverySche
             assert isinstance(result, WorkerNotRunningError)
             return "refused"
         assert result == "late"
-        assert info.finished or info.status is backend.cut_off, "the worker has stopped"
+        assert info.finished or info.status is backend.status_after_stop, "the worker has stopped"
         return "accepted"
 
     assert set(on_every_schedule(scenario, max_queue_size=1)) <= {"accepted", "refused"}

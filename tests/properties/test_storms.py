@@ -201,7 +201,7 @@ async def test_stop_is_bounded_with_a_thousand_tasks_that_ignore_it(make_worker:
     begun = asyncio.get_running_loop().time()
     await worker.stop(timeout=1)
     assert asyncio.get_running_loop().time() - begun < 2
-    assert worker.counts()[backend.cut_off] == 1000
+    assert worker.counts()[backend.status_after_stop] == 1000
     assert worker.abandoned_tasks == 1000
     open_all_gates()
     while worker.abandoned_tasks:

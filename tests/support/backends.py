@@ -28,7 +28,7 @@ class Backend:
     durable: bool = False
 
     @property
-    def cut_off(self) -> TaskStatus:
+    def status_after_stop(self) -> TaskStatus:
         """What a task is that had not ended when its worker stopped."""
         return TaskStatus.PENDING if self.durable else TaskStatus.CANCELLED
 

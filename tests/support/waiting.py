@@ -12,7 +12,7 @@ from tests.support.virtual_time import VirtualTimeLoop
 if TYPE_CHECKING:
     from async_task_worker import AsyncTaskWorker, TaskEvent, TaskInfo
 
-MANY_TURNS = 200
+MANY_ITERATIONS = 200
 """Enough turns of a loop for everything that waits for nothing but the loop."""
 
 
@@ -20,17 +20,17 @@ async def reached(worker: AsyncTaskWorker, task_id: str, condition: Callable[[Ta
     """Wait until *condition* holds for the task's snapshot, and return that snapshot."""
     found: asyncio.Future[TaskInfo] = asyncio.get_running_loop().create_future()
 
-    def look(info: TaskInfo | None) -> None:
+    def check(info: TaskInfo | None) -> None:
         if info is not None and not found.done() and condition(info):
             found.set_result(info)
 
-    def hear(event: TaskEvent) -> None:
+    def on_event(event: TaskEvent) -> None:
         if event.task.id == task_id:
-            look(event.task)
+            check(event.task)
 
-    stop = worker.events.listen(hear)
+    stop = worker.events.listen(on_event)
     try:
-        look(worker.get_task_info(task_id))
+        check(worker.get_task_info(task_id))
         return await found
     finally:
         stop()
@@ -59,7 +59,7 @@ async def finished(worker: AsyncTaskWorker, *task_ids: str) -> list[TaskInfo]:
     return [await reached(worker, task_id, lambda info: info.finished) for task_id in task_ids]
 
 
-async def turns(count: int) -> None:
+async def loop_iterations(count: int) -> None:
     """Let the loop go round *count* times."""
     for _ in range(count):
         await asyncio.sleep(0)
@@ -71,4 +71,4 @@ async def settled() -> None:
     if isinstance(loop, VirtualTimeLoop):
         await loop.settled()
     else:  # a real loop does not tell when it is idle
-        await turns(MANY_TURNS)
+        await loop_iterations(MANY_ITERATIONS)

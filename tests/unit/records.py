@@ -1,4 +1,4 @@
-"""Tasks as the parts beneath the worker see them, and a clock moved by hand."""
+"""Records without a worker, and a clock that a test moves."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ ENDINGS: dict[TaskStatus, Outcome] = {
 }
 
 
-class Hands:
-    """Turns the hands of a clock: ``mono`` and ``wall`` are what it shows."""
+class ManualClock:
+    """A clock that a test sets: ``mono`` and ``wall`` are the times it returns."""
 
     def __init__(self, mono: float = 500.0, wall: float = 1_735_689_600.0) -> None:
         self.mono, self.wall = mono, wall
         self.clock = Clock(lambda: self.wall, lambda: self.mono)
 
-    def pass_by(self, seconds: float) -> None:
-        """Let time pass on both."""
+    def advance(self, seconds: float) -> None:
+        """Move both times on."""
         self.mono += seconds
         self.wall += seconds
 
@@ -39,7 +39,7 @@ async def nothing() -> None:
     """Do nothing."""
 
 
-def asked_for(
+def new_record(
     func: Any = nothing,
     *args: Any,
     priority: int = 0,
@@ -48,7 +48,7 @@ def asked_for(
     metadata: Mapping[Any, Any] | None = None,
     **kwargs: Any,
 ) -> TaskRecord:
-    """Return a task that nobody has admitted yet."""
+    """Return a task that no ledger has admitted yet."""
     return create_record(
         func,
         args,
@@ -62,8 +62,8 @@ def asked_for(
 
 
 def admitted(ledger: Ledger, *args: Any, status: TaskStatus = TaskStatus.PENDING, **options: Any) -> TaskRecord:
-    """Return a task of *ledger* in that state, taken there by the usual way."""
-    record = asked_for(*args, **options)
+    """Return a task of *ledger*, moved to that status."""
+    record = new_record(*args, **options)
     ledger.admit(record)
     if status is not TaskStatus.PENDING:
         assert ledger.start(record)
@@ -73,6 +73,6 @@ def admitted(ledger: Ledger, *args: Any, status: TaskStatus = TaskStatus.PENDING
 
 
 def records_alive() -> int:
-    """Return how many tasks are still held by anybody."""
+    """Return how many records are still referenced."""
     gc.collect()
     return sum(type(found) is TaskRecord for found in gc.get_objects())

@@ -10,7 +10,7 @@ import pytest
 from async_cache import InvalidCacheKeyError, MemoryCacheAdapter
 from async_task_worker import AsyncCacheAdapter
 from tests.support.adapters import DictCache, JsonCache
-from tests.support.ids import shown
+from tests.support.parameter_ids import shown
 from tests.support.tasks import add, echo
 
 

@@ -20,7 +20,7 @@ from tests.support.adapters import (
     make_a_mistake,
     refuse_to_stop,
 )
-from tests.support.waiting import settled, turns
+from tests.support.waiting import loop_iterations, settled
 
 if TYPE_CHECKING:
     from async_task_worker.model.clock import Clock
@@ -136,7 +136,7 @@ async def test_time_during_which_the_loop_is_blocked_does_not_count_up_to_the_ti
     adapter.trouble = hang
     begin = now()
     caller = asyncio.create_task(cache.get("key"))
-    await turns(3)
+    await loop_iterations(3)
     time.sleep(0.5)  # noqa: ASYNC251 - blocks the loop on purpose
     blocked = now() - begin
     assert await caller == (False, None)

@@ -13,36 +13,36 @@ from async_task_worker.runtime.capacity import Capacity, OnFull
 from async_task_worker.state.events import EventBus
 from async_task_worker.state.ledger import Ledger
 from tests.support.waiting import settled
-from tests.unit.records import Hands, asked_for
+from tests.unit.records import ManualClock, new_record
 
 LIMIT = 2
 
 
-class House:
-    """A room, the queue it guards, and what a backend does with both. Nothing runs what waits here."""
+class BoundedQueue:
+    """A queue with a capacity, filled as a backend fills it. Nothing runs its tasks."""
 
     def __init__(self, on_full: OnFull = "wait") -> None:
-        self.events = EventBus(Hands().clock.wall)
+        self.events = EventBus(ManualClock().clock.wall)
         self.ledger = Ledger(self.events)
         self.queue = TaskQueue()
         self.capacity = Capacity(LIMIT, on_full, self.queue, WorkerPool(self.queue, TaskExecutor(), 1), self.events)
-        self.let_in: list[str] = []
+        self.acquired: list[str] = []
 
-    async def enter(self, name: str) -> None:
+    async def add(self, name: str) -> None:
         await self.capacity.acquire()
-        record = asked_for(task_id=name)
+        record = new_record(task_id=name)
         self.ledger.admit(record)
         self.queue.put(record)
-        self.let_in.append(name)
+        self.acquired.append(name)
 
     async def fill(self) -> None:
         while len(self.queue) < LIMIT:
-            await self.enter(f"early {len(self.let_in)}")
-        self.let_in.clear()
+            await self.add(f"early {len(self.acquired)}")
+        self.acquired.clear()
 
     async def callers(self, *names: str) -> list[asyncio.Task[None]]:
-        """Return tasks that wait to come in, in that order."""
-        tasks = [asyncio.create_task(self.enter(name), name=name) for name in names]
+        """Return asyncio tasks that wait for capacity, in that order."""
+        tasks = [asyncio.create_task(self.add(name), name=name) for name in names]
         await settled()
         return tasks
 
@@ -56,121 +56,121 @@ class House:
         self.queue.discard(record)
         assert self.ledger.settle(record, CANCELLED_OUTCOME)
 
-    async def assert_it_still_holds_its_limit(self) -> None:
-        """Empty it, then see how many come in at once."""
+    async def assert_limit_holds(self) -> None:
+        """Empty the queue and check how many callers it takes at once."""
         self.queue.clear()
-        self.let_in.clear()
+        self.acquired.clear()
         callers = await self.callers(*(f"late {number}" for number in range(LIMIT + 2)))
-        let_in = list(self.let_in)
+        acquired = list(self.acquired)
         for caller in callers:
             caller.cancel()
         await asyncio.wait(callers)
-        assert let_in == [f"late {number}" for number in range(LIMIT)]
+        assert acquired == [f"late {number}" for number in range(LIMIT)]
 
 
 @pytest.fixture
-async def house() -> House:
-    house = House()
-    await house.fill()
-    return house
+async def bounded() -> BoundedQueue:
+    bounded = BoundedQueue()
+    await bounded.fill()
+    return bounded
 
 
-@pytest.mark.parametrize("leave", [House.start_next, House.cancel_next])
-async def test_callers_come_in_one_by_one_as_tasks_leave(house: House, leave: object) -> None:
-    callers = await house.callers("first", "second")
+@pytest.mark.parametrize("leave", [BoundedQueue.start_next, BoundedQueue.cancel_next])
+async def test_callers_get_capacity_one_by_one_as_tasks_leave(bounded: BoundedQueue, leave: object) -> None:
+    callers = await bounded.callers("first", "second")
     for expected in (["first"], ["first", "second"]):
-        leave(house)  # type: ignore[operator]
+        leave(bounded)  # type: ignore[operator]
         await settled()
-        assert house.let_in == expected
+        assert bounded.acquired == expected
     await asyncio.gather(*callers)
-    await house.assert_it_still_holds_its_limit()
+    await bounded.assert_limit_holds()
 
 
-async def test_nobody_overtakes_those_who_wait(house: House) -> None:
-    (first,) = await house.callers("first")
-    house.start_next()
-    second = asyncio.create_task(house.enter("second"))  # there is room, but it is spoken for
+async def test_a_new_caller_does_not_overtake_waiting_ones(bounded: BoundedQueue) -> None:
+    (first,) = await bounded.callers("first")
+    bounded.start_next()
+    second = asyncio.create_task(bounded.add("second"))  # there is room, but it is spoken for
     await settled()
-    assert house.let_in == ["first"]
-    house.start_next()
+    assert bounded.acquired == ["first"]
+    bounded.start_next()
     await asyncio.gather(first, second)
 
 
-async def test_one_who_is_called_off_leaves_no_gap(house: House) -> None:
-    first, second = await house.callers("first", "second")
+async def test_a_cancelled_caller_leaves_no_gap(bounded: BoundedQueue) -> None:
+    first, second = await bounded.callers("first", "second")
     first.cancel()
     await asyncio.wait([first])
-    house.start_next()
+    bounded.start_next()
     await second
-    assert house.let_in == ["second"]
-    await house.assert_it_still_holds_its_limit()
+    assert bounded.acquired == ["second"]
+    await bounded.assert_limit_holds()
 
 
-async def test_one_who_is_let_in_and_called_off_at_once_passes_it_on(house: House) -> None:
-    first, second = await house.callers("first", "second")
-    house.start_next()
+async def test_a_caller_cancelled_as_it_gets_capacity_passes_it_on(bounded: BoundedQueue) -> None:
+    first, second = await bounded.callers("first", "second")
+    bounded.start_next()
     first.cancel()
     await asyncio.wait([first])
     await second
     assert first.cancelled()
-    assert house.let_in == ["second"]
-    await house.assert_it_still_holds_its_limit()
+    assert bounded.acquired == ["second"]
+    await bounded.assert_limit_holds()
 
 
-async def test_all_called_off_at_once_leave_the_account_as_it_was(house: House) -> None:
-    callers = await house.callers("first", "second", "third")
-    house.start_next()
+async def test_cancelling_all_callers_at_once_leaves_the_capacity_unchanged(bounded: BoundedQueue) -> None:
+    callers = await bounded.callers("first", "second", "third")
+    bounded.start_next()
     for caller in callers:
         caller.cancel()
     await asyncio.wait(callers)
-    assert house.let_in == []
-    assert not house.events.has_subscribers
-    await house.assert_it_still_holds_its_limit()
+    assert bounded.acquired == []
+    assert not bounded.events.has_subscribers
+    await bounded.assert_limit_holds()
 
 
-async def test_closing_turns_everybody_away(house: House) -> None:
-    callers = await house.callers("first", "second")
-    house.capacity.close()
+async def test_closing_refuses_all_waiting_callers(bounded: BoundedQueue) -> None:
+    callers = await bounded.callers("first", "second")
+    bounded.capacity.close()
     for caller in callers:
         with pytest.raises(WorkerNotRunningError, match="room"):
             await caller
-    assert not house.events.has_subscribers
-    await house.assert_it_still_holds_its_limit()
+    assert not bounded.events.has_subscribers
+    await bounded.assert_limit_holds()
 
 
-async def test_one_turned_away_and_called_off_at_once_is_not_counted_twice(
-    house: House, loop_errors: list[str]
+async def test_a_caller_refused_and_then_cancelled_is_not_counted_twice(
+    bounded: BoundedQueue, loop_errors: list[str]
 ) -> None:
-    (caller,) = await house.callers("first")
-    house.capacity.close()
+    (caller,) = await bounded.callers("first")
+    bounded.capacity.close()
     caller.cancel()
     await asyncio.wait([caller])
-    await house.assert_it_still_holds_its_limit()
+    await bounded.assert_limit_holds()
     assert loop_errors == []
 
 
-async def test_one_called_off_then_turned_away_is_not_counted_twice(house: House) -> None:
-    (caller,) = await house.callers("first")
+async def test_a_caller_cancelled_and_then_refused_is_not_counted_twice(bounded: BoundedQueue) -> None:
+    (caller,) = await bounded.callers("first")
     caller.cancel()
-    house.capacity.close()
+    bounded.capacity.close()
     await asyncio.wait([caller])
-    await house.assert_it_still_holds_its_limit()
+    await bounded.assert_limit_holds()
 
 
-async def test_it_listens_only_while_somebody_waits(house: House) -> None:
-    assert not house.events.has_subscribers
-    (caller,) = await house.callers("first")
-    assert house.events.has_subscribers
-    house.start_next()
+async def test_it_subscribes_to_events_only_while_a_caller_waits(bounded: BoundedQueue) -> None:
+    assert not bounded.events.has_subscribers
+    (caller,) = await bounded.callers("first")
+    assert bounded.events.has_subscribers
+    bounded.start_next()
     await caller
-    assert not house.events.has_subscribers
+    assert not bounded.events.has_subscribers
 
 
-async def test_an_impatient_room_refuses_at_once() -> None:
-    house = House("error")
-    await house.fill()
+async def test_with_on_full_error_a_full_queue_refuses_at_once() -> None:
+    bounded = BoundedQueue("error")
+    await bounded.fill()
     with pytest.raises(QueueFullError, match=str(LIMIT)):
-        await house.enter("one too many")
-    house.start_next()
-    await house.enter("next")
-    assert house.let_in == ["next"]
+        await bounded.add("one too many")
+    bounded.start_next()
+    await bounded.add("next")
+    assert bounded.acquired == ["next"]

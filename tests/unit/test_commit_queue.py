@@ -10,12 +10,12 @@ import pytest
 from async_task_worker import DuplicateTaskError, StorageError
 from async_task_worker.journal.acknowledgements import MAX_PER_TURN, Acknowledgements
 from async_task_worker.journal.commit_queue import MAX_BATCH, CommitGroup, CommitQueue, PendingInsert
-from tests.unit.records import asked_for
+from tests.unit.records import new_record
 
 
 def pending_inserts(count: int) -> list[PendingInsert]:
     loop = asyncio.get_running_loop()
-    return [(asked_for(task_id=str(number)), (number,), loop.create_future()) for number in range(count)]
+    return [(new_record(task_id=str(number)), (number,), loop.create_future()) for number in range(count)]
 
 
 def group_of(inserts: list[PendingInsert], waiters: list[asyncio.Future[None]] | None = None) -> CommitGroup:
@@ -47,7 +47,7 @@ async def test_a_commit_takes_the_oldest_inserts_up_to_its_limit() -> None:
 
 async def test_updates_of_one_task_are_merged_and_taken_up_to_the_limit() -> None:
     queue = CommitQueue()
-    records = [asked_for(task_id=str(number)) for number in range(MAX_BATCH + 1)]
+    records = [new_record(task_id=str(number)) for number in range(MAX_BATCH + 1)]
     for record in [*records, *records]:
         queue.updates[record.id] = record
     assert queue.fills_batch
@@ -97,7 +97,7 @@ async def test_a_waiter_behind_withdrawn_tasks_is_resolved_with_the_next_commit(
 
 async def test_a_failed_commit_is_requeued_first_and_all_waiters_get_the_error() -> None:
     queue = CommitQueue()
-    records = [asked_for(task_id=str(number)) for number in range(2 * MAX_BATCH)]
+    records = [new_record(task_id=str(number)) for number in range(2 * MAX_BATCH)]
     queue.updates.update((record.id, record) for record in records)
     future = asyncio.get_running_loop().create_future()
     queue.add_waiter(future)
@@ -109,7 +109,7 @@ async def test_a_failed_commit_is_requeued_first_and_all_waiters_get_the_error()
 
 async def test_updates_and_deletions_of_a_failed_commit_are_part_of_the_next_one() -> None:
     queue = CommitQueue()
-    record = asked_for(task_id="noted")
+    record = new_record(task_id="noted")
     queue.updates["noted"] = record
     queue.withdraw(7)
     failed = queue.take()

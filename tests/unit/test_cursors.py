@@ -61,7 +61,7 @@ def test_changed_filters_are_refused_and_named(name: str) -> None:
         CURSORS.position(TaskQuery(**{**FILTERED, name: None}, cursor=cursor))  # type: ignore[arg-type]
 
 
-def test_a_clock_that_is_coarse_tells_no_time_twice() -> None:
+def test_a_coarse_clock_returns_no_time_twice() -> None:
     tell = strictly_increasing(lambda: 5.0)
     times = [tell() for _ in range(100)]
     assert times == sorted(set(times))

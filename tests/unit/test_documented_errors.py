@@ -429,7 +429,7 @@ def test_the_error_of_a_fork_is_named_wherever_it_is_raised() -> None:
     assert [name for name in raised if ForkedWorkerError.__name__ not in documented(getattr(Worker, name))] == []
 
 
-def test_a_backend_tells_the_errors_that_a_worker_passes_on() -> None:
+def test_a_backend_documents_the_errors_that_a_worker_passes_on() -> None:
     """A backend of somebody else's has to raise the same ones."""
     for name in ("start", "cancel", "fetch", "search"):
         assert "StorageError" in documented(getattr(Backend, name)), name

@@ -15,17 +15,17 @@ from async_task_worker.state.events import EventBus
 from async_task_worker.state.ledger import Ledger
 from tests.support.virtual_time import run_virtual
 from tests.support.waiting import settled
-from tests.unit.records import Hands, admitted
+from tests.unit.records import ManualClock, admitted
 
 
 @pytest.fixture
-def hands() -> Hands:
-    return Hands()
+def clock() -> ManualClock:
+    return ManualClock()
 
 
 @pytest.fixture
-def bus(hands: Hands) -> EventBus:
-    return EventBus(hands.clock.wall)
+def bus(clock: ManualClock) -> EventBus:
+    return EventBus(clock.clock.wall)
 
 
 class Publisher:
@@ -56,7 +56,7 @@ class HearsAsync:
 
 
 class TestListening:
-    def test_every_listener_hears_every_event_in_order(self, bus: EventBus, send: Publisher) -> None:
+    def test_every_listener_gets_every_event_in_order(self, bus: EventBus, send: Publisher) -> None:
         heard: list[tuple[int, str]] = []
         bus.listen(lambda event: heard.append((1, event.type)))
         bus.listen(lambda event: heard.append((2, event.type)))
@@ -68,7 +68,7 @@ class TestListening:
         [hear_async, partial(hear_async), HearsAsync(), HearsAsync().hear],
         ids=["function", "partial", "callable", "method"],
     )
-    def test_a_coroutine_function_is_refused_and_told_of_streams(self, bus: EventBus, wrong: Any) -> None:
+    def test_a_coroutine_function_is_refused_with_a_hint_to_streams(self, bus: EventBus, wrong: Any) -> None:
         with pytest.raises(TypeError, match=r"plain function.*events\.stream\(\)"):
             bus.listen(wrong)
         assert not bus.has_subscribers
@@ -80,16 +80,18 @@ class TestListening:
         send("a")
         assert "events.stream()" in caplog.text
 
-    def test_events_are_numbered_without_gaps_and_dated(self, bus: EventBus, hands: Hands, send: Publisher) -> None:
+    def test_events_are_numbered_without_gaps_and_dated(
+        self, bus: EventBus, clock: ManualClock, send: Publisher
+    ) -> None:
         events: list[TaskEvent] = []
         bus.listen(events.append)
         for _ in range(3):
             send("a")
-            hands.pass_by(1)
+            clock.advance(1)
         assert [event.seq - events[0].seq for event in events] == [0, 1, 2]
-        assert [event.at.timestamp() for event in events] == [hands.wall - 3, hands.wall - 2, hands.wall - 1]
+        assert [event.at.timestamp() for event in events] == [clock.wall - 3, clock.wall - 2, clock.wall - 1]
 
-    def test_nobody_hears_more_after_stopping(self, bus: EventBus, send: Publisher) -> None:
+    def test_a_removed_listener_gets_no_more_events(self, bus: EventBus, send: Publisher) -> None:
         events: list[TaskEvent] = []
         stop = bus.listen(events.append)
         send("a")
@@ -110,7 +112,7 @@ class TestListening:
         send("b")
         assert len(events) == 1
 
-    def test_an_event_made_by_a_listener_comes_after_the_one_it_heard(self, bus: EventBus, send: Publisher) -> None:
+    def test_an_event_caused_by_a_listener_comes_after_the_one_it_got(self, bus: EventBus, send: Publisher) -> None:
         heard: list[tuple[int, str]] = []
 
         def first(event: TaskEvent) -> None:
@@ -136,7 +138,7 @@ class TestListening:
         assert heard == ["a", "other b"]
 
     @pytest.mark.parametrize("error", [ValueError, SystemExit, GeneratorExit, asyncio.CancelledError])
-    def test_an_error_in_a_listener_is_logged_and_disturbs_nobody(
+    def test_an_error_in_a_listener_is_logged_and_affects_no_other(
         self, bus: EventBus, send: Publisher, error: type[BaseException], caplog: pytest.LogCaptureFixture
     ) -> None:
         def fail(event: TaskEvent) -> None:
@@ -149,7 +151,7 @@ class TestListening:
         assert [event.type for event in events] == ["a", "b"]
         assert [record.exc_info[0] for record in caplog.records if record.exc_info] == [error, error]
 
-    def test_an_interrupt_in_a_listener_ends_the_loop_and_the_others_still_hear(
+    def test_an_interrupt_in_a_listener_ends_the_loop_after_the_other_listeners(
         self, bus: EventBus, send: Publisher
     ) -> None:
         def interrupt(event: TaskEvent) -> None:
@@ -179,7 +181,7 @@ class TestListening:
 
 
 class TestTaps:
-    def test_they_hear_before_any_listener(self, bus: EventBus, send: Publisher) -> None:
+    def test_they_are_called_before_any_listener(self, bus: EventBus, send: Publisher) -> None:
         heard: list[str] = []
         bus.listen(lambda event: heard.append(f"listener {event.type}"))
         unsubscribe = bus.subscribe_records(lambda kind, record: heard.append(f"record {kind}"))
@@ -217,7 +219,7 @@ class TestWatching:
         gc.collect()
         assert not bus.has_subscribers
 
-    def test_nothing_is_made_for_nobody(self, bus: EventBus, send: Publisher) -> None:
+    def test_no_event_is_created_without_subscribers(self, bus: EventBus, send: Publisher) -> None:
         """Events are numbered as somebody listens, so one who comes late finds no hole before the next."""
         events: list[TaskEvent] = []
         send("a", "b")
@@ -281,7 +283,7 @@ class TestStreams:
         send("a")
         assert (await reader).type == "a"
 
-    async def test_a_reader_called_off_makes_room_for_another(self, bus: EventBus, send: Publisher) -> None:
+    async def test_after_a_cancelled_reader_another_may_read(self, bus: EventBus, send: Publisher) -> None:
         stream = bus.stream()
         reader = asyncio.create_task(read_all(stream))
         await settled()
@@ -290,7 +292,9 @@ class TestStreams:
         send("a")
         assert (await anext(stream)).type == "a"
 
-    async def test_a_reader_called_off_as_the_event_arrives_loses_it_not(self, bus: EventBus, send: Publisher) -> None:
+    async def test_a_reader_cancelled_as_an_event_arrives_does_not_lose_it(
+        self, bus: EventBus, send: Publisher
+    ) -> None:
         stream = bus.stream()
         reader = asyncio.create_task(read_all(stream))
         await settled()

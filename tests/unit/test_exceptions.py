@@ -78,14 +78,14 @@ def test_each_is_one_of_ours_and_the_builtin_one_a_caller_may_expect(error: type
 
 
 @EVERY
-def test_it_explains_itself_without_being_told_anything(error: type[TaskWorkerError]) -> None:
+def test_it_has_a_message_without_arguments(error: type[TaskWorkerError]) -> None:
     assert str(error()) == error.__doc__
     assert "\n" not in str(error())
     assert error().task_id is None
 
 
 @EVERY
-def test_it_says_what_happened_first(error: type[TaskWorkerError]) -> None:
+def test_its_message_begins_with_the_detail(error: type[TaskWorkerError]) -> None:
     assert str(error("'a'", task_id="a")).startswith("'a'")
     assert error("'a'", task_id="a").task_id == "a"
 
@@ -125,7 +125,7 @@ def test_the_texts_do_not_depend_on_docstrings_which_OO_removes() -> None:  # no
     assert texts == json.loads(stripped.stdout)
 
 
-def test_a_timeout_says_only_how_long_was_allowed() -> None:
+def test_the_message_of_a_timeout_has_only_the_limit() -> None:
     assert str(TaskTimeoutError("Task timed out after 5 seconds")) == "Task timed out after 5 seconds"
 
 

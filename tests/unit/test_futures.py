@@ -17,7 +17,7 @@ from tests.support.waiting import settled
 from tests.unit.records import admitted
 
 
-class Desk:
+class FutureParts:
     """A ledger and the futures for its tasks."""
 
     def __init__(self) -> None:
@@ -37,36 +37,38 @@ class Desk:
 
 
 @pytest.fixture
-def desk() -> Desk:
-    return Desk()
+def parts() -> FutureParts:
+    return FutureParts()
 
 
 WHEN = pytest.mark.parametrize("asked", ["before", "after"])
 
 
 @WHEN
-async def test_a_completed_task_gives_its_result(desk: Desk, asked: str) -> None:
+async def test_a_completed_task_gives_its_result(parts: FutureParts, asked: str) -> None:
     result = object()
-    assert await desk.future(completed(result), asked=asked) is result
+    assert await parts.future(completed(result), asked=asked) is result
 
 
 @WHEN
-async def test_a_cancelled_task_gives_a_cancelled_future(desk: Desk, asked: str) -> None:
-    assert desk.future(CANCELLED_OUTCOME, asked=asked).cancelled()
+async def test_a_cancelled_task_gives_a_cancelled_future(parts: FutureParts, asked: str) -> None:
+    assert parts.future(CANCELLED_OUTCOME, asked=asked).cancelled()
 
 
 @WHEN
-async def test_a_failed_task_gives_its_own_error(desk: Desk, asked: str) -> None:
+async def test_a_failed_task_gives_its_own_error(parts: FutureParts, asked: str) -> None:
     error = ValueError("wrong")
-    assert desk.future(failed(error), asked=asked).exception() is error
+    assert parts.future(failed(error), asked=asked).exception() is error
 
 
 @WHEN
 @pytest.mark.parametrize(
     "error", [SystemExit(3), GeneratorExit(), KeyboardInterrupt(), StopIteration(1), BaseException()]
 )
-async def test_an_error_no_future_can_carry_arrives_as_a_cause(desk: Desk, asked: str, error: BaseException) -> None:
-    arrived = desk.future(failed(error), asked=asked).exception()
+async def test_an_error_no_future_can_carry_arrives_as_a_cause(
+    parts: FutureParts, asked: str, error: BaseException
+) -> None:
+    arrived = parts.future(failed(error), asked=asked).exception()
     assert type(arrived) is TaskFailedError
     assert arrived.__cause__ is error
     assert (str(error) or type(error).__name__) in str(arrived)
@@ -74,47 +76,49 @@ async def test_an_error_no_future_can_carry_arrives_as_a_cause(desk: Desk, asked
 
 
 @WHEN
-async def test_a_failure_nobody_looks_at_makes_no_noise(desk: Desk, asked: str, loop_errors: list[str]) -> None:
-    desk.future(failed(ValueError("wrong")), asked=asked)
+async def test_a_failure_that_is_not_retrieved_logs_nothing(
+    parts: FutureParts, asked: str, loop_errors: list[str]
+) -> None:
+    parts.future(failed(ValueError("wrong")), asked=asked)
     await asyncio.sleep(0)
     gc.collect()
     assert loop_errors == []
 
 
-async def test_each_caller_has_a_future_of_its_own(desk: Desk) -> None:
-    record = admitted(desk.ledger)
-    first, second, third = (desk.futures.future_for(record) for _ in range(3))
+async def test_each_caller_has_a_future_of_its_own(parts: FutureParts) -> None:
+    record = admitted(parts.ledger)
+    first, second, third = (parts.futures.future_for(record) for _ in range(3))
     first.cancel()
-    desk.ledger.settle(record, completed(7))
+    parts.ledger.settle(record, completed(7))
     assert (first.cancelled(), await second, await third) == (True, 7, 7)
     assert len({id(first), id(second), id(third)}) == 3
 
 
-async def test_futures_given_up_are_forgotten_while_their_task_goes_on(desk: Desk) -> None:
+async def test_cancelled_futures_are_dropped_while_their_task_runs(parts: FutureParts) -> None:
     """A program that polls with a timeout must not grow with every look."""
-    record = admitted(desk.ledger)
-    futures = [desk.futures.future_for(record) for _ in range(3)]
+    record = admitted(parts.ledger)
+    futures = [parts.futures.future_for(record) for _ in range(3)]
     for _ in range(10_000):
-        desk.futures.future_for(record).cancel()
-    assert len(desk.futures._waiting[record.id]) < 20
-    desk.ledger.settle(record, completed(7))
+        parts.futures.future_for(record).cancel()
+    assert len(parts.futures._waiting[record.id]) < 20
+    parts.ledger.settle(record, completed(7))
     assert [await future for future in futures] == [7, 7, 7]
 
 
-async def test_nothing_is_kept_of_a_task_that_has_ended(desk: Desk) -> None:
+async def test_nothing_is_kept_of_a_task_that_has_ended(parts: FutureParts) -> None:
     for outcome in (completed(1), CANCELLED_OUTCOME, failed(ValueError("wrong"))):
-        desk.future(outcome, asked="before")
-        desk.future(outcome, asked="after")
-    assert not desk.futures._waiting
-    assert not desk.futures._completion_callbacks
+        parts.future(outcome, asked="before")
+        parts.future(outcome, asked="after")
+    assert not parts.futures._waiting
+    assert not parts.futures._completion_callbacks
 
 
-async def test_a_callback_of_a_future_may_ask_for_another(desk: Desk) -> None:
-    record = admitted(desk.ledger)
+async def test_a_callback_of_a_future_may_ask_for_another(parts: FutureParts) -> None:
+    record = admitted(parts.ledger)
     second: list[asyncio.Future[object]] = []
-    first = desk.futures.future_for(record)
-    first.add_done_callback(lambda _: second.append(desk.futures.future_for(record)))
-    desk.ledger.settle(record, completed(7))
+    first = parts.futures.future_for(record)
+    first.add_done_callback(lambda _: second.append(parts.futures.future_for(record)))
+    parts.ledger.settle(record, completed(7))
     await settled()
     assert first.done()
     assert await second[0] == 7

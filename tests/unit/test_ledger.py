@@ -20,27 +20,27 @@ from async_task_worker.model.status import TRANSITIONS, TaskInfo
 from async_task_worker.state.events import EventBus
 from async_task_worker.state.ledger import Ledger
 from async_task_worker.state.progress import ProgressCallbacks
-from tests.unit.records import ENDINGS, Hands, admitted, asked_for, nothing, records_alive
+from tests.unit.records import ENDINGS, ManualClock, admitted, new_record, nothing, records_alive
 
 PENDING, RUNNING, COMPLETED = TaskStatus.PENDING, TaskStatus.RUNNING, TaskStatus.COMPLETED
 FAILED, CANCELLED = TaskStatus.FAILED, TaskStatus.CANCELLED
 
 
 @pytest.fixture
-def hands() -> Hands:
-    return Hands()
+def clock() -> ManualClock:
+    return ManualClock()
 
 
 @pytest.fixture
-def events(hands: Hands) -> list[TaskEvent]:
+def events(clock: ManualClock) -> list[TaskEvent]:
     return []
 
 
 @pytest.fixture
-def ledger(hands: Hands, events: list[TaskEvent]) -> Ledger:
-    bus = EventBus(hands.clock.wall)
+def ledger(clock: ManualClock, events: list[TaskEvent]) -> Ledger:
+    bus = EventBus(clock.clock.wall)
     bus.listen(events.append)
-    return Ledger(bus, hands.clock)
+    return Ledger(bus, clock.clock)
 
 
 def ids(records: list[TaskRecord]) -> list[str]:
@@ -135,7 +135,7 @@ class TestProgressFromElsewhere:
         assert events[-1].task.progress == 0.5
 
     @pytest.mark.parametrize("progress", [0.5, 1])
-    def test_after_its_loop_has_closed_nobody_is_told(
+    def test_after_its_loop_has_closed_progress_is_ignored(
         self, ledger: Ledger, events: list[TaskEvent], progress: float
     ) -> None:
         record = admitted(ledger, status=RUNNING)
@@ -178,16 +178,16 @@ class TestAdmission:
             record = admitted(ledger, task_id=status, status=status)
             before, told = record.info(), len(events)
             with pytest.raises(DuplicateTaskError) as caught:
-                ledger.admit(asked_for(task_id=status))
+                ledger.admit(new_record(task_id=status))
             assert caught.value.task_id == status
             assert ledger.get(status) is record
             assert record.info() == before
             assert len(events) == told
 
-    def test_an_id_is_free_again_once_its_task_is_forgotten(self, hands: Hands) -> None:
-        ledger = Ledger(clock=hands.clock, retention=60)
+    def test_an_id_is_free_again_once_its_task_is_forgotten(self, clock: ManualClock) -> None:
+        ledger = Ledger(clock=clock.clock, retention=60)
         first = admitted(ledger, task_id="a", status=FAILED)
-        hands.pass_by(60)
+        clock.advance(60)
         second = admitted(ledger, task_id="a")
         assert ledger.get("a") is second is not first
         assert ledger.counts()[PENDING] == ledger.unfinished() == 1
@@ -208,10 +208,10 @@ class TestCountsAndSelection:
     def test_counts_agree_with_counting(
         self, walk: list[tuple[Any, int]], history: int | None, retention: float | None
     ) -> None:
-        hands = Hands()
-        ledger = Ledger(clock=hands.clock, max_history=history, retention=retention)
+        clock = ManualClock()
+        ledger = Ledger(clock=clock.clock, max_history=history, retention=retention)
         for verb, number in walk:
-            hands.pass_by(1)
+            clock.advance(1)
             _walk(ledger, verb, number)
             known = ledger.select()
             assert ledger.counts() == {**dict.fromkeys(TaskStatus, 0), **Counter(r.status for r in known)}
@@ -231,16 +231,16 @@ class TestCountsAndSelection:
         limit: int | None,
         older_than: float | None,
     ) -> None:
-        hands = Hands()
-        ledger = Ledger(clock=hands.clock)
+        clock = ManualClock()
+        ledger = Ledger(clock=clock.clock)
         for verb, number in walk:
-            hands.pass_by(1)
+            clock.advance(1)
             _walk(ledger, verb, number)
         expected = [
             record
             for record in reversed(list(ledger._records.values()))
             if (statuses is None or record.status in statuses)
-            and (older_than is None or hands.mono - record.created >= older_than)
+            and (older_than is None or clock.mono - record.created >= older_than)
         ]
         assert ledger.select(statuses, limit, older_than) == expected[:limit]
 
@@ -288,45 +288,45 @@ class CountedValues:
 
 
 class TestForgetting:
-    def test_a_finished_task_is_known_until_its_retention_is_over(self, hands: Hands) -> None:
-        ledger = Ledger(clock=hands.clock, retention=60)
+    def test_a_finished_task_is_known_until_its_retention_is_over(self, clock: ManualClock) -> None:
+        ledger = Ledger(clock=clock.clock, retention=60)
         record = admitted(ledger, status=COMPLETED)
-        hands.pass_by(59.9)
+        clock.advance(59.9)
         assert ledger.get(record.id) is record
-        hands.pass_by(0.1)
+        clock.advance(0.1)
         assert ledger.get(record.id) is None
         assert ledger.select() == []
         assert set(ledger.counts().values()) == {0}
 
-    def test_unfinished_tasks_are_never_forgotten(self, hands: Hands) -> None:
-        ledger = Ledger(clock=hands.clock, retention=0, max_history=0)
+    def test_unfinished_tasks_are_never_forgotten(self, clock: ManualClock) -> None:
+        ledger = Ledger(clock=clock.clock, retention=0, max_history=0)
         waiting, running = admitted(ledger), admitted(ledger, status=RUNNING)
-        hands.pass_by(1e9)
+        clock.advance(1e9)
         for _ in range(3):
             admitted(ledger, status=CANCELLED)
         assert ledger.select() == [running, waiting]
 
-    def test_retention_counts_from_the_end(self, hands: Hands) -> None:
-        ledger = Ledger(clock=hands.clock, retention=60)
+    def test_retention_counts_from_the_end(self, clock: ManualClock) -> None:
+        ledger = Ledger(clock=clock.clock, retention=60)
         first, second = admitted(ledger), admitted(ledger)
         ledger.settle(second, CANCELLED_OUTCOME)
-        hands.pass_by(59)
+        clock.advance(59)
         ledger.settle(first, CANCELLED_OUTCOME)
-        hands.pass_by(1)
+        clock.advance(1)
         assert ledger.select() == [first]
 
-    def test_setting_the_wall_clock_forgets_nothing(self, hands: Hands) -> None:
-        ledger = Ledger(clock=hands.clock, retention=60)
+    def test_setting_the_wall_clock_forgets_nothing(self, clock: ManualClock) -> None:
+        ledger = Ledger(clock=clock.clock, retention=60)
         record = admitted(ledger, status=COMPLETED)
-        hands.wall += 1e6
+        clock.wall += 1e6
         assert ledger.get(record.id) is record
 
-    def test_what_expired_goes_even_if_nobody_asks(self, hands: Hands) -> None:
+    def test_expired_tasks_are_dropped_without_a_call(self, clock: ManualClock) -> None:
         before = records_alive()
-        ledger = Ledger(clock=hands.clock, retention=60)
+        ledger = Ledger(clock=clock.clock, retention=60)
         for _ in range(20_000):
             admitted(ledger, status=COMPLETED)
-            hands.pass_by(1)
+            clock.advance(1)
         assert records_alive() - before < 3000
 
     @pytest.mark.parametrize("kept", [0, 1, 5])
@@ -347,15 +347,15 @@ class TestForgetting:
         assert ledger.select() == [early]
 
     def test_a_listener_still_sees_a_task_that_is_not_kept(self) -> None:
-        bus = EventBus(Hands().clock.wall)
+        bus = EventBus(ManualClock().clock.wall)
         ledger = Ledger(bus, max_history=0)
         seen: list[TaskInfo] = []
         bus.listen(lambda event: seen.append(event.task))
         admitted(ledger, status=COMPLETED)
         assert seen[-1].status is COMPLETED
 
-    def test_a_listener_may_end_other_tasks_meanwhile(self) -> None:
-        bus = EventBus(Hands().clock.wall)
+    def test_a_listener_may_end_other_tasks(self) -> None:
+        bus = EventBus(ManualClock().clock.wall)
         ledger = Ledger(bus, max_history=1)
         others = [admitted(ledger) for _ in range(5)]
         bus.listen(lambda _: others and ledger.settle(others.pop(), CANCELLED_OUTCOME))
@@ -365,23 +365,23 @@ class TestForgetting:
 
 
 class TestTimes:
-    def test_they_are_facts_of_the_wall_clock(self, hands: Hands, ledger: Ledger) -> None:
+    def test_they_are_facts_of_the_wall_clock(self, clock: ManualClock, ledger: Ledger) -> None:
         record = admitted(ledger)
-        hands.pass_by(2)
+        clock.advance(2)
         ledger.start(record)
-        hands.pass_by(3)
+        clock.advance(3)
         ledger.settle(record, completed(None))
         info = record.info()
         assert info.created_at == datetime(2025, 1, 1, tzinfo=UTC)
         assert (info.wait_time, info.run_time) == (pytest.approx(2), pytest.approx(3))
 
     @pytest.mark.parametrize("jump", [-86_400.0, -5.0, 5.0, 86_400.0])
-    def test_a_clock_that_is_set_meanwhile_bends_no_duration(self, hands: Hands, ledger: Ledger, jump: float) -> None:
+    def test_setting_the_clock_changes_no_duration(self, clock: ManualClock, ledger: Ledger, jump: float) -> None:
         record = admitted(ledger)
-        hands.pass_by(2)
-        hands.wall += jump
+        clock.advance(2)
+        clock.wall += jump
         ledger.start(record)
-        hands.pass_by(3)
+        clock.advance(3)
         ledger.settle(record, completed(None))
         info = record.info()
         assert (info.wait_time, info.run_time) == (pytest.approx(2), pytest.approx(3))
@@ -390,19 +390,21 @@ class TestTimes:
         assert info.created_at < info.started_at < info.completed_at
 
     @pytest.mark.parametrize("jump", [-86_400.0, -0.5, 0.5, 86_400.0])
-    def test_tasks_added_later_follow_a_clock_that_was_set(self, hands: Hands, ledger: Ledger, jump: float) -> None:
-        hands.pass_by(10)
-        hands.wall += jump
-        hands.pass_by(1.5)
+    def test_tasks_added_later_follow_a_clock_that_was_set(
+        self, clock: ManualClock, ledger: Ledger, jump: float
+    ) -> None:
+        clock.advance(10)
+        clock.wall += jump
+        clock.advance(1.5)
         record = admitted(ledger)
-        assert record.info().created_at.timestamp() == pytest.approx(hands.wall)
+        assert record.info().created_at.timestamp() == pytest.approx(clock.wall)
 
-    def test_a_drifting_clock_does_not_run_away(self, hands: Hands, ledger: Ledger) -> None:
+    def test_a_drifting_clock_does_not_run_away(self, clock: ManualClock, ledger: Ledger) -> None:
         for _ in range(1000):
-            hands.pass_by(60)
-            hands.wall += 0.001  # an oscillator, corrected in small steps
+            clock.advance(60)
+            clock.wall += 0.001  # an oscillator, corrected in small steps
             record = admitted(ledger)
-            assert record.info().created_at.timestamp() == pytest.approx(hands.wall, abs=0.02)
+            assert record.info().created_at.timestamp() == pytest.approx(clock.wall, abs=0.02)
 
     def test_the_clock_is_asked_for_nothing_else(self) -> None:
         """A ledger on a clock that stands still works as well: nothing divides by time or waits for it."""

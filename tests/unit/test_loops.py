@@ -10,7 +10,7 @@ import pytest
 from async_task_worker.model.event_loop import call_from_any_thread
 
 
-def test_a_closed_loop_is_told_nothing_and_that_is_said() -> None:
+def test_a_call_to_a_closed_loop_returns_false() -> None:
     loop = asyncio.SelectorEventLoop()
     loop.close()
     assert not call_from_any_thread(loop, print)

@@ -59,7 +59,7 @@ class TestOptions:
         assert (registry.is_idempotent("a"), registry.is_idempotent("b")) == (False, True)
 
     @pytest.mark.parametrize("function", [charge, Till().open, Till(), partial(charge, 2)])
-    def test_a_function_itself_goes_by_its_first_name_and_the_strictest_option(
+    def test_a_function_object_uses_its_first_name_and_the_strictest_option(
         self, registry: TaskRegistry, function: Any
     ) -> None:
         registry.register("a", function)
@@ -87,7 +87,7 @@ class TestOptions:
         assert known_as(registry, second.open) == ("second", True)
         assert known_as(registry, third.open) == ("open", True)
 
-    def test_a_method_goes_by_the_name_that_its_class_gave_it(self, registry: TaskRegistry) -> None:
+    def test_a_method_uses_the_name_registered_in_its_class(self, registry: TaskRegistry) -> None:
         assert known_as(registry, Till().open) == ("open", True)
         registry.register("till.open", Till.open, idempotent=False)
         assert known_as(registry, Till().open) == ("till.open", False)
@@ -100,7 +100,7 @@ class TestOptions:
 
 class TestSubmittingByName:
     @pytest.mark.parametrize("name", ["add", "plus"])
-    async def test_the_task_goes_by_the_name(self, worker: AsyncTaskWorker, name: str) -> None:
+    async def test_a_task_submitted_by_name_has_that_name(self, worker: AsyncTaskWorker, name: str) -> None:
         tasks.task("plus")(tasks.add)
         task_id = await worker.submit(name, [2], {"right": 3}, priority=1)
         assert await worker.get_task_future(task_id) == 5
@@ -127,7 +127,7 @@ class TestSubmittingByName:
         with pytest.raises(NotRegisteredError, match="There is no task type 'χχχχχχ': "):
             await worker.submit("χχχχχχ")
 
-    async def test_add_task_takes_no_name_and_says_what_does(self, worker: AsyncTaskWorker) -> None:
+    async def test_add_task_refuses_a_name_and_mentions_submit(self, worker: AsyncTaskWorker) -> None:
         with pytest.raises(TypeError) as raised:
             await worker.add_task("shout", "text")  # type: ignore[arg-type]
         for hint in ("worker.submit('shout', ", "get_task_function('shout')", "@task('shout')"):
@@ -276,7 +276,7 @@ def test_one_that_waited_when_its_name_came_to_forbid_it_does_not(folder: Path) 
     assert ending(folder, once="once") == ("failed", 1)
 
 
-async def test_over_http_a_task_goes_by_its_name(worker: AsyncTaskWorker) -> None:
+async def test_over_http_a_task_has_the_submitted_name(worker: AsyncTaskWorker) -> None:
     async def open_till(amount: int) -> int:
         return amount
 

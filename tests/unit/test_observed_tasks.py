@@ -12,7 +12,7 @@ from async_task_worker import TaskEvent, TaskFailedError, TaskInfo, TaskStatus
 from async_task_worker.state.events import EventBus
 from async_task_worker.state.futures import TaskFutures
 from async_task_worker.state.ledger import Ledger
-from tests.unit.records import ENDINGS, Hands, admitted
+from tests.unit.records import ENDINGS, ManualClock, admitted
 
 PENDING, RUNNING = TaskStatus.PENDING, TaskStatus.RUNNING
 FINAL = [TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED]
@@ -22,10 +22,10 @@ class Fleet:
     """A task on the ledger of its own process, and a ledger elsewhere that mirrors it."""
 
     def __init__(self) -> None:
-        self.hands = Hands()
-        self.owner = Ledger(clock=self.hands.clock)
-        self.events = EventBus(self.hands.clock.wall)
-        self.elsewhere = Ledger(self.events, self.hands.clock)
+        self.clock = ManualClock()
+        self.owner = Ledger(clock=self.clock.clock)
+        self.events = EventBus(self.clock.clock.wall)
+        self.elsewhere = Ledger(self.events, self.clock.clock)
         self.futures = TaskFutures(self.events)
         self.heard: list[TaskEvent] = []
         self.events.listen(self.heard.append)
@@ -57,7 +57,7 @@ def test_a_life_seen_step_by_step_is_the_owners(fleet: Fleet) -> None:
     assert fleet.elsewhere.observe(fleet.seen())
     assert fleet.mirrored() == fleet.seen()
 
-    fleet.hands.pass_by(2.0)
+    fleet.clock.advance(2.0)
     fleet.owner.start(fleet.record)
     assert fleet.elsewhere.observe(fleet.seen())
     assert fleet.mirrored() == fleet.seen()
@@ -78,9 +78,9 @@ def test_a_life_seen_step_by_step_is_the_owners(fleet: Fleet) -> None:
 def test_an_end_seen_at_once_is_whole(fleet: Fleet, status: TaskStatus) -> None:
     """The other process may look only now, when the task has ended."""
     fleet.owner.start(fleet.record)
-    fleet.hands.pass_by(2.0)
+    fleet.clock.advance(2.0)
     fleet.owner.settle(fleet.record, ENDINGS[status])
-    fleet.hands.pass_by(2.0)
+    fleet.clock.advance(2.0)
     assert fleet.elsewhere.observe(fleet.seen())
     assert fleet.mirrored() == fleet.seen()
     assert fleet.elsewhere.counts() == fleet.owner.counts()
@@ -97,7 +97,7 @@ def test_a_requeued_task_is_pending_again(fleet: Fleet) -> None:
     assert fleet.elsewhere.counts()[RUNNING] == 0
 
 
-def test_another_priority_is_told(fleet: Fleet) -> None:
+def test_a_changed_priority_is_published(fleet: Fleet) -> None:
     fleet.elsewhere.observe(fleet.seen())
     fleet.owner.reprioritize(fleet.record, 1)
     fleet.told()
@@ -139,7 +139,7 @@ async def test_futures_of_other_processes_are_resolved(fleet: Fleet, status: Tas
         assert future.result() == "result"
 
 
-async def test_an_error_that_did_not_travel_is_told_by_its_text(fleet: Fleet) -> None:
+async def test_an_error_without_its_exception_is_raised_with_its_text(fleet: Fleet) -> None:
     fleet.owner.settle(fleet.record, ENDINGS[TaskStatus.FAILED])
     fleet.elsewhere.observe(replace(fleet.seen(), error_detail=None))
     mirrored = fleet.elsewhere.get(fleet.record.id)

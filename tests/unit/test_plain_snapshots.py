@@ -15,7 +15,7 @@ from fastapi.encoders import jsonable_encoder
 
 from async_task_worker import AsyncTaskWorker, ErrorDetail, TaskFailedError, TaskInfo, TaskStatus
 from async_task_worker.web.models.responses import TaskBody
-from tests.conformance.watching import ended, info_of
+from tests.conformance.event_helpers import ended, info_of
 from tests.support.tasks import echo, fail_with, wait_at
 from tests.support.waiting import running
 

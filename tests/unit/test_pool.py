@@ -35,20 +35,20 @@ from tests.support.tasks import (
     write_request_id,
 )
 from tests.support.waiting import settled
-from tests.unit.records import asked_for
-from tests.unit.trio import Trio, assert_all_slots_alive
+from tests.unit.pool_parts import PoolParts, assert_all_slots_usable
+from tests.unit.records import new_record
 
 CANCELLED, COMPLETED, FAILED = TaskStatus.CANCELLED, TaskStatus.COMPLETED, TaskStatus.FAILED
 PENDING, RUNNING = TaskStatus.PENDING, TaskStatus.RUNNING
 
 
 @pytest.fixture
-async def trio() -> AsyncIterator[Trio]:
-    trio = Trio()
-    await trio.pool.start()
-    yield trio
+async def parts() -> AsyncIterator[PoolParts]:
+    parts = PoolParts()
+    await parts.pool.start()
+    yield parts
     open_all_gates()
-    await trio.pool.stop(0)
+    await parts.pool.stop(0)
     await settled()
 
 
@@ -58,7 +58,7 @@ class TestAlone:
     async def test_the_trio_runs_what_is_put_into_the_queue(self) -> None:
         queue = TaskQueue()
         pool = WorkerPool(queue, TaskExecutor(), max_workers=3)
-        records = [asked_for(echo, number, priority=-number) for number in range(5)]
+        records = [new_record(echo, number, priority=-number) for number in range(5)]
         for record in records:
             queue.put(record)
         await pool.start()
@@ -75,39 +75,39 @@ class TestAlone:
         await pool.stop(timeout=5.0)
 
     async def test_tasks_run_in_order_of_priority_then_of_arrival(self) -> None:
-        trio = Trio(max_workers=1)
+        parts = PoolParts(max_workers=1)
         for label, priority in (("late", 5), ("first", -1), ("second", -1), ("third", 0)):
-            trio.add(note, label, priority=priority)
-        await trio.pool.start()
+            parts.add(note, label, priority=priority)
+        await parts.pool.start()
         await settled()
         assert notes == ["first", "second", "third", "late"]
-        await trio.pool.stop()
+        await parts.pool.stop()
 
-    async def test_starting_and_stopping_twice_does_no_harm(self, trio: Trio) -> None:
-        await trio.pool.start()
-        await assert_all_slots_alive(trio)
-        await trio.pool.stop()
-        await trio.pool.stop()
-        waiting = await trio.run(echo, 1)
+    async def test_starting_and_stopping_twice_does_no_harm(self, parts: PoolParts) -> None:
+        await parts.pool.start()
+        await assert_all_slots_usable(parts)
+        await parts.pool.stop()
+        await parts.pool.stop()
+        waiting = await parts.run(echo, 1)
         assert waiting.status is PENDING
-        await trio.pool.start()
+        await parts.pool.start()
         await settled()
         assert waiting.result == 1
 
     async def test_stopping_before_starting_does_nothing(self) -> None:
-        await Trio().pool.stop()
+        await PoolParts().pool.stop()
 
-    async def test_no_more_run_at_once_than_there_are_slots(self, trio: Trio) -> None:
-        records = [trio.add(wait_at, "gate") for _ in range(5)]
+    async def test_no_more_run_at_once_than_there_are_slots(self, parts: PoolParts) -> None:
+        records = [parts.add(wait_at, "gate") for _ in range(5)]
         await settled()
         assert [record.status for record in records] == [RUNNING] * 2 + [PENDING] * 3
-        assert trio.pool.running == set(records[:2])
-        assert trio.pool.free == 0
+        assert parts.pool.running == set(records[:2])
+        assert parts.pool.free == 0
         open_gate("gate")
         await settled()
         assert [record.status for record in records] == [COMPLETED] * 5
 
-    async def test_each_job_has_an_asyncio_task_and_a_context_of_its_own(self, trio: Trio) -> None:
+    async def test_each_job_has_an_asyncio_task_and_a_context_of_its_own(self, parts: PoolParts) -> None:
         tasks: set[asyncio.Task[Any] | None] = set()
 
         async def look() -> int:
@@ -117,47 +117,49 @@ class TestAlone:
             return this.cancelling()
 
         for _ in range(3):
-            assert (await trio.run(cancel_itself)).status is CANCELLED
-            assert (await trio.run(look)).result == 0
+            assert (await parts.run(cancel_itself)).status is CANCELLED
+            assert (await parts.run(look)).result == 0
         assert len(tasks) == 3
         assert asyncio.current_task() not in tasks
         request_id.set("mine")
-        assert (await trio.run(write_request_id, "theirs")).result == "mine"
-        assert (await trio.run(write_request_id, "others")).result == "mine"
+        assert (await parts.run(write_request_id, "theirs")).result == "mine"
+        assert (await parts.run(write_request_id, "others")).result == "mine"
         assert request_id.get() == "mine"
 
-    async def test_a_failure_is_logged_with_its_traceback(self, trio: Trio, caplog: pytest.LogCaptureFixture) -> None:
-        record = await trio.run(fail_with, "wrong")
+    async def test_a_failure_is_logged_with_its_traceback(
+        self, parts: PoolParts, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        record = await parts.run(fail_with, "wrong")
         (line,) = [line for line in caplog.records if line.levelno == logging.ERROR]
         assert record.id in line.getMessage()
         assert line.exc_info is not None
         assert line.exc_info[1] is record.error
 
-    async def test_the_traceback_begins_in_the_users_code(self, trio: Trio) -> None:
-        error = (await trio.run(fail_with, "wrong")).error
+    async def test_the_traceback_begins_in_the_users_code(self, parts: PoolParts) -> None:
+        error = (await parts.run(fail_with, "wrong")).error
         assert error is not None
         assert error.__traceback__ is not None
         assert error.__traceback__.tb_frame.f_code.co_name == "fail_with"
 
-    async def test_what_is_no_awaitable_after_all_is_an_error_of_the_task(self, trio: Trio) -> None:
+    async def test_what_is_no_awaitable_after_all_is_an_error_of_the_task(self, parts: PoolParts) -> None:
         class Fraud:
             async def __call__(self) -> None: ...
 
         fraud: Any = Fraud()
-        record = asked_for(fraud)
+        record = new_record(fraud)
         record.func = lambda: 5
-        trio.ledger.admit(record)
-        trio.queue.put(record)
-        trio.pool.wake()
+        parts.ledger.admit(record)
+        parts.queue.put(record)
+        parts.pool.wake()
         await settled()
         assert isinstance(record.error, TypeError)
-        await assert_all_slots_alive(trio)
+        await assert_all_slots_usable(parts)
 
 
-ENDINGS: dict[str, Callable[[Trio, str], Any]] = {
-    "cancel": lambda trio, task_id: trio.pool.cancel_running_task(task_id),
-    "stop": lambda trio, task_id: trio.pool.stop(0),
-    "timeout": lambda trio, task_id: asyncio.sleep(5),
+ENDINGS: dict[str, Callable[[PoolParts, str], Any]] = {
+    "cancel": lambda parts, task_id: parts.pool.cancel_running_task(task_id),
+    "stop": lambda parts, task_id: parts.pool.stop(0),
+    "timeout": lambda parts, task_id: asyncio.sleep(5),
 }
 
 
@@ -173,7 +175,7 @@ class TestBeingTold:
         ],
     )
     async def test_by_reason(
-        self, trio: Trio, reason: str, obeys: TaskStatus, swallows: TaskStatus, fails: TaskStatus
+        self, parts: PoolParts, reason: str, obeys: TaskStatus, swallows: TaskStatus, fails: TaskStatus
     ) -> None:
         async def fail_when_told() -> None:
             try:
@@ -186,15 +188,15 @@ class TestBeingTold:
             ((swallow_cancel, 60), swallows),
             ((fail_when_told,), fails),
         ):
-            record = await trio.run(*call, timeout=5)
+            record = await parts.run(*call, timeout=5)
             assert record.status is RUNNING
-            await ENDINGS[reason](trio, record.id)
+            await ENDINGS[reason](parts, record.id)
             await settled()
             assert record.status is expected
-            await trio.pool.start()
-        await assert_all_slots_alive(trio)
+            await parts.pool.start()
+        await assert_all_slots_usable(parts)
 
-    async def test_a_late_task_says_how_long_it_was_allowed_and_what_it_did_then(self, trio: Trio) -> None:
+    async def test_a_timeout_error_has_the_timeout_and_the_cause(self, parts: PoolParts) -> None:
         own = ValueError("while leaving")
 
         async def fail_when_told() -> None:
@@ -203,28 +205,28 @@ class TestBeingTold:
             except asyncio.CancelledError:
                 raise own from None
 
-        record = await trio.run(fail_when_told, timeout=2.5)
+        record = await parts.run(fail_when_told, timeout=2.5)
         await asyncio.sleep(2.5)
         assert "2.5 seconds" in str(record.error)
         assert record.error is not None
         assert record.error.__cause__ is own
 
-    async def test_a_timeout_error_of_its_own_keeps_its_text(self, trio: Trio) -> None:
-        record = await trio.run(fail_with, "the server did not answer", "TimeoutError", timeout=5)
+    async def test_a_timeout_error_of_its_own_keeps_its_text(self, parts: PoolParts) -> None:
+        record = await parts.run(fail_with, "the server did not answer", "TimeoutError", timeout=5)
         assert str(record.error) == "the server did not answer"
 
     @pytest.mark.parametrize(
         "error", ["SystemExit", "GeneratorExit", "OddError", "StopAsyncIteration", "CancelledError"]
     )
     @pytest.mark.parametrize("after", [0, 1])
-    async def test_whatever_is_raised_its_slot_lives_on(self, trio: Trio, error: str, after: int) -> None:
-        records = [trio.add(fail_with, "", error, after) for _ in range(5)]
+    async def test_whatever_is_raised_the_slot_is_freed(self, parts: PoolParts, error: str, after: int) -> None:
+        records = [parts.add(fail_with, "", error, after) for _ in range(5)]
         await asyncio.sleep(5)
         await settled()
         assert {record.status for record in records} == {CANCELLED if error == "CancelledError" else FAILED}
-        await assert_all_slots_alive(trio)
+        await assert_all_slots_usable(parts)
 
-    async def test_the_first_reason_stands(self, trio: Trio) -> None:
+    async def test_the_first_reason_stands(self, parts: PoolParts) -> None:
         async def leave_slowly() -> None:
             try:
                 await asyncio.sleep(3600)
@@ -232,78 +234,76 @@ class TestBeingTold:
                 await asyncio.sleep(0.5)
                 raise
 
-        late, cancelled = await trio.run(leave_slowly, timeout=1), await trio.run(leave_slowly, timeout=1)
-        cancelling = asyncio.create_task(trio.pool.cancel_running_task(cancelled.id))
+        late, cancelled = await parts.run(leave_slowly, timeout=1), await parts.run(leave_slowly, timeout=1)
+        cancelling = asyncio.create_task(parts.pool.cancel_running_task(cancelled.id))
         await asyncio.sleep(1)
-        assert await trio.pool.cancel_running_task(late.id) is False
+        assert await parts.pool.cancel_running_task(late.id) is False
         assert await cancelling is True
         assert (late.status, cancelled.status) == (FAILED, CANCELLED)
 
 
 class TestLeavingBehind:
     @pytest.mark.parametrize("reason", ENDINGS)
-    async def test_a_stubborn_task_goes_on_without_its_slot(self, trio: Trio, reason: str) -> None:
-        record = await trio.run(stubborn, "gate", "late result", timeout=5 if reason == "timeout" else None)
-        await ENDINGS[reason](trio, record.id)
+    async def test_a_stubborn_task_goes_on_without_its_slot(self, parts: PoolParts, reason: str) -> None:
+        record = await parts.run(stubborn, "gate", "late result", timeout=5 if reason == "timeout" else None)
+        await ENDINGS[reason](parts, record.id)
         await asyncio.sleep(1)
         assert record.status is (FAILED if reason == "timeout" else CANCELLED)
-        assert trio.pool.abandoned_tasks == 1
-        await trio.pool.start()
-        await assert_all_slots_alive(trio)
+        assert parts.pool.abandoned_tasks == 1
+        await parts.pool.start()
+        await assert_all_slots_usable(parts)
 
         before = record.info()
         open_gate("gate")
         await settled()
-        assert trio.pool.abandoned_tasks == 0
+        assert parts.pool.abandoned_tasks == 0
         assert record.info() == before
-        await assert_all_slots_alive(trio)
+        await assert_all_slots_usable(parts)
 
-    async def test_one_that_is_left_behind_again_and_again_costs_no_slot(self, trio: Trio) -> None:
-        records = [trio.add(stubborn, "gate", timeout=1) for _ in range(10)]
+    async def test_one_that_is_left_behind_again_and_again_costs_no_slot(self, parts: PoolParts) -> None:
+        records = [parts.add(stubborn, "gate", timeout=1) for _ in range(10)]
         await asyncio.sleep(60)
         assert {record.status for record in records} == {FAILED}
-        assert trio.pool.abandoned_tasks == 10
-        await assert_all_slots_alive(trio)
+        assert parts.pool.abandoned_tasks == 10
+        await assert_all_slots_usable(parts)
         open_gate("gate")
         await settled()
-        assert trio.pool.abandoned_tasks == 0
+        assert parts.pool.abandoned_tasks == 0
 
-    async def test_its_late_progress_is_nobodys_business(self, trio: Trio) -> None:
+    async def test_progress_of_an_abandoned_task_is_ignored(self, parts: PoolParts) -> None:
         async def report_later(progress_callback: Callable[[float], None]) -> None:
             await stubborn("gate")
             progress_callback(0.75)
 
-        record = await trio.run(report_later)
-        assert await trio.pool.cancel_running_task(record.id)
+        record = await parts.run(report_later)
+        assert await parts.pool.cancel_running_task(record.id)
         before = record.info()
         open_gate("gate")
         await settled()
         assert record.info() == before
 
     async def test_its_error_is_not_mistaken_for_the_next_tasks(
-        self, trio: Trio, caplog: pytest.LogCaptureFixture
+        self, parts: PoolParts, caplog: pytest.LogCaptureFixture
     ) -> None:
         async def fail_late() -> None:
             await stubborn("gate")
             raise ValueError("too late")
 
-        record = await trio.run(fail_late)
-        assert await trio.pool.cancel_running_task(record.id)
-        others = [await trio.run(wait_at, "other") for _ in range(2)]
+        record = await parts.run(fail_late)
+        assert await parts.pool.cancel_running_task(record.id)
+        others = [await parts.run(wait_at, "other") for _ in range(2)]
         open_gate("gate")
         await settled()
         assert [other.status for other in others] == [RUNNING, RUNNING]
         assert record.status is CANCELLED
         assert not [line for line in caplog.records if line.levelno >= logging.ERROR]
 
-    async def test_a_cancellation_is_answered_within_a_second_even_if_the_pool_stops_meanwhile(
-        self, trio: Trio
-    ) -> None:
+    async def test_a_cancellation_returns_within_a_second_even_during_a_stop(self, parts: PoolParts) -> None:
         loop = asyncio.get_running_loop()
-        record = await trio.run(stubborn, "gate")
+        record = await parts.run(stubborn, "gate")
         begun = loop.time()
-        stopping = asyncio.create_task(trio.pool.stop(0.9))
-        assert await trio.pool.cancel_running_task(record.id) is True
+        stopping = asyncio.create_task(parts.pool.stop(0.9))
+        assert await parts.pool.cancel_running_task(record.id) is True
         assert loop.time() - begun <= 1.001
         await stopping
 
@@ -311,8 +311,8 @@ class TestLeavingBehind:
 class TestTurns:
     async def test_starting_many_tasks_lets_the_loop_turn_in_between(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(pool_module, "_FILL_BUDGET", -1.0)  # every look at the clock finds that time is up
-        trio = Trio(max_workers=100)
-        records = [trio.add(take_turns, number % 3) for number in range(300)]
+        parts = PoolParts(max_workers=100)
+        records = [parts.add(take_turns, number % 3) for number in range(300)]
         most: list[int] = []
 
         def look() -> None:
@@ -321,18 +321,18 @@ class TestTurns:
                 asyncio.get_running_loop().call_soon(look)
 
         look()
-        await trio.pool.start()
+        await parts.pool.start()
         await settled()
         assert {record.status for record in records} == {COMPLETED}
         assert any(0 < started < 100 for started in most)
-        await assert_all_slots_alive(trio, 100)
-        await trio.pool.stop()
+        await assert_all_slots_usable(parts, 100)
+        await parts.pool.stop()
 
-    async def test_one_told_to_stop_while_it_is_being_started_stops_at_once(self) -> None:
+    async def test_a_task_interrupted_while_it_is_started_stops_at_once(self) -> None:
         """A listener hears of the start before the task has an asyncio Task that could be cancelled."""
         events = EventBus(SYSTEM_CLOCK.wall)
-        trio = Trio(events=events)
-        await trio.pool.start()
+        parts = PoolParts(events=events)
+        await parts.pool.start()
 
         def interrupt(kind: str, record: TaskRecord) -> None:
             if kind == "task.started":
@@ -340,37 +340,37 @@ class TestTurns:
 
         unsubscribe = events.subscribe_records(interrupt)
         begun = asyncio.get_running_loop().time()
-        records = [await trio.run(sleep_for, 3600) for _ in range(3)]
+        records = [await parts.run(sleep_for, 3600) for _ in range(3)]
         unsubscribe()
         assert {record.status for record in records} == {CANCELLED}
         assert asyncio.get_running_loop().time() == begun
-        await assert_all_slots_alive(trio)
-        await trio.pool.stop()
+        await assert_all_slots_usable(parts)
+        await parts.pool.stop()
 
 
 class TestStopping:
-    async def test_it_waits_for_running_tasks_and_starts_no_other(self, trio: Trio) -> None:
-        running = [await trio.run(sleep_for, 3, "done") for _ in range(2)]
-        waiting = await trio.run(echo, 1)
+    async def test_it_waits_for_running_tasks_and_starts_no_other(self, parts: PoolParts) -> None:
+        running = [await parts.run(sleep_for, 3, "done") for _ in range(2)]
+        waiting = await parts.run(echo, 1)
         begun = asyncio.get_running_loop().time()
-        await trio.pool.stop(60)
+        await parts.pool.stop(60)
         assert asyncio.get_running_loop().time() - begun == pytest.approx(3)
         assert [record.result for record in running] == ["done", "done"]
         assert waiting.status is PENDING
 
-    async def test_inside_a_task_it_does_not_wait_for_that_task(self, trio: Trio) -> None:
+    async def test_inside_a_task_it_does_not_wait_for_that_task(self, parts: PoolParts) -> None:
         async def stop_it() -> str:
-            await trio.pool.stop(60)
+            await parts.pool.stop(60)
             return "went on"
 
-        other, record = await trio.run(sleep_for, 5), await trio.run(stop_it)
+        other, record = await parts.run(sleep_for, 5), await parts.run(stop_it)
         await asyncio.sleep(6)
         assert (other.status, record.result) == (COMPLETED, "went on")
 
-    async def test_two_at_once_both_end(self, trio: Trio) -> None:
-        record = await trio.run(stubborn, "gate")
+    async def test_two_at_once_both_end(self, parts: PoolParts) -> None:
+        record = await parts.run(stubborn, "gate")
         begun = asyncio.get_running_loop().time()
-        await asyncio.gather(trio.pool.stop(60), trio.pool.stop(1))
+        await asyncio.gather(parts.pool.stop(60), parts.pool.stop(1))
         assert asyncio.get_running_loop().time() - begun <= 2
         assert record.status is CANCELLED
 
@@ -379,8 +379,8 @@ class TestOthersTasks:
     """asyncio's list of tasks is open to everybody."""
 
     @pytest.mark.parametrize("moment", range(4))
-    async def test_somebody_else_cancels_every_task_there_is(self, trio: Trio, moment: int) -> None:
-        records = [trio.add(sleep_for, 3600) for _ in range(4)]
+    async def test_foreign_code_cancels_all_asyncio_tasks(self, parts: PoolParts, moment: int) -> None:
+        records = [parts.add(sleep_for, 3600) for _ in range(4)]
         for _ in range(moment):
             await asyncio.sleep(0)
         for _ in range(4):
@@ -388,15 +388,15 @@ class TestOthersTasks:
                 task.cancel()
             await settled()
         assert {record.status for record in records} == {CANCELLED}
-        await assert_all_slots_alive(trio)
+        await assert_all_slots_usable(parts)
 
-    async def test_a_task_that_cancels_its_neighbours_spares_their_slots(self, trio: Trio) -> None:
+    async def test_a_task_that_cancels_other_tasks_does_not_lose_their_slots(self, parts: PoolParts) -> None:
         async def cancel_all() -> None:
             for task in asyncio.all_tasks():
                 task.cancel()
             await asyncio.sleep(0)
 
-        neighbour, culprit = trio.add(sleep_for, 3600), trio.add(cancel_all)
+        neighbour, culprit = parts.add(sleep_for, 3600), parts.add(cancel_all)
         this = asyncio.current_task()
         assert this is not None
         try:
@@ -405,16 +405,16 @@ class TestOthersTasks:
             this.uncancel()
         await settled()
         assert (neighbour.status, culprit.status) == (CANCELLED, CANCELLED)
-        await assert_all_slots_alive(trio)
+        await assert_all_slots_usable(parts)
 
 
 @pytest.mark.other_loop
 class TestOtherLoop:
     """The same on a loop that is not asyncio's own."""
 
-    async def test_tasks_end_in_every_way(self, trio: Trio) -> None:
+    async def test_tasks_end_in_every_way(self, parts: PoolParts) -> None:
         records = [
-            trio.add(*call, timeout=0.2)
+            parts.add(*call, timeout=0.2)
             for call in (
                 (echo, 1),
                 (fail_with, "wrong"),
@@ -425,32 +425,32 @@ class TestOtherLoop:
         ]
         await asyncio.sleep(0.3)
         assert [record.status for record in records] == [COMPLETED, FAILED, FAILED, CANCELLED, FAILED]
-        await assert_all_slots_alive(trio)
+        await assert_all_slots_usable(parts)
 
-    async def test_a_running_task_is_cancelled(self, trio: Trio) -> None:
-        record = await trio.run(sleep_for, 60)
-        assert await trio.pool.cancel_running_task(record.id)
-        await assert_all_slots_alive(trio)
+    async def test_a_running_task_is_cancelled(self, parts: PoolParts) -> None:
+        record = await parts.run(sleep_for, 60)
+        assert await parts.pool.cancel_running_task(record.id)
+        await assert_all_slots_usable(parts)
 
 
 class TestClosedLoop:
     """A loop may be closed under the pool; the next one finds no trace of it."""
 
     def test_what_ran_ends_cancelled_and_what_waited_runs_on_the_next(self) -> None:
-        trio = Trio()
+        parts = PoolParts()
         running: list[TaskRecord] = []
         waiting: list[TaskRecord] = []
 
         async def first() -> None:
-            await trio.pool.start()
-            running.extend([await trio.run(sleep_for, 3600) for _ in range(2)])
-            waiting.extend([await trio.run(echo, number) for number in range(3)])
+            await parts.pool.start()
+            running.extend([await parts.run(sleep_for, 3600) for _ in range(2)])
+            waiting.extend([await parts.run(echo, number) for number in range(3)])
 
         async def second() -> None:
-            await trio.pool.start()
+            await parts.pool.start()
             await settled()
-            await assert_all_slots_alive(trio)
-            await trio.pool.stop()
+            await assert_all_slots_usable(parts)
+            await parts.pool.stop()
 
         asyncio.run(first())
         asyncio.run(second())
@@ -459,24 +459,24 @@ class TestClosedLoop:
 
     def test_without_its_tasks_being_cancelled_first(self, loop_errors: list[str]) -> None:
         """Nobody can be told on a closed loop, so nobody is."""
-        trio = Trio()
+        parts = PoolParts()
         loop = asyncio.new_event_loop()
 
         async def first() -> tuple[list[TaskRecord], TaskRecord, asyncio.Task[bool]]:
-            await trio.pool.start()
-            running = [await trio.run(deaf), await trio.run(sleep_for, 3600, timeout=60)]
-            waiting = await trio.run(echo, 1)
-            canceller = loop.create_task(trio.pool.cancel_running_task(running[0].id))
+            await parts.pool.start()
+            running = [await parts.run(deaf), await parts.run(sleep_for, 3600, timeout=60)]
+            waiting = await parts.run(echo, 1)
+            canceller = loop.create_task(parts.pool.cancel_running_task(running[0].id))
             await settled()
             return running, waiting, canceller
 
         async def second() -> None:
-            await trio.pool.start()
+            await parts.pool.start()
             assert {record.status for record in running} == {CANCELLED}
             await settled()
             assert waiting.result == 1
-            await assert_all_slots_alive(trio)
-            await trio.pool.stop()
+            await assert_all_slots_usable(parts)
+            await parts.pool.stop()
 
         running, waiting, canceller = loop.run_until_complete(first())
         loop.close()
@@ -489,19 +489,19 @@ class TestClosedLoop:
 
     @pytest.mark.real_time
     def test_what_was_left_behind_on_it_counts_no_more(self, loop_errors: list[str]) -> None:
-        trio = Trio()
+        parts = PoolParts()
         loop = asyncio.new_event_loop()
 
         async def first() -> None:
-            await trio.pool.start()
-            record = await trio.run(deaf)
-            await trio.pool.cancel_running_task(record.id)
-            assert trio.pool.abandoned_tasks == 1
+            await parts.pool.start()
+            record = await parts.run(deaf)
+            await parts.pool.cancel_running_task(record.id)
+            assert parts.pool.abandoned_tasks == 1
 
         async def second() -> None:
-            await trio.pool.start()
-            assert trio.pool.abandoned_tasks == 0
-            await trio.pool.stop()
+            await parts.pool.start()
+            assert parts.pool.abandoned_tasks == 0
+            await parts.pool.stop()
 
         loop.run_until_complete(first())
         loop.close()
@@ -517,10 +517,10 @@ class TestClosedLoop:
         events.listen(lambda event: ended.append(event.type))
 
         async def leave() -> None:
-            trio = Trio(events=events)
-            await trio.pool.start()
+            parts = PoolParts(events=events)
+            await parts.pool.start()
             for _ in range(3):
-                await trio.run(sleep_for, 3600)
+                await parts.run(sleep_for, 3600)
 
         loop = asyncio.new_event_loop()
         loop.run_until_complete(leave())

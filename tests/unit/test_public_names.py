@@ -236,7 +236,7 @@ def test_an_event_has_the_documented_attributes() -> None:
 
 
 @pytest.mark.parametrize("name", async_task_worker.__all__)
-def test_it_says_what_it_is(name: str) -> None:
+def test_it_has_a_docstring(name: str) -> None:
     found = getattr(async_task_worker, name)
     if found is not ProgressCallback:  # an alias has no docstring of its own
         assert inspect.getdoc(found)

@@ -12,7 +12,7 @@ from async_task_worker import TaskQueue
 from async_task_worker.model.outcome import CANCELLED_OUTCOME
 from async_task_worker.model.record import TaskRecord
 from async_task_worker.state.ledger import Ledger
-from tests.unit.records import asked_for, records_alive
+from tests.unit.records import new_record, records_alive
 
 PRIORITIES = st.one_of(st.integers(-2, 2), st.integers(-(2**63), 2**63 - 1))
 STEPS = st.one_of(
@@ -36,7 +36,7 @@ class SortedList:
 
     def put(self, priorities: list[int]) -> None:
         for priority in priorities:
-            record = asked_for(priority=priority)
+            record = new_record(priority=priority)
             self._count += 1
             record.created = float(self._count)
             self.queue.put(record)
@@ -102,7 +102,7 @@ def test_an_empty_queue_has_nothing_to_pop() -> None:
 def test_a_lane_that_ran_empty_opens_again() -> None:
     queue = TaskQueue()
     for _ in range(3):
-        first, second = asked_for(priority=5), asked_for(priority=5)
+        first, second = new_record(priority=5), new_record(priority=5)
         queue.put(first)
         queue.put(second)
         assert [queue.pop(), queue.pop(), queue.pop()] == [first, second, None]
@@ -111,7 +111,7 @@ def test_a_lane_that_ran_empty_opens_again() -> None:
 @pytest.mark.parametrize("position", ["front", "middle", "back"])
 def test_a_cancelled_task_is_passed_over(position: str) -> None:
     queue = TaskQueue()
-    records = [asked_for(task_id=name) for name in ("front", "middle", "back")]
+    records = [new_record(task_id=name) for name in ("front", "middle", "back")]
     for record in records:
         queue.put(record)
     cancel(queue, next(record for record in records if record.id == position))
@@ -123,7 +123,7 @@ def test_a_cancelled_task_is_passed_over(position: str) -> None:
 def test_a_queue_of_cancelled_tasks_only_is_empty() -> None:
     queue = TaskQueue()
     for priority in (1, 1, 2):
-        record = asked_for(priority=priority)
+        record = new_record(priority=priority)
         queue.put(record)
         cancel(queue, record)
     assert not queue
@@ -137,7 +137,7 @@ def test_cancelled_tasks_do_not_pile_up(priorities: list[int]) -> None:
     before = records_alive()
     queue = TaskQueue()
     for priority in priorities:
-        queue.put(asked_for(priority=priority))
+        queue.put(new_record(priority=priority))
     for record in list(queue)[1:]:
         cancel(queue, record)
     del record
@@ -149,17 +149,17 @@ def test_clearing_forgets_the_cancelled_ones_too() -> None:
     before = records_alive()
     queue = TaskQueue()
     for _ in range(10):
-        queue.put(asked_for())
+        queue.put(new_record())
     cancel(queue, next(iter(queue)))
     assert len(queue.clear()) == 9
     assert records_alive() == before
-    queue.put(asked_for(task_id="afterwards"))
+    queue.put(new_record(task_id="afterwards"))
     assert [record.id for record in queue] == ["afterwards"]
 
 
 def test_a_task_that_is_moved_takes_the_turn_it_is_given() -> None:
     queue = TaskQueue()
-    records = [asked_for(task_id=str(number), priority=number % 2) for number in range(6)]
+    records = [new_record(task_id=str(number), priority=number % 2) for number in range(6)]
     for number, record in enumerate(records):
         record.created = float(number)
         queue.put(record)

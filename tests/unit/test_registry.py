@@ -277,9 +277,7 @@ class TestNames:
         ],
         ids=["plain", "partial", "method", "object", "partial object", "without weak references", "decorated"],
     )
-    def test_an_unregistered_function_goes_by_its_own_name(
-        self, registry: TaskRegistry, function: Any, name: str
-    ) -> None:
+    def test_an_unregistered_function_has_its_own_name(self, registry: TaskRegistry, function: Any, name: str) -> None:
         assert registry.function_of(function).name == name
 
     def test_types_are_listed_in_the_order_of_their_registration(self, registry: TaskRegistry) -> None:
@@ -301,7 +299,7 @@ class TestNames:
             registry.register(name, without)
         assert registry.types() == []
 
-    def test_the_decorator_without_a_name_says_how_it_is_used(self) -> None:
+    def test_the_decorator_without_a_name_raises_an_error_with_its_usage(self) -> None:
         with pytest.raises(TypeError, match=r'@task\("name"\)'):
             task(without)  # type: ignore[arg-type]
 
@@ -334,7 +332,7 @@ class TestMemory:
             pytest.param(lambda payload: partial(without, item=payload), id="partial by keyword"),
         ],
     )
-    async def test_a_task_function_made_for_one_task_is_let_go_after_it(
+    async def test_a_function_made_for_one_task_is_released_after_it(
         self, worker: AsyncTaskWorker, make: Callable[[Payload], Any]
     ) -> None:
         """The task itself stays known, for days; what its function held does not."""
@@ -368,7 +366,7 @@ class TestMemory:
         gc.collect()
         assert registry.known == {}
 
-    def test_a_registered_function_lives_on(self, registry: TaskRegistry) -> None:
+    def test_a_registered_function_is_kept_alive(self, registry: TaskRegistry) -> None:
         registry.register("closure", decorated(without))
         gc.collect()
         function = registry.get("closure")

@@ -14,7 +14,7 @@ from async_task_worker.model.failure import error_text
 from async_task_worker.model.outcome import failed
 from async_task_worker.model.status import ErrorDetail
 from async_task_worker.state.ledger import Ledger
-from tests.unit.records import Hands, admitted
+from tests.unit.records import ManualClock, admitted
 
 
 class OddlyNamedError(Exception):
@@ -41,7 +41,7 @@ def test_there_are_five_statuses_and_each_is_its_text() -> None:
 
 
 @pytest.mark.parametrize("status", TaskStatus)
-def test_a_snapshot_tells_whether_its_task_has_ended(status: TaskStatus) -> None:
+def test_a_snapshot_has_finished(status: TaskStatus) -> None:
     info = admitted(Ledger(), status=status).info()
     assert info.finished is (status in {"completed", "failed", "cancelled"})
     assert info.finished is (info.completed_at is not None)
@@ -77,14 +77,14 @@ def test_writing_into_its_metadata_changes_nothing_else() -> None:
 
 
 def test_durations_are_known_when_they_are_over() -> None:
-    hands = Hands()
-    ledger = Ledger(clock=hands.clock)
+    clock = ManualClock()
+    ledger = Ledger(clock=clock.clock)
     record = admitted(ledger)
     assert _durations(record.info()) == (None, None)
-    hands.pass_by(2)
+    clock.advance(2)
     ledger.start(record)
     assert _durations(record.info()) == (pytest.approx(2), None)
-    hands.pass_by(3)
+    clock.advance(3)
     ledger.settle(record, failed(ValueError()))
     assert _durations(record.info()) == (pytest.approx(2), pytest.approx(3))
 
@@ -118,7 +118,7 @@ def test_an_error_always_has_a_text(error: BaseException, text: str) -> None:
     assert ErrorDetail.of(error).message == text
 
 
-def test_the_detail_of_an_error_tells_its_type_and_where_it_was_raised() -> None:
+def test_the_detail_of_an_error_has_its_type_and_traceback() -> None:
     try:
         raise OddlyNamedError("here")
     except OddlyNamedError as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.documents import DocumentError, chapters_of, commands_of
-from tests.support.running import run_chapter
+from tests.support.run_document import run_chapter
 
 SAMPLE = """
 # A sample

@@ -97,7 +97,7 @@ def test_a_loop_left_open_is_found() -> None:
     assert any(line.startswith("event loop not closed") for line in found)
 
 
-def test_an_exception_nobody_retrieved_is_found(loop_errors: list[str]) -> None:
+def test_an_exception_that_is_not_retrieved_is_found(loop_errors: list[str]) -> None:
     check = LeakCheck()
 
     async def main() -> None:

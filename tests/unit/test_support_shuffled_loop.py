@@ -111,7 +111,7 @@ def test_a_timer_and_a_task_may_overtake_each_other() -> None:
     assert {tuple(order) for order in outcomes(scenario)} == {("task", "timer"), ("timer", "task")}
 
 
-def test_a_failure_says_which_seed_replays_it() -> None:
+def test_a_failure_names_the_seed_that_replays_it() -> None:
     async def scenario() -> None:
         raise ValueError("lost the race")
 

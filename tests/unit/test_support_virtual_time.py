@@ -84,7 +84,7 @@ async def test_time_goes_on_once_the_thread_has_returned() -> None:
     assert virtual_loop().time() == BEGINNING + 3600
 
 
-async def test_time_can_be_told_not_to_wait_for_threads() -> None:
+async def test_time_may_pass_without_waiting_for_threads() -> None:
     loop, done = virtual_loop(), threading.Event()
     loop.waits_for_threads = False
     loop.call_later(60, done.set)
@@ -108,7 +108,7 @@ def run_patiently(main: Callable[[], Coroutine[None, None, None]]) -> None:
         runner.run(main())
 
 
-def test_a_thread_of_somebodys_own_is_listened_to_before_a_jump() -> None:
+def test_a_foreign_thread_is_heeded_before_a_jump() -> None:
     async def main() -> None:
         loop, heard = asyncio.get_running_loop(), asyncio.Event()
         thread = threading.Timer(0.1, loop.call_soon_threadsafe, [heard.set])
@@ -120,7 +120,7 @@ def test_a_thread_of_somebodys_own_is_listened_to_before_a_jump() -> None:
     run_patiently(main)
 
 
-async def test_without_a_timer_a_thread_of_somebodys_own_is_waited_for() -> None:
+async def test_without_a_timer_a_foreign_thread_is_waited_for() -> None:
     loop, heard = virtual_loop(), asyncio.Event()
     thread = threading.Timer(0.1, loop.call_soon_threadsafe, [heard.set])
     thread.start()
@@ -180,7 +180,7 @@ async def test_settled_returns_when_only_time_could_bring_news() -> None:
     await task
 
 
-def test_a_deadlock_is_told_with_the_tasks_and_where_they_wait() -> None:
+def test_a_deadlock_error_lists_the_tasks_and_where_they_wait() -> None:
     async def inner() -> None:
         await asyncio.Event().wait()
 
@@ -193,11 +193,11 @@ def test_a_deadlock_is_told_with_the_tasks_and_where_they_wait() -> None:
     message = str(caught.value)
     assert "no timer is set" in message
     assert "nobody could call in" in message
-    assert "the other one: test_a_deadlock_is_told_with_the_tasks_and_where_they_wait.<locals>.inner" in message
+    assert "the other one: test_a_deadlock_error_lists_the_tasks_and_where_they_wait.<locals>.inner" in message
     assert f"waits at {__file__}:" in message
 
 
-def test_a_thread_that_never_returns_is_told_as_well() -> None:
+def test_a_thread_that_never_returns_is_reported() -> None:
     release = threading.Event()
 
     async def main() -> None:
@@ -215,7 +215,7 @@ def test_a_thread_that_never_returns_is_told_as_well() -> None:
         runner.run(main())
 
 
-def test_a_socket_that_stays_silent_is_told_as_well() -> None:
+def test_a_silent_socket_is_reported() -> None:
     async def main() -> None:
         async with await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0):
             await asyncio.Event().wait()

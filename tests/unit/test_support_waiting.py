@@ -14,7 +14,7 @@ from tests.conftest import MakeWorker
 from tests.support import tasks
 from tests.support.tasks import ERRORS, echo, fail_with, note, open_gate, sleep_for, stubborn, wait_at
 from tests.support.virtual_time import BEGINNING, WALL_BEGINNING, DeadlockError, run_virtual
-from tests.support.waiting import finished, reached, running, settled, started, turns
+from tests.support.waiting import finished, loop_iterations, reached, running, settled, started
 
 
 async def test_a_task_is_seen_to_start_and_to_end(worker: AsyncTaskWorker) -> None:
@@ -65,7 +65,7 @@ def test_waiting_for_a_worker_without_work_is_a_deadlock() -> None:
         run_virtual(main)
 
 
-async def test_the_clock_tells_virtual_time(worker: AsyncTaskWorker, clock: Clock) -> None:
+async def test_the_clock_returns_virtual_time(worker: AsyncTaskWorker, clock: Clock) -> None:
     assert (clock.monotonic(), clock.wall()) == (BEGINNING, WALL_BEGINNING)
     (info,) = await finished(worker, await worker.add_task(sleep_for, 3600))
     assert info.completed_at is not None
@@ -102,7 +102,7 @@ async def test_make_worker_takes_options_and_stops_what_it_made(make_worker: Mak
 async def test_turns_go_round_the_loop() -> None:
     seen: list[int] = []
     asyncio.get_running_loop().call_soon(seen.append, 1)
-    await turns(2)
+    await loop_iterations(2)
     assert seen == [1]
 
 

@@ -41,7 +41,7 @@ class Server:
     def __enter__(self) -> Self:
         path = os.pathsep.join(filter(None, [str(ROOT), *sys.path]))
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.serving", self._application],
+            [sys.executable, "-m", "tests.support.uvicorn_process", self._application],
             env={**os.environ, "PYTHONPATH": path, **self._environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

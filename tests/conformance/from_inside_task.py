@@ -1,6 +1,6 @@
 """Sample tasks that use the worker they run on, as a job that makes more jobs does.
 
-Their arguments are plain values, so they find the worker here: ``let_in(worker)`` puts it
+Their arguments are plain values, so they find the worker here: ``use_worker(worker)`` puts it
 where they look for it.
 """
 
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 _present: list[AsyncTaskWorker] = []
 
 
-def let_in(worker: AsyncTaskWorker) -> None:
-    """Have the tasks below use *worker*."""
+def use_worker(worker: AsyncTaskWorker) -> None:
+    """Let the tasks below use *worker*."""
     _present[:] = [worker]
 
 
-def let_nobody_in() -> None:
+def forget_worker() -> None:
     """Forget the worker of the test that is over."""
     _present.clear()
 
 
 def own_worker() -> AsyncTaskWorker:
-    """Return the worker the current test let in."""
+    """Return the worker that the current test set."""
     return _present[0]
 
 

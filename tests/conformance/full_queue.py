@@ -1,4 +1,4 @@
-"""Queues of limited size, filled to the last place."""
+"""Workers whose bounded queue is full."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tests.conftest import MakeWorker
 
 
-async def full(make_worker: MakeWorker, size: int = 2, **options: Any) -> AsyncTaskWorker:
+async def worker_with_full_queue(make_worker: MakeWorker, size: int = 2, **options: Any) -> AsyncTaskWorker:
     """Return a worker with one slot, taken until "gate" is opened, and a full queue."""
     worker = await make_worker(max_workers=1, max_queue_size=size, **options)
     await running(worker, await worker.add_task(wait_at, "gate", task_id="running"))
@@ -23,19 +23,19 @@ async def full(make_worker: MakeWorker, size: int = 2, **options: Any) -> AsyncT
     return worker
 
 
-async def begun(*calls: Coroutine[Any, Any, str]) -> list[asyncio.Task[str]]:
-    """Return the calls as asyncio tasks that have gone as far as they can."""
+async def started_calls(*calls: Coroutine[Any, Any, str]) -> list[asyncio.Task[str]]:
+    """Start the calls as asyncio tasks and let each run until it waits."""
     begun = [asyncio.create_task(call) for call in calls]
     await settled()
     return begun
 
 
-async def free_places(worker: AsyncTaskWorker) -> int:
-    """Fill the queue behind a running task and return how many places it had."""
+async def free_capacity(worker: AsyncTaskWorker) -> int:
+    """Fill the queue behind a running task; return how many tasks it took."""
     await running(worker, await worker.add_task(wait_at, "last gate"))
     places = 0
     for _ in range(20):
-        (call,) = await begun(worker.add_task(echo, 1))
+        (call,) = await started_calls(worker.add_task(echo, 1))
         if not call.done():
             call.cancel()
             break

@@ -1,4 +1,4 @@
-"""How the suite looks at a worker's tasks, and lets time pass for them."""
+"""Helpers that read tasks and events of a worker, and let virtual time pass."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ def ids_of(infos: list[TaskInfo]) -> list[str]:
 
 
 async def ended(worker: AsyncTaskWorker, task_id: str) -> TaskInfo:
-    """Wait until the task has ended, in whichever way, and return its snapshot."""
+    """Wait until the task has ended and return its snapshot."""
     (info,) = await finished(worker, task_id)
     return info
 
 
-def heard_from(worker: AsyncTaskWorker) -> list[TaskEvent]:
+def record_events(worker: AsyncTaskWorker) -> list[TaskEvent]:
     """Return a list to which every event from now on is appended."""
     events: list[TaskEvent] = []
     worker.events.listen(events.append)
     return events
 
 
-def told(events: list[TaskEvent]) -> list[str]:
-    """Return what the events tell, without the prefix they share."""
+def event_types(events: list[TaskEvent]) -> list[str]:
+    """Return the types of the events, without the prefix that they share."""
     return [event.type.removeprefix("task.") for event in events]
 
 
@@ -60,18 +60,18 @@ def now() -> float:
 
 
 async def time_passes(seconds: float) -> None:
-    """Let that much virtual time go by."""
+    """Let virtual time pass."""
     await asyncio.sleep(seconds)
 
 
 def set_wall_clock(**difference: float) -> None:
-    """Do what an administrator, or a time server, does: put the clock so far from where the test began."""
+    """Set the wall clock to a time so far from the beginning of the test, as an administrator may."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualTimeLoop)
     loop.set_wall(WALL_BEGINNING + timedelta(**difference).total_seconds())
 
 
-async def slots_are_alive(worker: AsyncTaskWorker, slots: int) -> None:
+async def assert_slots_usable(worker: AsyncTaskWorker, slots: int) -> None:
     """Fail unless that many tasks can run at the same time, and no more."""
     gate = f"all slots {next(_gates)}"
     ids = [await worker.add_task(wait_at, gate) for _ in range(slots + 1)]

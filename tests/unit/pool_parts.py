@@ -11,11 +11,11 @@ from async_task_worker.model.status import TaskStatus
 from async_task_worker.state.events import EventBus
 from async_task_worker.state.ledger import Ledger
 from tests.support.waiting import settled
-from tests.unit.records import asked_for
+from tests.unit.records import new_record
 
 
-class Trio:
-    """The three documented parts, put together as the documents do, and a ledger to look into."""
+class PoolParts:
+    """Queue, executor and pool, put together as documented, and their ledger."""
 
     def __init__(self, max_workers: int = 2, events: EventBus | None = None) -> None:
         self.ledger = Ledger(events)
@@ -23,28 +23,28 @@ class Trio:
         self.pool = WorkerPool(self.queue, TaskExecutor(), max_workers, ledger=self.ledger)
 
     def add(self, func: Any, *args: Any, **options: Any) -> TaskRecord:
-        """Queue a call and have the pool look."""
-        record = asked_for(func, *args, **options)
+        """Queue a call and wake the pool."""
+        record = new_record(func, *args, **options)
         self.ledger.admit(record)
         self.queue.put(record)
         self.pool.wake()
         return record
 
     async def run(self, func: Any, *args: Any, **options: Any) -> TaskRecord:
-        """Run a call as far as it gets without time passing."""
+        """Queue a call and run it until it has to wait for time to pass."""
         record = self.add(func, *args, **options)
         await settled()
         return record
 
 
-async def assert_all_slots_alive(trio: Trio, slots: int = 2) -> None:
-    """As many tasks as there are slots can be at the same place at once."""
+async def assert_all_slots_usable(parts: PoolParts, slots: int = 2) -> None:
+    """Fail unless as many tasks as there are slots can run at the same time."""
     meeting = asyncio.Barrier(slots)
-    records = [trio.add(meet, meeting) for _ in range(slots)]
+    records = [parts.add(meet, meeting) for _ in range(slots)]
     await settled()
     assert [record.status for record in records] == [TaskStatus.COMPLETED] * slots
-    assert trio.pool.free == slots
-    assert trio.pool.running == set()
+    assert parts.pool.free == slots
+    assert parts.pool.running == set()
 
 
 async def meet(meeting: asyncio.Barrier) -> None:
