@@ -15,7 +15,7 @@ from async_task_worker.web import Limits, redact_names
 from tests.http.conftest import ServeWorker
 from tests.http.requests import events_in, last_id_in, problem_code, submit
 from tests.support.tasks import echo, fail_with, note, open_gate, report_progress, sleep_for, wait_at
-from tests.support.waiting import finished, running
+from tests.support.waiting import finished, running, settled
 
 
 @pytest_asyncio.fixture
@@ -175,6 +175,19 @@ async def test_statistics_are_published_once_a_second_if_they_have_changed(
     await worker.add_task(sleep_for, 10)
     received = [data["stats"]["tasks"] for name, data in events_in((await reading).text) if name == "stats"]
     assert [(counts["running"], counts["completed"]) for counts in received] == [(1, 0), (0, 1)]
+
+
+async def test_a_long_poll_is_not_a_stream(worker: AsyncTaskWorker, serve: ServeWorker) -> None:
+    client = await serve(worker, limits=Limits(stream_lifetime=1.0, streams=1))
+    task_id = await worker.add_task(wait_at, "gate")
+    await running(worker, task_id)
+    tag = {"If-None-Match": (await client.get(f"/tasks/{task_id}")).headers["etag"]}
+    polling = asyncio.create_task(client.get(f"/tasks/{task_id}?wait=60", headers=tag))
+    await settled()
+    assert (await client.get("/stats")).json()["streams"]["open"] == 0
+    assert names_in(await client.get("/events"))[0] == "hello"
+    open_gate("gate")
+    assert (await polling).json()["status"] == "completed"
 
 
 async def test_the_number_of_streams_is_limited(worker: AsyncTaskWorker, serve: ServeWorker) -> None:

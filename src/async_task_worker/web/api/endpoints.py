@@ -206,7 +206,7 @@ class Endpoints:
 
     async def get_stats(self) -> Response:
         """Return how many tasks there are in each status, and how many slots are busy."""
-        streams = {"open": self._log.readers, "last_seq": self._log.seq}
+        streams = {"open": self._log.open_streams, "last_seq": self._log.seq}
         return json_response({**self._reports.stats(), "streams": streams})
 
     async def get_cache(self) -> Response:

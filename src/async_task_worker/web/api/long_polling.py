@@ -67,7 +67,7 @@ class LongPolling:
         Raises:
             Problem: The task is unknown, or not known any longer.
         """
-        reader = self._log.open(task_id, None)
+        reader = self._log.open(task_id, None, is_stream=False)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         try:

@@ -41,16 +41,18 @@ class Frame(NamedTuple):
 
 
 class Reader:
-    """The position of one stream in the event log.
+    """The position of one stream, or of one long poll, in the event log.
 
     Attributes:
         task_id: The only task whose events are read; None for all events.
+        is_stream: Whether it is a stream, which counts as open.
         seq: Number of the last event that was read.
         has_missed: Whether events were dropped from the log before this reader read them.
     """
 
-    def __init__(self, task_id: str | None, seq: int) -> None:
+    def __init__(self, task_id: str | None, seq: int, *, is_stream: bool = True) -> None:
         self.task_id = task_id
+        self.is_stream = is_stream
         self.seq = seq
         self.has_missed = False
         self._notified = asyncio.Event()
@@ -100,23 +102,24 @@ class EventLog:
         self._deferred_timer: asyncio.TimerHandle | None = None
         self._stats_timer: asyncio.TimerHandle | None = None
         self._grace_timer: asyncio.TimerHandle | None = None
+        self._open_streams = 0
         self._last_stats: dict[str, Any] = {}
         self._unsubscribe: Callable[[], None] | None = None
 
     @property
-    def readers(self) -> int:
-        """How many readers are open."""
-        return sum(map(len, self._readers.values()))
+    def open_streams(self) -> int:
+        """How many streams are open; long polls do not count."""
+        return self._open_streams
 
     @property
     def seq(self) -> int:
         """The number of the latest event."""
         return self._seq
 
-    def open(self, task_id: str | None, last_id: str | None) -> Reader:
+    def open(self, task_id: str | None, last_id: str | None, *, is_stream: bool = True) -> Reader:
         """Return a reader that continues after the event *last_id*, or begins with the next event if that is None."""
         self._start_listening()
-        reader = Reader(task_id, self._seq)
+        reader = Reader(task_id, self._seq, is_stream=is_stream)
         if last_id is not None:
             seq = self._seq_in(last_id)
             first = self._frames[0].seq if self._frames else self._seq + 1
@@ -126,11 +129,13 @@ class EventLog:
                 reader.seq = seq
                 reader.notify()
         self._readers.setdefault(task_id, set()).add(reader)
+        self._open_streams += is_stream
         return reader
 
     def close(self, reader: Reader) -> None:
         """Remove the reader. The last one to be removed starts the grace period."""
         readers = self._readers.get(reader.task_id, set())
+        self._open_streams -= reader.is_stream and reader in readers
         readers.discard(reader)
         if not readers:
             self._readers.pop(reader.task_id, None)

@@ -59,7 +59,7 @@ class EventStreams:
         Raises:
             Problem: The task is unknown, or too many streams are open.
         """
-        if self._log.readers >= self._limits.streams:
+        if self._log.open_streams >= self._limits.streams:
             raise Problem("too_many_streams", headers={"Retry-After": "10"})
         reader = self._log.open(
             task_id, last_id
