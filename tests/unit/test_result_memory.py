@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import sys
 from array import array
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -40,6 +42,30 @@ def test_containers_are_measured_by_some_of_their_items() -> None:
     itself.append(itself)
     assert size_of(itself) < 1000
     assert size_of(memoryview(bytes(5000))) >= 5000
+
+
+class Text(str):
+    """Text of a class of its own, as of a template."""
+
+    __slots__ = ()
+
+
+@dataclass(slots=True)
+class Page:
+    body: object
+    title: str = field(init=False)
+
+
+MADE: dict[str, Callable[[bytes], object]] = {
+    "slots": Page,
+    "slots of slots": lambda body: Page(Page(body)),
+    "derived text": lambda body: Text(body.decode()),
+}
+
+
+@pytest.mark.parametrize("make", MADE.values(), ids=MADE)
+def test_attributes_in_slots_and_classes_derived_from_text_are_measured(make: Callable[[bytes], object]) -> None:
+    assert 100_000 < size_of(make(b"x" * 100_000)) < 101_000
 
 
 class Hostile:

@@ -10,9 +10,11 @@ from array import array
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
+from functools import lru_cache
 from itertools import islice
 from math import inf
 from sys import getsizeof
+from types import MemberDescriptorType
 from typing import Any, Final
 
 from ..model.record import Dropped, TaskRecord
@@ -31,6 +33,7 @@ _ITEMS: Final = 8
 """Items of a container that are measured. The others are assumed to be of the same size."""
 _LEVELS: Final = 4
 _SMALL: Final = 32
+_FLAT: Final[tuple[Any, ...]] = (str, bytes, bytearray, array)
 _CONTAINERS: Final[tuple[Any, ...]] = (list, tuple, set, frozenset, deque)
 
 
@@ -116,13 +119,28 @@ def _size_of(value: Any, levels: int) -> int:
     return _size_of_container(value, kind, levels) if levels else object.__sizeof__(value)
 
 
-def _size_of_container(value: Any, kind: type, levels: int) -> int:
+def _size_of_container(value: Any, kind: Any, levels: int) -> int:
     if issubclass(kind, dict):
         return dict.__sizeof__(value) + _sampled(dict.keys(value), levels) + _sampled(dict.values(value), levels)
     for container in _CONTAINERS:
         if issubclass(kind, container):
             return int(container.__sizeof__(value)) + _sampled(value, levels)
-    return object.__sizeof__(value) + _sampled(getattr(value, "__dict__", {}).values(), levels)
+    flat, slots = _layout(kind)
+    if flat is not None:
+        return int(flat.__sizeof__(value))
+    attributes = list(getattr(value, "__dict__", {}).values())
+    for slot in slots:
+        with suppress(AttributeError):  # it has no value yet
+            attributes.append(slot.__get__(value))
+    return object.__sizeof__(value) + _sampled(attributes, levels)
+
+
+@lru_cache(maxsize=256)
+def _layout(kind: Any) -> tuple[Any, list[MemberDescriptorType]]:
+    """Return which type of :data:`_FLAT` a class derives from, if any, and the attributes in its ``__slots__``."""
+    flat = next((base for base in _FLAT if issubclass(kind, base)), None)
+    members = [held for base in kind.__mro__ if "__slots__" in vars(base) for held in vars(base).values()]
+    return flat, [held for held in members if type(held) is MemberDescriptorType]
 
 
 def _sampled(items: Collection[Any], levels: int) -> int:
