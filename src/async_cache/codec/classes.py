@@ -114,8 +114,7 @@ def _dataclass_decoder(binding: ClassBinding, fields: tuple[str, ...], *, all_st
             raise TypeError(f"{kind} has other fields")
         instance = new_instance(kind)
         if all_stored:
-            # zip() without strict=, because the length has been checked.
-            read_attribute(instance, "__dict__").update(zip(fields, items[HEAD_LENGTH:]))  # noqa: B905
+            read_attribute(instance, "__dict__").update(zip(fields, items[HEAD_LENGTH:]))  # noqa: B905 - length checked above
         else:
             for field, value in zip(fields, items[HEAD_LENGTH:], strict=True):
                 write_attribute(instance, field, value)

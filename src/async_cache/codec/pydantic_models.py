@@ -66,8 +66,7 @@ def _model_decoder(binding: ClassBinding, fields: tuple[str, ...]) -> Decoder:
         if len(items) != length or (private and not private_names.issuperset(private)):
             raise TypeError(f"{kind} has other fields")
         model = new_instance(kind)
-        # zip() without strict=, because the length has been checked.
-        read_attribute(model, "__dict__").update(zip(fields, state))  # noqa: B905
+        read_attribute(model, "__dict__").update(zip(fields, state))  # noqa: B905 - length checked above
         known = all_fields if names_set is None else all_fields.union(extra or ())
         set_fields_set(model, known.copy() if names_set is None else _checked_names(names_set, known))
         set_extra(model, extra if extra is None else require_type(dict, extra))
