@@ -85,15 +85,18 @@ def add_routes(checked: RouteTable, health: RouteTable, endpoints: Endpoints, ty
         endpoints: The endpoints.
         types: The task types that can be submitted.
     """
-    _add_tasks(checked, endpoints, types)
+    _add_submission(checked, endpoints, types)
+    _add_listing(checked, endpoints)
+    _add_bulk_requests(checked, endpoints)
     _add_task(checked, endpoints)
+    _add_task_outcome(checked, endpoints)
     _add_worker(checked, endpoints)
     _add_health(health, endpoints)
     checked.add("/tasks/{rest:path}", endpoints.refuse_path, ("GET", "POST", "PUT", "PATCH", "DELETE"), hidden=True)
 
 
-def _add_tasks(routes: RouteTable, endpoints: Endpoints, types: TaskTypes) -> None:
-    """Add the routes for submitting, listing and acting on tasks."""
+def _add_submission(routes: RouteTable, endpoints: Endpoints, types: TaskTypes) -> None:
+    """Add the routes that submit a task."""
     schema = submission_schema(types)  # the route keeps it alive, so that the next router can share it
     routes.add(
         "/tasks",
@@ -114,16 +117,24 @@ def _add_tasks(routes: RouteTable, endpoints: Endpoints, types: TaskTypes) -> No
         openapi_extra=LazyOperation(lambda: submission_operation(types)),
         dependencies=[schema_dependency(schema)],
     )
+    routes.add("/tasks/", endpoints.submit_task, ("POST",), hidden=True)
+
+
+def _add_listing(routes: RouteTable, endpoints: Endpoints) -> None:
+    """Add the routes that list tasks and task types."""
     routes.add(
         "/tasks",
         endpoints.list_tasks,
         responses=_response(200, TaskPageBody, "A page of tasks", Link="The next page"),
         codes=("invalid_cursor",),
     )
-    routes.add("/tasks/", endpoints.submit_task, ("POST",), hidden=True)
     routes.add("/tasks/", endpoints.list_tasks, hidden=True)
     routes.add("/tasks/types", endpoints.list_task_types, responses=_response(200, TaskTypesBody, "The task types"))
     routes.add("/types", endpoints.list_task_types, hidden=True)
+
+
+def _add_bulk_requests(routes: RouteTable, endpoints: Endpoints) -> None:
+    """Add the routes of batches and actions."""
     for path, endpoint, model, answer in (
         ("/tasks/batch", endpoints.submit_batch, TaskBatch, BatchBody),
         ("/tasks/actions", endpoints.act_on_tasks, TaskAction, ActionBody),
@@ -139,7 +150,7 @@ def _add_tasks(routes: RouteTable, endpoints: Endpoints, types: TaskTypes) -> No
 
 
 def _add_task(routes: RouteTable, endpoints: Endpoints) -> None:
-    """Add the routes of a single task."""
+    """Add the routes that return and cancel a single task."""
     routes.add(
         "/tasks/{task_id}",
         endpoints.get_task,
@@ -166,6 +177,10 @@ def _add_task(routes: RouteTable, endpoints: Endpoints) -> None:
         responses=_response(202, TaskBody, "The task"),
         codes=("task_not_found", "task_finished"),
     )
+
+
+def _add_task_outcome(routes: RouteTable, endpoints: Endpoints) -> None:
+    """Add the routes of the result and the events of a single task."""
     routes.add(
         "/tasks/{task_id}/result",
         endpoints.get_task_result,
