@@ -94,7 +94,7 @@ async def test_task_types_have_a_schema_of_their_params(client: httpx.AsyncClien
     types = {one["name"]: one for one in body["types"]}
     assert body["task_types"] == list(types)
     assert "not_for_strangers" not in types
-    assert types["report_steps"]["description"] == "Report so many steps of progress, with a pause in seconds after each."
+    assert types["report_steps"]["description"] == "Report so many steps of progress, with a pause after each."
     schema = types["report_steps"]["params_schema"]
     assert schema["required"] == ["steps"]
     assert schema["properties"].keys() == {"steps", "pause"}

@@ -55,7 +55,7 @@ async def log_in(user: str, password: str) -> None:
 
 @task("report_steps")
 async def report_steps(steps: int, pause: float = 0.0, progress_callback: ProgressCallback | None = None) -> int:
-    """Report so many steps of progress, with a pause in seconds after each."""
+    """Report so many steps of progress, with a pause after each."""
     for step in range(steps):
         if progress_callback is not None:
             progress_callback((step + 1) / steps)
