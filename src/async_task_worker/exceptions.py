@@ -1,19 +1,19 @@
-"""What can go wrong, and how to fix it: each error's ``__doc__`` is its message.
+"""Errors of this package. The ``__doc__`` of each class is its message: what is wrong and how to fix it.
 
-It is assigned, because ``python -OO`` removes docstrings and a message must not depend on that.
-Mistakes in an argument's type or value raise the builtin ``TypeError`` or
-``ValueError``; the classes here name the situations a program may want to catch.
+It is assigned, because ``python -OO`` removes docstrings. An argument of a wrong type or value raises
+the builtin ``TypeError`` or ``ValueError``; the classes here are for situations that a program may
+want to catch.
 """
 
 from __future__ import annotations
 
 
 class TaskWorkerError(Exception):
-    """Base class of every error of this package's own.
+    """Base class of all errors of this package.
 
     Args:
-        detail: What happened here, in front of the class's own text.
-        task_id: The task concerned, kept as :attr:`task_id`.
+        detail: What happened; the message begins with it and ends with the text of the class.
+        task_id: The id of the task, kept as :attr:`task_id`.
     """
 
     task_id: str | None
@@ -23,7 +23,7 @@ class TaskWorkerError(Exception):
         self.task_id = task_id
 
     def __str__(self) -> str:
-        """Return what happened, then the text of the class or of the nearest base class that has one."""
+        """Return the detail, then the text of the class, or of its nearest base class that has one."""
         return ": ".join([*map(str, self.args), _text(type(self))])
 
 
@@ -35,12 +35,12 @@ def _text(error: type[TaskWorkerError]) -> str:
 class TaskNotFoundError(TaskWorkerError, KeyError):
     __doc__ = (
         "No task with this id is known here. It was never added, or its record is past its retention. "
-        "A durable task that ended in an earlier process is found by fetch_task_info()."
+        "fetch_task_info() finds a durable task that ended in an earlier process."
     )
 
 
 class DuplicateTaskError(TaskWorkerError, ValueError):
-    __doc__ = "A task with this id exists already. Omit task_id to have one made, or choose another."
+    __doc__ = "A task with this id exists already. Omit task_id to get a new id, or choose another one."
 
 
 class WorkerNotRunningError(TaskWorkerError, RuntimeError):
@@ -48,7 +48,7 @@ class WorkerNotRunningError(TaskWorkerError, RuntimeError):
 
 
 class WrongEventLoopError(TaskWorkerError, RuntimeError):
-    __doc__ = "The worker runs on another event loop. Go through asyncio.run_coroutine_threadsafe(..., loop)."
+    __doc__ = "The worker runs on another event loop. Use asyncio.run_coroutine_threadsafe(..., loop)."
 
 
 class QueueFullError(TaskWorkerError):
@@ -73,13 +73,14 @@ class TaskTimeoutError(TaskWorkerError, TimeoutError):
     __doc__ = "The task ran longer than its timeout allows."
 
     def __str__(self) -> str:
-        """Say how long the task was allowed."""
+        """Return the detail alone, which has the timeout."""
         return str(self.args[0]) if self.args else super().__str__()
 
 
 class TaskInterruptedError(TaskWorkerError):
     __doc__ = (
-        "The worker stopped while running this task, which must not run twice. See what it did before you add it again."
+        "The worker stopped while this task ran, which must not run twice. "
+        "Check what it has done before you add it again."
     )
 
 
@@ -93,7 +94,7 @@ class NotStorableError(TaskWorkerError, TypeError):
     )
 
     parameter: str | None
-    """The parameter whose argument cannot be written; None if it is something else, or all of them together."""
+    """The parameter whose argument cannot be stored; None if it is not one argument that is wrong."""
 
     def __init__(self, detail: str | None = None, *, task_id: str | None = None, parameter: str | None = None) -> None:
         super().__init__(detail, task_id=task_id)
@@ -101,19 +102,19 @@ class NotStorableError(TaskWorkerError, TypeError):
 
 
 class StorageError(TaskWorkerError, OSError):
-    __doc__ = "The file of the tasks could not be used, and is left as it was. Fix the cause and try again."
+    __doc__ = "The file of the tasks could not be used, and was not changed. Fix the cause and try again."
 
 
 class StorageInUseError(StorageError):
     __doc__ = (
-        "Another worker has this file of tasks open. Stop that one first, or give this one a file of its own. "
-        "To use the same tasks from another process, go through the HTTP API of the worker that has the file."
+        "Another worker has this file of tasks open. Stop that worker first, or use another file. "
+        "To use the same tasks from another process, use the HTTP API of the worker that has the file."
     )
 
 
 class StorageDamagedError(StorageError):
-    __doc__ = "The file cannot be read as a file of tasks. Choose another one, or restore a backup."
+    __doc__ = "The file is not a readable database of tasks. Choose another file, or restore a backup."
 
 
 class ForkedWorkerError(TaskWorkerError, RuntimeError):
-    __doc__ = "A worker belongs to the process that started it. Make another one after the fork."
+    __doc__ = "A worker can be used only in the process that started it. Create another one after the fork."

@@ -361,7 +361,7 @@ class TestMemory:
         for count in range(50):
             parameters = [Parameter(f"p{number}", Parameter.POSITIONAL_OR_KEYWORD) for number in range(count % 3)]
             known = registry.function_of(with_signature(Signature(parameters)))
-            assert (known.required, known.most) == (count % 3, count % 3)
+            assert (known.required, known.maximum) == (count % 3, count % 3)
             del known
         gc.collect()
         assert registry.known == {}

@@ -1,4 +1,4 @@
-"""What is known of one task function: its name, how it may be called, and whether it may run twice."""
+"""TaskFunction: the name, the arity and the options of a task function."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ async def unregistered(*_args: Any, **_kwargs: Any) -> None:
 
 
 class TaskFunction:
-    """How a task function may be called, worked out once per function.
+    """How a task function may be called, and its options; computed once per function.
 
-    ``inspect.Signature.bind`` costs more than running a small task, so calls by position
-    are checked against two numbers, and the signature is asked only about the others.
+    ``inspect.Signature.bind`` takes longer than running a small task. So calls with positional
+    arguments only are checked against two numbers, and only the others are bound to the signature.
 
     Attributes:
         name: The task type it is registered under, else its own name.
-        required: The fewest arguments a call by position alone takes.
-        most: The most it takes.
-        progress_index: Where ``progress_callback`` stands among the positional parameters
-            (past them all if it is keyword-only), or -1 if the function does not name it.
-        idempotent: Whether a task of it may run again after it was cut off.
-        cache_key_fn: Makes the cache keys of its tasks; None for the default one.
-        entry_head: How the ids of its cached results begin; None until it has any.
+        required: The minimum number of arguments of a call with positional arguments only.
+        maximum: The maximum number.
+        progress_index: The index of ``progress_callback`` among the positional parameters (beyond all
+            of them if it is keyword-only), or -1 if the function does not have that parameter.
+        idempotent: Whether one of its tasks may run again after it was interrupted.
+        cache_key_fn: Makes the cache keys of its tasks; None for the default key.
+        entry_head: The beginning of the ids of its cached results; None until there is one.
     """
 
     __slots__ = (
-        *("_signature", "cache_key_fn", "entry_head", "idempotent", "most", "name", "progress_index", "required"),
+        *("_signature", "cache_key_fn", "entry_head", "idempotent", "maximum", "name", "progress_index", "required"),
     )
 
     def __init__(
@@ -54,10 +54,10 @@ class TaskFunction:
         self.entry_head: str | None = None
         self._signature = signature = _bare_signature(function)
         self.progress_index = progress_index(function, signature)
-        self.required, self.most = _arity(self._signature, self.progress_index)
+        self.required, self.maximum = _arity(self._signature, self.progress_index)
 
     def named(self, task_type: str, idempotent: bool) -> TaskFunction:
-        """Return the same under another name, or for tasks of other options."""
+        """Return a copy with another name and option."""
         other = copy(self)
         other.name = task_type
         other.idempotent = idempotent
@@ -65,15 +65,15 @@ class TaskFunction:
 
     def check(self, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None) -> None:
         """Raise TypeError unless the function can be called like this."""
-        if kwargs or not self.required <= len(args) <= self.most:
+        if kwargs or not self.required <= len(args) <= self.maximum:
             self._bind(args, kwargs or {})
 
     def wants_progress(self, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None) -> bool:
-        """Whether a call like this leaves ``progress_callback`` to be filled in."""
+        """Return whether the worker has to pass ``progress_callback`` in a call with these arguments."""
         return len(args) <= self.progress_index and PROGRESS_PARAMETER not in (kwargs or ())
 
     def parameter_at(self, index: int) -> str:
-        """Return the name of the parameter that a positional argument goes to."""
+        """Return the name of the parameter that a positional argument is bound to."""
         parameters = [] if self._signature is None else list(self._signature.parameters.values())
         named = [parameter.name for parameter in parameters if parameter.kind in BY_POSITION]
         if index < len(named):
@@ -95,7 +95,7 @@ class TaskFunction:
 
 
 def _unknown_names(signature: inspect.Signature, kwargs: Mapping[str, Any]) -> str:
-    """Return a note on keyword arguments that no parameter takes: a missing one is often misspelt."""
+    """Return a note on unknown keyword arguments, since a missing argument is often one with a wrong name."""
     parameters = signature.parameters
     if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
         return ""
@@ -110,7 +110,7 @@ def _own_name(function: Any) -> str:
 
 
 def _bare_signature(function: TaskCallable) -> inspect.Signature | None:
-    """Return the signature without the default values, which it would keep alive."""
+    """Return the signature without default values, since it would keep them alive."""
     signature = signature_of(function)
     if signature is None or all(parameter.default is parameter.empty for parameter in signature.parameters.values()):
         return signature
@@ -122,20 +122,20 @@ def _bare_signature(function: TaskCallable) -> inspect.Signature | None:
 
 
 def _arity(signature: inspect.Signature | None, progress: int) -> tuple[int, int]:
-    """Return the fewest and the most arguments a call by position alone takes, when progress goes there."""
+    """Return the minimum and maximum number of arguments of a call with positional arguments only."""
     if signature is None:
         return 0, UNLIMITED
     positional = [p for p in signature.parameters.values() if p.kind in BY_POSITION]
     keyword_only = [p for p in signature.parameters.values() if p.kind is inspect.Parameter.KEYWORD_ONLY]
     required = sum(p.default is p.empty for p in positional)
-    most = len(positional)
+    maximum = len(positional)
     if any(p.default is p.empty and p.name != PROGRESS_PARAMETER for p in keyword_only):
-        required = UNLIMITED  # never callable by position alone
+        required = UNLIMITED  # it needs a keyword argument
     elif any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in signature.parameters.values()):
-        most = UNLIMITED
+        maximum = UNLIMITED
     if PROGRESS_PARAMETER in signature.parameters and 0 <= progress < len(positional):
         required = _without_progress(positional, required)
-    return required, most
+    return required, maximum
 
 
 def _without_progress(positional: list[inspect.Parameter], required: int) -> int:

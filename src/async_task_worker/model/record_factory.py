@@ -56,7 +56,7 @@ def create_record(  # noqa: PLR0913 - one keyword for each part of a call: no se
     function = known_functions.get(id(func))
     if function is None:
         func, function = resolved(func)
-    if kwargs is not None or not function.required <= len(args) <= function.most:
+    if kwargs is not None or not function.required <= len(args) <= function.maximum:
         function.check(args, kwargs)
     if priority is not NORMAL_PRIORITY:
         priority = checked_priority(priority)

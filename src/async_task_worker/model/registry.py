@@ -1,4 +1,4 @@
-"""The registered task functions: which goes by which name, and with which options."""
+"""TaskRegistry: task functions by name, each name with its own options."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ F = TypeVar("F", bound=TaskCallable)
 
 if sys.version_info >= (3, 12):
     _is_coroutine_function = inspect.iscoroutinefunction
-else:  # 3.11's inspect does not know what asyncio marks, such as AsyncMock
+else:  # inspect of Python 3.11 does not recognize functions that asyncio marks, such as AsyncMock
     from asyncio import iscoroutinefunction as _is_coroutine_function
 
 
@@ -32,9 +32,9 @@ class Registration:
     """A registered name.
 
     Attributes:
-        func: The function it stands for.
-        function: What is known of that, under this name and with its options.
-        expose: Whether other programs may have it run.
+        func: The function registered under it.
+        function: The description of that function, with this name and its options.
+        expose: Whether other programs may run it, as over HTTP.
     """
 
     func: TaskCallable
@@ -48,23 +48,23 @@ class Registration:
 
 
 class TaskRegistry:
-    """Task types by name, and the known functions by identity.
+    """Task types by name, and descriptions of functions by identity.
 
-    Options belong to a name. A function that is given itself, not by a name, goes by the first
-    of its names, and may run again only if every one of them says so.
+    Options belong to a name. A function that is passed itself, not by a name, has the first of its
+    names, and may run again only if all of its names allow it.
 
-    Functions that are not registered are remembered weakly: a task function made inside
-    another, and all it closes over, goes when its last task does.
+    Functions that are not registered are referenced weakly: a task function defined inside another
+    function, and all that it closes over, is released after its last task.
     """
 
     def __init__(self) -> None:
         self._entries: dict[str, Registration] = {}
-        self._names: dict[Hashable, list[str]] = {}  # of each registered function, the first one first
+        self._names: dict[Hashable, list[str]] = {}  # by registered function, in the order of registration
         self._watchers: list[Callable[[str], None]] = []
-        self.known: dict[int, TaskFunction] = {}  # by the id() of functions that live
-        self._registered_methods: dict[MethodType, TaskFunction] = {}  # methods of one object each
-        self._methods: dict[int, TaskFunction] = {}  # others, by the id() of the function behind them
-        self._references: dict[tuple[int, bool], object] = {}  # what tells when they live no more
+        self.known: dict[int, TaskFunction] = {}  # by the id() of the function
+        self._registered_methods: dict[MethodType, TaskFunction] = {}  # bound methods that are registered
+        self._methods: dict[int, TaskFunction] = {}  # other methods, by the id() of their function
+        self._references: dict[tuple[int, bool], object] = {}  # weak references that remove the entries
 
     def register(
         self,
@@ -74,7 +74,7 @@ class TaskRegistry:
         idempotent: bool = True,
         cache_key_fn: CacheKeyFunction | None = None,
     ) -> None:
-        """Make *function* the one for *task_type*; a later one replaces an earlier one, with its options."""
+        """Register *function* under *task_type*. It replaces an earlier function and its options."""
         _require_options(task_type, expose, idempotent, cache_key_fn)
         _require_coroutine_function(function)
         before = self._entries.get(task_type)
@@ -83,14 +83,14 @@ class TaskRegistry:
         names = self._names.setdefault(_key(function), [])
         if task_type not in names:
             names.append(task_type)
-        self._name(function)
+        self._update_names(function)
         if before is not None and not _is_same(before.func, function):
-            self._name(before.func)
-            if not _is_made_anew(before.func, function):
+            self._update_names(before.func)
+            if not _is_redefinition(before.func, function):
                 logger.warning(
                     "Task type %r was %s and is %s from now on: a name stands for one function. "
                     "Give one of them another name, unless it is meant to be replaced",
-                    *(task_type, _described(before.func), _described(function)),
+                    *(task_type, _qualified_name(before.func), _qualified_name(function)),
                 )
         for watcher in tuple(self._watchers):
             watcher(task_type)
@@ -101,63 +101,63 @@ class TaskRegistry:
         return None if entry is None else entry.func
 
     def find(self, task_type: str) -> Registration | None:
-        """Return the function registered last under *task_type* and what is known of it, or None."""
+        """Return the last registration of *task_type*, or None."""
         return self._entries.get(task_type)
 
     def require(self, task_type: str) -> Registration:
-        """Return what :meth:`find` does; raise NotRegisteredError, with names like it, if there is none."""
+        """Return the last registration of *task_type*, or raise NotRegisteredError, which lists similar names."""
         entry = self._entries.get(task_type)
         if entry is None:
             near = get_close_matches(task_type, self._entries, cutoff=0.5)
-            like = f"; names like it are {', '.join(map(repr, near))}" if near else ""
+            like = f"; similar names are {', '.join(map(repr, near))}" if near else ""
             raise NotRegisteredError(f"There is no task type {task_type!r}{like}")
         return entry
 
     def types(self) -> list[str]:
-        """Return the registered task types in the order in which their names came first."""
+        """Return the registered task types in the order of their first registration."""
         return list(self._entries)
 
     def exposed(self, task_type: str) -> TaskCallable | None:
-        """Return the function of this type if it may be offered to other programs, else None."""
+        """Return the function of this type if other programs may run it, else None."""
         entry = self._entries.get(task_type)
         return entry.func if entry is not None and entry.expose else None
 
     def is_idempotent(self, task_type: str) -> bool:
-        """Whether a task of this type may run again after its process died, or its worker stopped, while it ran."""
+        """Return whether a task of this type may run again after its process crashed, or its worker stopped."""
         entry = self._entries.get(task_type)
         return entry is None or entry.function.idempotent
 
     def watch(self, watcher: Callable[[str], None]) -> Callable[[], None]:
-        """Call *watcher* with every task type registered from now on; return what ends that."""
+        """Call *watcher* with every task type registered from now on; return a function that ends that."""
         self._watchers.append(watcher)
         return lambda: self._watchers.remove(watcher)
 
     def resolve(self, func: TaskCallable | Registration) -> tuple[TaskCallable, TaskFunction]:
-        """Return a function and what is known of it, if it was asked for by a name under that one."""
+        """Return a function and its description; for a registration, with its name and options."""
         if isinstance(func, Registration):
             return func.func, func.function
         return func, self.function_of(func)
 
     def function_of(self, function: TaskCallable) -> TaskFunction:
-        """Return what is known of *function*; raise TypeError if it is no coroutine function."""
+        """Return the description of *function*; raise TypeError if it is not a coroutine function."""
         if isinstance(function, MethodType):
             known = self._registered_methods.get(function) or self._methods.get(id(function.__func__))
         else:
             known = self.known.get(id(function))
-        return known or self._learn(function)
+        return known or self._describe(function)
 
-    def _learn(self, function: TaskCallable) -> TaskFunction:
-        """Work out what there is to know of a function that is not registered."""
+    def _describe(self, function: TaskCallable) -> TaskFunction:
+        """Describe a function that is not registered."""
         _require_coroutine_function(function)
         known = TaskFunction(function)
-        if isinstance(function, MethodType) and (behind := self.known.get(id(function.__func__))) is not None:
-            known = known.named(behind.name, behind.idempotent)  # it may have been registered in its class
-            known.cache_key_fn = behind.cache_key_fn
-        self._remember(function, known)
+        if isinstance(function, MethodType) and (underlying := self.known.get(id(function.__func__))) is not None:
+            known = known.named(underlying.name, underlying.idempotent)  # its function may be registered in the class
+            known.cache_key_fn = underlying.cache_key_fn
+        self._store(function, known)
         return known
 
-    def _name(self, function: TaskCallable) -> None:
-        """Work out anew what a function goes by that was registered, or has lost a name to another one."""
+    def _update_names(self, function: TaskCallable) -> None:
+        """Update the description of a function that was registered, or that lost a name to another function."""
         names = self._names.pop(_key(function), [])
         mine = {name: entry for name in names if (entry := self._entries.get(name)) and _is_same(entry.func, function)}
         if not mine:
@@ -170,30 +170,30 @@ class TaskRegistry:
         if isinstance(function, MethodType):
             self._registered_methods[function] = known
         else:
-            self._remember(function, known, for_good=True)
-            self._methods.pop(id(function), None)  # bound to an object it has that name, too
+            self._store(function, known, permanent=True)
+            self._methods.pop(id(function), None)  # its bound methods have the new name, too
 
-    def _remember(self, function: TaskCallable, known: TaskFunction, for_good: bool = False) -> None:
-        """Have *function* known as long as it lives; tasks added under an earlier name keep that."""
+    def _store(self, function: TaskCallable, known: TaskFunction, permanent: bool = False) -> None:
+        """Keep the description of *function* as long as the function exists. Tasks added before keep theirs."""
         bound = isinstance(function, MethodType)
-        # A method is made anew at each access: the function behind it is known.
+        # Each access creates a new bound method, so its function is the key.
         target: Any = function.__func__ if isinstance(function, MethodType) else function
         key = id(target)
         try:
-            self._references[key, bound] = weakref.ref(target, lambda _: self._forget(key, bound))
-        except TypeError:  # an instance with __slots__ cannot be known weakly,
-            if not for_good:
-                return  # so it is worked out anew for each task,
-            self._references[key, bound] = target  # or, once registered, known for good
+            self._references[key, bound] = weakref.ref(target, lambda _: self._remove(key, bound))
+        except TypeError:  # an instance with __slots__ has no weak references:
+            if not permanent:
+                return  # it is described again for each task,
+            self._references[key, bound] = target  # or, if it is registered, kept for ever
         (self._methods if bound else self.known)[key] = known
 
-    def _forget(self, key: int, bound: bool) -> None:
+    def _remove(self, key: int, bound: bool) -> None:
         (self._methods if bound else self.known).pop(key, None)
         del self._references[key, bound]
 
 
 def _key(function: TaskCallable) -> Hashable:
-    """Return what a registered function is found by: a method is made anew at each access, but equal."""
+    """Return the key of a registered function. Bound methods are compared, since each access creates a new one."""
     return function if isinstance(function, MethodType) else id(function)
 
 
@@ -201,8 +201,8 @@ def _is_same(one: object, other: object) -> bool:
     return one is other or (isinstance(one, MethodType) and one == other)
 
 
-def _is_made_anew(old: object, new: object) -> bool:
-    """Whether *new* comes from the source of *old*: its module was loaded again, or what it is defined in called."""
+def _is_redefinition(old: object, new: object) -> bool:
+    """Return whether *new* is *old* defined again: by a reload of its module or a call of its outer function."""
     before, after = _source(old), _source(new)
     if before is after or _label(before) != _label(after):
         return False
@@ -213,7 +213,7 @@ def _is_made_anew(old: object, new: object) -> bool:
 
 
 def _source(function: Any) -> Any:
-    """Return what was defined: the function of a partial or a method, the class of an object."""
+    """Return the function of a partial or a method, or the class of an object."""
     while isinstance(function, partial | MethodType):
         function = function.func if isinstance(function, partial) else function.__func__
     return function if hasattr(function, "__qualname__") else type(function)
@@ -223,7 +223,7 @@ def _label(source: object) -> str:
     return f"{getattr(source, '__module__', None)}.{getattr(source, '__qualname__', None)}"
 
 
-def _described(function: object) -> str:
+def _qualified_name(function: object) -> str:
     return _label(_source(function))
 
 
@@ -240,7 +240,7 @@ def _require_options(task_type: object, expose: object, idempotent: object, cach
 
 
 def is_coroutine_callable(function: object) -> bool:
-    """Return whether a call of *function* makes a coroutine, as far as it can be told without calling it."""
+    """Return whether a call of *function* returns a coroutine, as far as that is known without calling it."""
     while isinstance(function, partial):
         function = function.func
     return callable(function) and (_is_coroutine_function(function) or _is_coroutine_function(type(function).__call__))
@@ -252,18 +252,18 @@ def _require_coroutine_function(function: object) -> None:
     hint = f"a task must be a coroutine function (async def), not {function!r}"
     if isinstance(function, str):
         hint += (
-            f"; call worker.submit({function!r}, args) to run what is registered under a name, or pass "
+            f"; call worker.submit({function!r}, args) to run the function registered under a name, or pass "
             f"get_task_function({function!r}); @task({function!r}) above a function registers it"
         )
     elif inspect.iscoroutine(function):
         function.close()
         hint += "; pass the function itself and its arguments, not the result of calling it"
     elif inspect.isasyncgenfunction(function):
-        hint += "; an async generator cannot be one: collect what it yields in a coroutine"
+        hint += "; an async generator cannot be a task: collect its items in a coroutine function"
     elif _is_coroutine_function(innermost(function)):
-        hint += "; the decorator around this one makes a plain function of it: have it return an `async def`"
+        hint += "; the decorator around it returns a plain function: let it return an `async def`"
     elif callable(function):
-        hint += "; run a plain function with `await asyncio.to_thread(...)` inside one"
+        hint += "; call a plain function with `await asyncio.to_thread(...)` in a coroutine function"
     raise TypeError(hint)
 
 
@@ -276,21 +276,22 @@ def task(
 ) -> Callable[[F], F]:
     """Register the decorated coroutine function under *task_type* and return it unchanged.
 
-    A later function of the same name replaces an earlier one, which logs a warning unless it is
-    the same one made anew: loaded again with its module, for example.
+    A later function with the same name replaces an earlier one and logs a warning, unless it is the
+    same function defined again, for example by a reload of its module.
 
-    The options belong to the name: one function can have several, each with its own. Where it is
-    given itself, not a name, it goes by the first and may run again only if all of them say so.
+    The options belong to the name: one function can have several names, each with its own options. If
+    the function itself is passed, not a name, it has its first name, and may run again only if all of
+    its names allow it.
 
-    Put it above all other decorators: a name stands for what is below it, without the decorators above.
+    Put ``@task`` above all other decorators: the name does not include decorators above it.
 
     Args:
-        task_type: The name it goes by.
-        expose: Whether other programs may have it run, as over HTTP. This one always can.
-        idempotent: Whether a durable task may run again after its process died, or its worker
-            stopped, while it ran. If not, it ends failed then.
-        cache_key_fn: Makes the cache keys of its tasks, however they are added, unless a call has
-            one of its own. None for that of the worker.
+        task_type: The name.
+        expose: Whether other programs may run it, as over HTTP. Code in this process always can.
+        idempotent: Whether a durable task may run again if its process crashed, or its worker stopped,
+            while it ran. If not, it fails.
+        cache_key_fn: Makes the cache keys of its tasks, unless a call has its own. None for that of the
+            worker.
 
     Raises:
         TypeError: *task_type* is not a string, an option is not a bool, or the function is not a
@@ -318,12 +319,12 @@ def register_task(
     """Register *task_func* under *task_type*; a later one replaces an earlier one. See :func:`task`.
 
     Args:
-        task_type: The name it goes by.
+        task_type: The name.
         task_func: A coroutine function.
-        expose: Whether other programs may have it run, as over HTTP.
-        idempotent: Whether a durable task may run again after its process died, or its worker
-            stopped, while it ran.
-        cache_key_fn: Makes the cache keys of its tasks, unless a call has one of its own.
+        expose: Whether other programs may run it, as over HTTP.
+        idempotent: Whether a durable task may run again if its process crashed, or its worker stopped,
+            while it ran.
+        cache_key_fn: Makes the cache keys of its tasks, unless a call has its own.
 
     Raises:
         TypeError: *task_type* is not a string, an option is not a bool, or the function is not a
@@ -334,7 +335,7 @@ def register_task(
 
 
 def key_function_of(function: object) -> CacheKeyFunction | None:
-    """Return what the tasks of *function* have their cache keys made by; None if it says nothing of that."""
+    """Return the cache_key_fn of the tasks of *function*, or None."""
     try:
         return _REGISTRY.function_of(cast("TaskCallable", function)).cache_key_fn
     except TypeError:  # it is not a task function
@@ -347,7 +348,7 @@ def get_task_function(task_type: str) -> TaskCallable | None:
 
 
 def get_all_task_types() -> list[str]:
-    """Return all registered task types in the order in which their names came first."""
+    """Return all registered task types in the order of their first registration."""
     return _REGISTRY.types()
 
 

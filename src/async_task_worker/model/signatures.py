@@ -1,9 +1,9 @@
-"""How a callable may be called: its own signature, and what the functions it wraps say beyond that.
+"""Signatures of callables: their own, and those of the functions that they wrap.
 
-``functools.wraps`` makes a decorated function look like the one inside, whose signature
-``inspect.signature`` then returns. A decorator may take other arguments than that, for
-instance because it adds one itself. So a call is checked against the outer signature, and
-what is inside only tells what the outer ``**kwargs`` may stand for.
+``functools.wraps`` makes ``inspect.signature`` return the signature of the wrapped function. But a
+decorator may take other arguments, for example because it adds one itself. So a call is checked
+against the outer signature, and the wrapped function only tells which names the outer ``**kwargs``
+may contain.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ BY_POSITION: Final = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD
 BY_NAME: Final = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
 
 _MAX_LAYERS: Final = 100
-"""How deep decorators are followed: ``__wrapped__`` may lead in a circle."""
+"""The maximum number of decorators that are followed, since ``__wrapped__`` may form a cycle."""
 
 
 class _Unknown:
-    """Stands for a default value that is not known."""
+    """Type of :data:`UNKNOWN_DEFAULT`."""
 
     def __repr__(self) -> str:
         return "..."
@@ -39,35 +39,35 @@ UNKNOWN_DEFAULT: Final = _Unknown()
 
 
 def signature_of(function: object) -> Signature | None:
-    """Return the signature of *function* itself, not of one it wraps; None if it does not have any.
+    """Return the signature of *function* itself, not of a function it wraps; None if it has none.
 
-    A ``__signature__`` counts if the author set it, not if ``functools.wraps`` copied it.
+    A ``__signature__`` counts if its author set it, but not if ``functools.wraps`` copied it.
     """
     try:
-        if type(function) is FunctionType and not function.__dict__:  # most are, and need no further look
+        if type(function) is FunctionType and not function.__dict__:  # a plain function, as most are
             return inspect.signature(function)
         return _own_signature(function)
-    except (ValueError, TypeError, RecursionError):  # the call itself will tell
+    except (ValueError, TypeError, RecursionError):  # unknown: a wrong call fails when it is made
         return None
 
 
 def progress_index(function: object, signature: Signature | None) -> int:
-    """Return where ``progress_callback`` stands among the positional parameters.
+    """Return the index of ``progress_callback`` among the positional parameters.
 
     Args:
         function: The function.
         signature: What :func:`signature_of` returns for it.
 
     Returns:
-        -1 if it is not to be passed, more than there can be if it goes by keyword only: as such a
-        parameter, or through ``**kwargs`` to a wrapped function that names it.
+        -1 if it is not to be passed; UNLIMITED if it has to be passed by keyword: to a keyword-only
+        parameter, or through ``**kwargs`` to a wrapped function that has it.
     """
     if type(function) is FunctionType and signature is not None and not _takes_any(signature):
-        return _named_index(signature)  # most functions: there is nothing further to look at
+        return _named_index(signature)  # without ``**kwargs``, wrapped functions do not matter
     consumed = 0
     for inner, found, following in _layers(function, signature):
         if isinstance(inner, partial) and PROGRESS_PARAMETER in inner.keywords:
-            return -1  # it has been given one
+            return -1  # the partial passes one already
         index = _named_index(found)
         if index >= 0:
             return min(index + consumed, UNLIMITED)
@@ -77,9 +77,9 @@ def progress_index(function: object, signature: Signature | None) -> int:
 
 
 def parameters_by_name(function: object) -> list[Parameter]:
-    """Return the parameters that can be given by name, and ``**kwargs`` if there is that.
+    """Return the parameters that can be passed by name, and ``**kwargs`` if there is one.
 
-    What only a wrapped function names is optional: what wraps it may fill that in.
+    Parameters that only a wrapped function has are optional: the wrapper may pass them itself.
     """
     found: dict[str, Parameter] = {}
     rest: list[Parameter] = []
@@ -93,7 +93,7 @@ def parameters_by_name(function: object) -> list[Parameter]:
 
 
 def innermost(function: Any) -> Any:
-    """Return the function that the author of a task wrote, below partials, methods, objects and decorators."""
+    """Return the innermost function below partials, methods, callable objects and decorators."""
     for _ in range(_MAX_LAYERS):
         if isinstance(function, partial):
             function = function.func
@@ -107,7 +107,7 @@ def innermost(function: Any) -> Any:
 
 
 def _layers(function: Any, signature: Signature | None) -> Iterator[tuple[Any, Signature, Signature | None]]:
-    """Yield each callable that keyword arguments get through to, its signature and that of the next one."""
+    """Yield each callable that keyword arguments are passed on to, its signature and that of the next one."""
     for _ in range(_MAX_LAYERS):
         if signature is None:
             return
@@ -118,12 +118,12 @@ def _layers(function: Any, signature: Signature | None) -> Iterator[tuple[Any, S
 
 
 def _passes_keywords(function: Any, signature: Signature) -> bool:
-    """Whether a function inside *function* may get arguments that this one does not name."""
+    """Return whether a wrapped function may get keyword arguments that *function* does not name."""
     if not _takes_any(signature):
         return False
     while isinstance(function, partial) and not _is_signed(function):
         function = function.func
-    return not (_is_signed(function) or _is_signed(_call_method(function)))  # its author named all there are
+    return not (_is_signed(function) or _is_signed(_call_method(function)))  # a set ``__signature__`` is complete
 
 
 def _is_signed(function: Any) -> bool:
@@ -131,7 +131,7 @@ def _is_signed(function: Any) -> bool:
 
 
 def _wrapped(function: Any) -> Any:
-    """Return the callable that *function* wraps, bound as far as that is; None if it wraps nothing."""
+    """Return the callable that *function* wraps, with its bound arguments; None if it wraps nothing."""
     if isinstance(function, MethodType):
         return _bound(function.__func__, (function.__self__,), {})
     if isinstance(function, partial):
@@ -143,7 +143,7 @@ def _wrapped(function: Any) -> Any:
 
 
 def _bound(outer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Return what *outer* wraps, with those of the arguments that *outer* does not keep to itself."""
+    """Return the callable that *outer* wraps, bound to the arguments that *outer* passes on."""
     inner = _wrapped(outer)
     own, following = signature_of(outer), signature_of(inner)
     if inner is None or own is None or following is None:
@@ -177,13 +177,13 @@ def _own_signature(function: Any) -> Signature:
 
 
 def _is_copied(function: Any) -> bool:
-    """Whether its ``__signature__`` is that of the function it wraps: ``functools.wraps`` copies all attributes."""
+    """Return whether ``__signature__`` was copied from the wrapped function, as ``functools.wraps`` does."""
     signature = getattr(function, "__signature__", None)
     return signature is not None and signature is getattr(getattr(function, "__wrapped__", None), "__signature__", None)
 
 
 def _call_method(function: Any) -> MethodType | None:
-    """Return what a call of an object with a ``__call__`` calls; None for anything else."""
+    """Return the bound ``__call__`` method of an object; None for functions and classes."""
     if isinstance(function, FunctionType | type):
         return None
     call = inspect.getattr_static(type(function), "__call__", None)

@@ -1,4 +1,4 @@
-"""What comes from outside, checked: each function returns the value in its plain form or says what is wrong."""
+"""Validation of arguments: each function returns the value in its plain form, or raises TypeError or ValueError."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _finite(value: float) -> float | None:
 
 
 _ROUNDING: Final = 1e-6
-"""What a sum of fractions may be beside 0 or 1."""
+"""The rounding error of a sum of fractions that is not reported as out of range."""
 
 
 def checked_progress(progress: Any) -> float:
@@ -54,7 +54,7 @@ def checked_progress(progress: Any) -> float:
 
 
 def is_out_of_range(progress: Any) -> bool:
-    """Whether a report of progress is a mistake, and not just the rounding error of a sum."""
+    """Return whether reported progress is outside of 0.0 to 1.0 by more than a rounding error."""
     return not -_ROUNDING <= _progress_number(progress) <= 1 + _ROUNDING
 
 
@@ -71,7 +71,7 @@ def _progress_number(progress: Any) -> float:
 
 
 def checked_metadata(metadata: Any) -> dict[Any, Any]:
-    """Return a copy that nobody else can change, else raise."""
+    """Return a copy with copies of all containers in it, else raise."""
     if not isinstance(metadata, Mapping):
         raise TypeError(f"metadata must be a mapping such as a dict, not {metadata!r}")
     try:
@@ -83,14 +83,14 @@ def checked_metadata(metadata: Any) -> dict[Any, Any]:
 def checked_task_id(task_id: object) -> str:
     """Return a non-empty string, else raise."""
     if not isinstance(task_id, str):
-        raise TypeError(f"task_id must be a str, not {task_id!r}; leave it out to have one made")
+        raise TypeError(f"task_id must be a str, not {task_id!r}; leave it out to get a new id")
     if not task_id:
-        raise ValueError("task_id must not be empty; leave it out to have one made")
-    return str.__str__(task_id)  # a plain one, whatever a subclass says of itself
+        raise ValueError("task_id must not be empty; leave it out to get a new id")
+    return str.__str__(task_id)  # a plain str also for an instance of a subclass
 
 
 def checked_statuses(status: object) -> frozenset[TaskStatus]:
-    """Return the statuses meant by one, its text, or several of either."""
+    """Return a set of statuses, from one status, its text, or an iterable of either."""
     several: Any = [status] if isinstance(status, str) or not isinstance(status, Iterable) else status
     try:
         return frozenset(TaskStatus(one) for one in several)
@@ -100,7 +100,7 @@ def checked_statuses(status: object) -> frozenset[TaskStatus]:
 
 
 def checked_arguments(args: Any, kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any] | None]:
-    """Return what a function is to be called with, copied; None stands for no keyword arguments."""
+    """Return copies of the arguments of a call; None for no keyword arguments."""
     if isinstance(args, str | bytes) or not isinstance(args, Iterable):
         raise TypeError(f"args must be a tuple or list of arguments, not {args!r}")
     if kwargs is None:
@@ -111,9 +111,9 @@ def checked_arguments(args: Any, kwargs: Any) -> tuple[tuple[Any, ...], dict[str
 
 
 def copied(value: Any, levels: int = _MAX_DEPTH) -> Any:
-    """Copy the plain containers in *value*, all the way down, and share the leaves.
+    """Copy the builtin containers in *value*, at every level, and share all other objects.
 
-    ``copy.deepcopy`` would also copy the leaves, and fail on those that cannot be.
+    ``copy.deepcopy`` would also copy the other objects, and fail on those that cannot be copied.
     """
     if not levels:
         raise RecursionError
