@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from fastapi import FastAPI
 
 import async_task_worker
-from async_task_worker import AsyncTaskWorker, TaskEvent, create_task_worker_router
+from async_task_worker import AsyncTaskWorker, TaskEvent, TaskInfo, create_task_worker_router
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 
@@ -28,6 +29,19 @@ def openapi() -> dict[str, Any]:
 def test_every_public_name_is_in_the_api() -> None:
     documented = set(re.findall(r"^\.\. (?:auto\w+|data):: (\w+)$", page("api.md"), re.MULTILINE))
     assert set(async_task_worker.__all__) <= documented
+
+
+def test_every_option_method_and_property_of_the_worker_is_in_its_tables() -> None:
+    options = set(inspect.signature(AsyncTaskWorker).parameters) | set(
+        inspect.signature(AsyncTaskWorker.submit).parameters
+    )
+    public = {name for name in dir(AsyncTaskWorker) if not name.startswith("_")}
+    documented = set(re.findall(r"\w+", page("worker.md")))
+    assert (options | public) - {"self"} <= documented
+
+
+def test_every_attribute_of_a_snapshot_is_in_its_table() -> None:
+    assert {name for name in dir(TaskInfo) if not name.startswith("_")} <= set(re.findall(r"\w+", page("task-info.md")))
 
 
 @pytest.mark.parametrize("name", [name for name in async_task_worker.__all__ if name.endswith("Error")])
