@@ -22,7 +22,7 @@ from async_task_worker import AsyncTaskWorker, ProgressCallback, create_task_wor
 
 HOST = "127.0.0.1"
 OFFERED = ("count_file", "count_folder")
-"""What strangers may have run. The census's own task takes any path, so it is not among them."""
+"""The tasks that clients may run. The census's own task takes any path, so it is not one of them."""
 
 PAGE = """<!doctype html>
 <meta charset="utf-8">
@@ -49,7 +49,7 @@ PAGE = """<!doctype html>
 
 
 class Census:
-    """Counts what is below one folder, and nothing else."""
+    """Counts source files below one folder only."""
 
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
@@ -66,7 +66,7 @@ class Census:
         return path
 
     async def count_file(self, file: str, progress_callback: ProgressCallback) -> FileCensus:
-        """Count what is in one source file, named by its path below the folder."""
+        """Count the contents of one source file, given by its path below the folder."""
         return await census_file(self.inside(file), progress_callback)
 
     async def count_folder(self, folder: str, progress_callback: ProgressCallback) -> dict[str, int]:

@@ -89,7 +89,7 @@ async def cancel_midway(worker: AsyncTaskWorker, task_id: str) -> None:
 
 
 def write_summary(census: Census, view: View) -> None:
-    """Tell how the tasks ended, what the files contain, what took long, what went wrong and what was known."""
+    """Print how the tasks ended, what the files contain, what took long, what failed and what was cached."""
     tasks = census.tasks
     counted = [info for info in tasks if info.status == TaskStatus.COMPLETED]
     others = [info for info in tasks if info.status != TaskStatus.COMPLETED]
@@ -127,7 +127,7 @@ def duration(tasks: list[TaskInfo]) -> float:
 
 
 def second_time(census: Census) -> Iterator[str]:
-    """What the cache was good for."""
+    """Yield the lines about the cache."""
     first = duration([info for info in census.tasks if info.status != TaskStatus.CANCELLED])
     second = duration(census.again)
     known = [info for info in census.again if info.from_cache]
@@ -139,7 +139,7 @@ def second_time(census: Census) -> Iterator[str]:
 
 
 def contents(results: list[FileCensus]) -> Table:
-    """What the files contain."""
+    """Yield the lines about the contents of the files."""
     yield "", "in all", "median", "most"
     yield "files", f"{len(results):,}", "", ""
     for thing in ("bytes", "lines", "blank", "comments", "functions", "classes", "tokens"):
@@ -188,7 +188,7 @@ def reason(info: TaskInfo) -> str:
 def main() -> int:
     """Run the census. The exit code is 0 even if some files cannot be counted: that is a finding."""
     options = parse_arguments()
-    logging.getLogger("async_task_worker").setLevel(logging.CRITICAL)  # the summary tells what failed
+    logging.getLogger("async_task_worker").setLevel(logging.CRITICAL)  # the summary lists what failed
     sources = find_sources(options.folder)[: options.limit]
     if not sources:
         problem = "no Python files in" if options.folder.is_dir() else "no such folder:"

@@ -73,7 +73,7 @@ class Process:
         self._process.kill()
 
     def news(self) -> Iterator[News]:
-        """Iterate over what it tells of its tasks, until it is gone."""
+        """Iterate over its reports on tasks until the process ends."""
         for line in self._process.stdout or ():
             if line.endswith("\n"):  # else it was killed while it said that
                 yield from self._heard(*json.loads(line))
@@ -120,18 +120,18 @@ class Crash:
 
     @property
     def lost(self) -> set[str]:
-        """The tasks that were acknowledged, and of which there is no ending."""
+        """The acknowledged tasks that have not ended."""
         return self.killed.acknowledged - self.tasks.keys()
 
     @property
     def changed(self) -> set[str]:
-        """The tasks that had ended when the first process died, and now have another ending or none."""
+        """The tasks that had ended when the first process was killed, and now have another ending or none."""
         before, after = self.heir.found.ended, self.tasks
         return {task_id for task_id in before if task_id not in after or ending(after[task_id]) != before[task_id]}
 
     @property
     def run_twice(self) -> set[str]:
-        """The tasks that both processes began with: at least once is what is promised, not exactly once."""
+        """The tasks that both processes started: each runs at least once, which may be twice."""
         return self.killed.started & self.heir.started
 
     @property
@@ -141,11 +141,11 @@ class Crash:
 
     @property
     def results(self) -> dict[str, FileCensus]:
-        """What was counted, by the names of the files."""
+        """The counts by file name."""
         return {info.metadata["file"]: info.result for info in self.tasks.values() if info.result is not None}
 
     def problems(self) -> Iterator[str]:
-        """Say what should not have come of it: nothing, unless a promise was broken."""
+        """Yield what went wrong: nothing, unless a guarantee was broken."""
         for process in (self.killed, self.heir):
             if process.failed:
                 yield f"process {process.pid} {process.fate}"
@@ -177,11 +177,11 @@ def kill_midway(process: Process, files: int, view: View) -> None:
         if len(process.acknowledged) == files and ended >= int(KILL_AT * files) and view.tally.running:
             process.kill()
     for news in list(view.tally.running.values()):
-        view.update(news._replace(status=TaskStatus.PENDING, progress=0.0))  # nobody runs them now
+        view.update(news._replace(status=TaskStatus.PENDING, progress=0.0))  # no process runs them now
 
 
 async def read(file: Path) -> dict[str, TaskInfo]:
-    """Return how the tasks in the file have ended, by their ids."""
+    """Return the final status of the tasks in the file by their ids."""
     async with open_file(file) as worker:
         return {info.id: info for info in await history(worker)}
 
@@ -195,7 +195,7 @@ def affordable(sources: Sequence[SourceFile]) -> list[SourceFile]:
 
 
 def write_intention(chosen: Sequence[SourceFile], files: int, view: View) -> None:
-    """Tell what is about to be done to the census of the *chosen* ones of so many files."""
+    """Print what will happen to the census of the *chosen* files."""
     view.write()
     view.write("Killed and started again", "bold")
     which = f"The same {files:,}" if len(chosen) == files else f"The {len(chosen):,} smallest of the {files:,}"
@@ -204,7 +204,7 @@ def write_intention(chosen: Sequence[SourceFile], files: int, view: View) -> Non
 
 
 def write_report(crash: Crash, earlier: Sequence[TaskInfo], view: View) -> None:
-    """Tell what became of the tasks, and how the counts compare with those of the *earlier* census."""
+    """Print how the tasks ended, and how the counts compare with those of the *earlier* census."""
     write_table(view, "What became of the tasks", endings(crash))
     view.write("  Run a second time: what was interrupted, or ended too late to be written.", "dim")
     names = {info.metadata["file"] for info in crash.tasks.values()}
@@ -213,7 +213,7 @@ def write_report(crash: Crash, earlier: Sequence[TaskInfo], view: View) -> None:
 
 
 def endings(crash: Crash) -> Table:
-    """What became of the tasks."""
+    """Yield the lines about the tasks."""
     found = crash.heir.found
     yield "", "tasks"
     yield "acknowledged", f"{len(crash.killed.acknowledged):,}"
@@ -227,7 +227,7 @@ def endings(crash: Crash) -> Table:
 
 
 def totals(expected: list[FileCensus], counted: list[FileCensus]) -> Table:
-    """What was counted in the same files, undisturbed and with a crash in the middle."""
+    """Yield the counts of the same files, without a crash and with one."""
     yield "", "first census", "with a crash"
     yield "files", f"{len(expected):,}", f"{len(counted):,}"
     for thing in COUNTED:

@@ -34,7 +34,7 @@ PAGE = 1000
 
 
 class Found(NamedTuple):
-    """What a process finds in the file.
+    """The contents of the file when a process opens it.
 
     Attributes:
         ended: How each task ended that has: its id, and its :func:`ending`.
@@ -63,12 +63,12 @@ async def history(worker: AsyncTaskWorker) -> list[TaskInfo]:
 
 
 def ending(info: TaskInfo) -> str:
-    """Return what must never change any more once a task has ended."""
+    """Return the part of a task that must not change after its end."""
     return f"{info.status} at {info.completed_at}, attempt {info.attempt}: {info.error or info.result}"
 
 
 async def take_census(file: Path, workers: int, sources: list[SourceFile]) -> None:
-    """Count these files and what is left in *file*, and tell how that goes."""
+    """Count these files and those left in *file*, and report on it."""
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(workers))
     began = datetime.now(UTC)
     worker = open_file(file, workers)
@@ -93,7 +93,7 @@ def tell(kind: str, content: object) -> None:
 
 
 def end_with_parent() -> None:
-    """Wait until nobody holds the other end of standard input, then leave as a crash would."""
+    """Wait until the other end of standard input is closed, then exit as in a crash."""
     os.read(sys.stdin.fileno(), 1)
     os._exit(1)
 
@@ -101,7 +101,7 @@ def end_with_parent() -> None:
 def main() -> None:
     """Take the census that the command line asks for."""
     file, workers, *rest = sys.argv[1:]
-    logging.getLogger("async_task_worker").setLevel(logging.CRITICAL)  # the table tells what failed
+    logging.getLogger("async_task_worker").setLevel(logging.CRITICAL)  # the table lists what failed
     threading.Thread(target=end_with_parent, daemon=True).start()
     sources = [read for path in rest for read in json.loads(Path(path).read_text(encoding="ascii"))]
     asyncio.run(

@@ -1,4 +1,4 @@
-"""What the census works with: source files, and the task that counts what is in one of them.
+"""Source files, and the task that counts the contents of one.
 
 Splitting a file into tokens is pure computing. Done on the event loop it would hold up all
 else for as long as a file takes, so it happens in a thread: the total stays about the same,
@@ -37,7 +37,7 @@ class SourceFile(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FileCensus:
-    """What one file contains. Files with the same digest are copies of each other."""
+    """The contents of one file. Files with the same digest are copies of each other."""
 
     digest: str
     bytes: int
@@ -50,7 +50,7 @@ class FileCensus:
 
 
 class News(NamedTuple):
-    """What has become of the task that counts a file: as much as there is to show of it."""
+    """The state of the task that counts a file, as far as it is shown."""
 
     id: str
     status: TaskStatus
@@ -97,14 +97,14 @@ async def add_file(worker: AsyncTaskWorker, source: SourceFile, **options: Any) 
 
 
 def news_of(event: TaskEvent) -> News:
-    """Return what an event tells of a task that was added by :func:`add_file`."""
+    """Return the news from an event of a task that :func:`add_file` added."""
     info = event.task
     return News(info.id, info.status, info.progress, info.metadata["file"], info.metadata["size"])
 
 
 @task("census.file")
 async def census_file(path: Path, progress_callback: ProgressCallback) -> FileCensus:
-    """Count what is in the file at *path*, reporting progress as it goes.
+    """Count the contents of the file at *path* and report progress.
 
     Raises:
         OSError: The file cannot be read.
@@ -116,7 +116,7 @@ async def census_file(path: Path, progress_callback: ProgressCallback) -> FileCe
     try:
         return await asyncio.to_thread(_count, path, progress_callback, unwanted)
     finally:
-        unwanted.set()  # if this task is cancelled: a thread cannot be stopped, but it can be told
+        unwanted.set()  # if this task is cancelled: a thread cannot be stopped, but it checks this
 
 
 def as_it_is(context: dict[str, Any]) -> str:
@@ -150,7 +150,7 @@ def _decoded_lines(data: bytes) -> list[str]:
 
 
 def _observed(lines: list[str], report: ProgressCallback, unwanted: threading.Event) -> Iterator[str]:
-    """Yield *lines* and report how many have been read; end early once nobody wants the result."""
+    """Yield *lines* and report how many have been read; end early if the result is not wanted any more."""
     step = max(LINES_PER_REPORT, len(lines) // REPORTS)
     for number, line in enumerate(lines, 1):
         if number % step == 0:

@@ -1,4 +1,4 @@
-"""How a census looks while it runs: bars on a terminal, plain lines anywhere else, and tables of what was found."""
+"""Output of a census: bars on a terminal, plain lines elsewhere, and tables of the results."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ try:
     from rich.console import Console, Group
     from rich.live import Live
     from rich.progress import BarColumn, Progress, TaskID, TextColumn
-except ImportError:  # plain lines tell the same
+except ImportError:  # plain lines have the same information
     RICH = False
 else:
     RICH = True
@@ -28,7 +28,7 @@ Table = Iterator[tuple[str, ...]]
 
 
 class Tally:
-    """How far a census is, as the news of its tasks tell it."""
+    """The progress of a census, from the news of its tasks."""
 
     def __init__(self) -> None:
         self.files = self.bytes = self.bytes_done = 0
@@ -37,7 +37,7 @@ class Tally:
         self._latest: dict[str, News] = {}
 
     def update(self, news: News) -> None:
-        """Take in what happened to one task, in place of what was known of it."""
+        """Replace the state of one task."""
         if (before := self._latest.get(news.id)) is not None:
             self._count(before, -1)
         self._count(news, 1)
@@ -50,7 +50,7 @@ class Tally:
         self.files += sign
         if news.finished:
             self.ended[news.status] += sign
-        if news.status != TaskStatus.CANCELLED:  # nobody is going to count that any more
+        if news.status != TaskStatus.CANCELLED:  # a cancelled file is not counted any more
             self.bytes += sign * news.size
             self.bytes_done += sign * news.size * news.finished
 
@@ -78,7 +78,7 @@ class View:
         pass
 
     def update(self, news: News) -> None:
-        """Show what happened to one task, if it is worth a line."""
+        """Show the news of one task, if it is worth a line."""
         self.tally.update(news)
         tenths = int(self.tally.progress * 10)
         if tenths > self._tenths:
@@ -150,7 +150,7 @@ def choose_view(workers: int, *, plain: bool) -> View:
 
 
 def write_table(view: View, title: str, table: Table) -> None:
-    """Write rows in columns. The first column gets what room the others leave."""
+    """Write rows in columns. The first column gets the width that the others leave."""
     rows = list(table)
     first, *others = (max(map(len, column)) for column in zip(*rows, strict=True))
     first = min(first, width() - sum(2 + other for other in others) - 2)

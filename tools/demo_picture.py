@@ -66,7 +66,7 @@ class Screen:
         self._style = ""
 
     def write(self, text: str) -> None:
-        """Take in what a program printed."""
+        """Process the output of a program."""
         place = 0
         for control in CONTROL.finditer(text):
             self._put(text[place : control.start()])

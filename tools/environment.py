@@ -49,7 +49,7 @@ class Progress:
         print(f"  {self._step}/{self._steps} {title} ({self.seconds:.0f} s)", flush=True)
 
     def detail(self, text: str) -> None:
-        """Show what the step is doing now: at each call on a terminal, else every few seconds."""
+        """Show the current action of the step: at each call on a terminal, else every few seconds."""
         if self._on_terminal:
             print(f"\r\033[K      {text[:70]}", end="", flush=True)
         elif time.monotonic() - self._printed > QUIET_SECONDS:
@@ -88,7 +88,7 @@ def lines_of(command: list[str]) -> Iterator[str]:
 
 
 def pip_detail(collected: list[str], line: str) -> str | None:
-    """Return what a line of pip's output tells about its progress, or None."""
+    """Return the progress that a line of pip's output reports, or None."""
     if found := COLLECTING.search(line):
         collected.append(found[1])
         return f"{len(collected)} packages found, {found[1]} is the latest"

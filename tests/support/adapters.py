@@ -1,4 +1,4 @@
-"""Cache adapters of somebody else's making: in the style of the older document, and in every state of disrepair."""
+"""Third-party cache adapters: in the style of the older contract document, and with all kinds of faults."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from async_cache import CacheAdapter
 
 
 class DictCache(CacheAdapter):
-    """Keeps the very objects it is given.
+    """Stores the objects that it is given, without copies.
 
     Attributes:
         entries: What it holds.
@@ -42,7 +42,7 @@ class DictCache(CacheAdapter):
 
 
 class JsonCache:
-    """No subclass of anything, and encodes by itself."""
+    """Has no base class, and encodes values itself."""
 
     def __init__(self) -> None:
         self.texts: dict[str, str] = {}
@@ -61,7 +61,7 @@ class JsonCache:
 
 
 class TroubledCache(DictCache):
-    """Does what *trouble* does before anything else; none by default."""
+    """Awaits *trouble* before each operation; None for no trouble."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -89,7 +89,7 @@ class TroubledCache(DictCache):
 
 
 async def hang() -> None:
-    """Never come back."""
+    """Never return."""
     await asyncio.get_running_loop().create_future()
 
 
@@ -102,7 +102,7 @@ async def refuse_to_stop() -> None:
 
 
 async def cancel_oneself() -> None:
-    """Raise what looks like the caller's own cancellation."""
+    """Raise CancelledError, as if the caller were cancelled."""
     raise asyncio.CancelledError
 
 
@@ -117,9 +117,9 @@ async def make_a_mistake() -> None:
 
 
 class Abort(BaseException):
-    """What some libraries raise to get past every ``except Exception``."""
+    """Not an Exception, so that ``except Exception`` does not catch it."""
 
 
 async def abort() -> None:
-    """Fail with what is no Exception."""
+    """Raise a BaseException."""
     raise Abort("the storage's own way out")

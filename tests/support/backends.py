@@ -10,12 +10,12 @@ from typing import Final
 from async_task_worker import TaskStatus
 
 MEMORY_DISK: Final = Path("/dev/shm")  # noqa: S108 - a folder of its own is made there
-"""Where files lie in memory, on a system that has such a place."""
+"""A folder in memory, on systems that have one."""
 
 
 @dataclass(frozen=True)
 class Backend:
-    """What the suite must know of a backend.
+    """A backend that the suite runs against.
 
     Attributes:
         name: Shown in the test's id.
@@ -29,7 +29,7 @@ class Backend:
 
     @property
     def status_after_stop(self) -> TaskStatus:
-        """What a task is that had not ended when its worker stopped."""
+        """The status of a task that had not ended when its worker stopped."""
         return TaskStatus.PENDING if self.durable else TaskStatus.CANCELLED
 
 

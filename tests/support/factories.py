@@ -38,7 +38,7 @@ def closure(loop: asyncio.AbstractEventLoop, coro: Coro, **options: Any) -> Any:
 
 
 def late_closure(loop: asyncio.AbstractEventLoop, coro: Coro, **options: Any) -> Any:
-    """One that has something to do before and after."""
+    """A wrapper with actions before and after the coroutine."""
 
     async def traced() -> Any:
         try:
@@ -53,7 +53,7 @@ def late_closure(loop: asyncio.AbstractEventLoop, coro: Coro, **options: Any) ->
 
 
 class Handle:
-    """An object around a Task, which is no Future."""
+    """An object around a Task that is not a Future itself."""
 
     def __init__(self, task: asyncio.Task[Any]) -> None:
         self.task = task
@@ -70,7 +70,7 @@ def handle(loop: asyncio.AbstractEventLoop, coro: Coro, **options: Any) -> Any:
 
 
 class Traced(Coroutine[Any, Any, Any]):
-    """An object around a coroutine, which is none of Python's own."""
+    """An awaitable object around a coroutine that is not a native coroutine."""
 
     def __init__(self, coro: Coro) -> None:
         self.coro = coro
@@ -165,7 +165,7 @@ def returns_a_number(loop: asyncio.AbstractEventLoop, coro: Coro, **options: Any
 
 
 def drops(loop: asyncio.AbstractEventLoop, coro: Coro, **options: Any) -> Any:
-    """Nothing that it returns will ever be done."""
+    """Return an object that is never done."""
     return loop.create_future()
 
 

@@ -1,4 +1,4 @@
-"""Exceptions that offend whatever looks at them, and a task that raises each of them by name."""
+"""Exceptions that raise when they are read or formatted, and a task that raises each of them by name."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class StubbornError(Exception):
 
 
 class Text(str):
-    """Text that cannot even be measured."""
+    """A str whose length cannot be read."""
 
     __slots__ = ()
     __len__ = __eq__ = __format__ = casefold = isascii = encode = __add__ = _refuse  # type: ignore[assignment]

@@ -1,4 +1,4 @@
-"""What a test left behind: tasks, loops, threads, descriptors, and errors nobody looked at."""
+"""Check for what a test left behind: tasks, loops, threads, descriptors, and unretrieved errors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LAST_SECONDS = 5.0
 
 
 class LeakCheck:
-    """Compares what there is after a test with what there was before it.
+    """Compares the resources in use after a test with those before it.
 
     Attributes:
         loop_errors: What asyncio reported in the meantime: an exception never retrieved, a
@@ -36,7 +36,7 @@ class LeakCheck:
         self.loop_errors = self._listener.seen
 
     async def look_at_tasks(self) -> None:
-        """Note the tasks of the running loop that do not end by themselves."""
+        """Record the tasks of the running loop that do not end by themselves."""
         self._tasks += [f"task {task!r}" for task in await tasks_left()]
 
     def finish(self) -> list[str]:

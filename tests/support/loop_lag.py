@@ -1,4 +1,4 @@
-"""How late the loop is: real time limits allow for a machine that is busy with other work."""
+"""Measure how late the event loop is, for real time limits on a machine that is busy with other work."""
 
 from __future__ import annotations
 

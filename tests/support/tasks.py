@@ -21,19 +21,19 @@ JsonValue = Any
 
 request_id: contextvars.ContextVar[str | None] = contextvars.ContextVar("request_id", default=None)
 notes: list[JsonValue] = []
-"""What the tasks of the current test wrote down, in order."""
+"""The notes of the tasks of the current test, in order."""
 _gates: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
 
 
 class UnprintableError(Exception):
-    """An error that cannot even be shown."""
+    """An error whose ``str()`` raises."""
 
     def __str__(self) -> str:
         raise RuntimeError("no text to be had")
 
 
 class OddError(BaseException):
-    """Derives from BaseException directly, as nobody should."""
+    """An error that is a BaseException, but not an Exception."""
 
 
 ERRORS: dict[str, type[BaseException]] = {
@@ -48,18 +48,18 @@ ERRORS: dict[str, type[BaseException]] = {
 
 
 def open_gate(name: str) -> None:
-    """Let every task that waits, or will wait, at the gate pass."""
+    """Open the gate for tasks that wait there, now and later."""
     _gates[name].set()
 
 
 def open_all_gates() -> None:
-    """Let every waiting task pass, so that none outlives its test."""
+    """Open all gates, so that no task outlives its test."""
     for gate in _gates.values():
         gate.set()
 
 
 def forget_everything() -> None:
-    """Begin a new test: no gates, no meetings, no notes."""
+    """Reset gates, meetings and notes for a new test."""
     _gates.clear()
     _meetings.clear()
     notes.clear()
@@ -67,7 +67,7 @@ def forget_everything() -> None:
 
 @task("echo")
 async def echo(value: JsonValue) -> JsonValue:
-    """Return the value at once, without ever giving up the loop."""
+    """Return the value at once, without yielding to the loop."""
     return value
 
 
@@ -86,7 +86,7 @@ async def sleep_for(seconds: float, value: JsonValue = None) -> JsonValue:
 
 @task("take_turns")
 async def take_turns(count: int, value: JsonValue = None) -> JsonValue:
-    """Give up the loop *count* times, then return the value."""
+    """Yield to the loop *count* times, then return the value."""
     for _ in range(count):
         await asyncio.sleep(0)
     return value
@@ -100,7 +100,7 @@ async def wait_at(gate: str, value: JsonValue = None) -> JsonValue:
 
 
 def call_a_meeting(of: int) -> None:
-    """Let so many tasks of :func:`meet` wait for one another from now on."""
+    """Set how many tasks of :func:`meet` wait for each other from now on."""
     _meetings.append(asyncio.Barrier(of))
 
 
@@ -109,13 +109,13 @@ _meetings: list[asyncio.Barrier] = []
 
 @task("meet")
 async def meet() -> None:
-    """Wait until all of the latest meeting are there."""
+    """Wait until all tasks of the latest meeting have called this."""
     await _meetings[-1].wait()
 
 
 @task("note")
 async def note(label: JsonValue, gate: str | None = None) -> JsonValue:
-    """Write the label down: the order of ``notes`` is the order in which tasks were run."""
+    """Append the label to ``notes``, which then has the order in which tasks were run."""
     notes.append(label)
     if gate is not None:
         await _gates[gate].wait()
@@ -169,7 +169,7 @@ async def stubborn(gate: str, value: JsonValue = None) -> JsonValue:
 
 @task("swallow_cancel")
 async def swallow_cancel(seconds: float, value: JsonValue = None) -> JsonValue:
-    """Sleep; when cancelled meanwhile, return the value as if nothing had happened."""
+    """Sleep; if cancelled, return the value as usual."""
     try:
         await asyncio.sleep(seconds)
     except asyncio.CancelledError:
@@ -179,7 +179,7 @@ async def swallow_cancel(seconds: float, value: JsonValue = None) -> JsonValue:
 
 @task("clean_up_for")
 async def clean_up_for(seconds: float, cleaning: float, value: JsonValue = None) -> JsonValue:
-    """Sleep; when cancelled meanwhile, clean up for that long before ending as cancelled."""
+    """Sleep; if cancelled, clean up for that long before ending as cancelled."""
     try:
         await asyncio.sleep(seconds)
     except asyncio.CancelledError:
@@ -191,7 +191,7 @@ async def clean_up_for(seconds: float, cleaning: float, value: JsonValue = None)
 
 @task("fail_on_cancel")
 async def fail_on_cancel(seconds: float, message: str) -> None:
-    """Sleep; when cancelled meanwhile, raise ValueError instead of ending as cancelled."""
+    """Sleep; if cancelled, raise ValueError instead of ending as cancelled."""
     try:
         await asyncio.sleep(seconds)
     except asyncio.CancelledError:
@@ -200,7 +200,7 @@ async def fail_on_cancel(seconds: float, message: str) -> None:
 
 @task("cancel_itself")
 async def cancel_itself() -> None:
-    """Cancel the asyncio task it runs in, then wait for that to be felt."""
+    """Cancel the asyncio task it runs in, then wait until that has effect."""
     this = asyncio.current_task()
     assert this is not None
     this.cancel()
@@ -209,7 +209,7 @@ async def cancel_itself() -> None:
 
 @task("fail_in_group")
 async def fail_in_group(message: str) -> str:
-    """Survive the failure of a task group, which leaves its mark on the asyncio task before 3.13."""
+    """Catch the failure of a task group, which leaves ``cancelling()`` at 1 before Python 3.13."""
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(fail_with(message))
@@ -244,7 +244,7 @@ async def read_request_id() -> str | None:
 
 @task("write_request_id")
 async def write_request_id(value: str) -> str | None:
-    """Set the context variable, which nobody else must notice, and return what it was."""
+    """Set the context variable, in this task's context only, and return its former value."""
     before = request_id.get()
     request_id.set(value)
     return before

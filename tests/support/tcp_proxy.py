@@ -1,4 +1,4 @@
-"""A bad line: between a client and a server, and able to slow, hold back, alter or cut what passes."""
+"""A TCP proxy between a client and a server that can slow, hold back, alter or cut the data."""
 
 from __future__ import annotations
 

@@ -176,7 +176,7 @@ def _plain_other(value: Any, budget: _Budget) -> Any:
 
 
 def _to_builtin(value: Any) -> Any:
-    """Return an equivalent value of a simplified type, or *value* itself if there is none."""
+    """Return an equivalent value of a simpler type, or *value* itself if there is none."""
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, _AS_TEXT):

@@ -100,7 +100,7 @@ async def _run_cached(slot: Slot, record: TaskRecord, lookup: CacheLookup, progr
     try:
         lookup.start(getattr(record.func, WRAPPED_FUNCTION, record.func), record.args, record.kwargs)
         result = await _call(slot, record, progress_factory)
-    except BaseException as error:  # noqa: BLE001 - user code again
+    except BaseException as error:  # noqa: BLE001 - user code may raise anything at all
         lookup.unshareable |= slot.stop_reason is not None
         return _ending_of_error(slot, record, error)
     if slot.stop_reason is not None or slot.abandoned:

@@ -47,7 +47,11 @@ class TaskFutures:
         return future
 
     def fail_pending(self, is_pending: Callable[[str], bool]) -> None:
-        """Let go whoever waits for a task that stays pending although the worker stopped."""
+        """Fail the futures of tasks that stay pending although the worker stopped.
+
+        Args:
+            is_pending: Returns whether the task with this id stays pending.
+        """
         for task_id in [task_id for task_id in self._waiting if is_pending(task_id)]:
             del self._completion_callbacks[task_id]
             for future in self._waiting.pop(task_id):
