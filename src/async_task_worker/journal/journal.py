@@ -46,11 +46,6 @@ class Journal:
         retention: Seconds a finished task stays in the file; None for ever.
         max_history: Number of finished tasks that stay in the file; None for all.
         connector: Opens the connection.
-
-    Attributes:
-        wall_time: Returns the time in seconds since the epoch.
-        record_change: Takes a record and writes its current state within milliseconds. Several changes of one
-            task are merged.
     """
 
     def __init__(
@@ -67,7 +62,6 @@ class Journal:
         self._thread = DatabaseThread()
         self._database = Database(location, connector)
         self._commits = GroupCommit(self._thread, self._database.commit, self._make_batch)
-        self.record_change = self._commits.update  # not a method, since a call for each change costs 0.7 % of a task
         self._arguments = ArgumentPrefetch(self.read)
         self._backups = Backups(self._thread, self._database.read, connector)
         self._next_seq = self._first_seq = 1
@@ -175,6 +169,10 @@ class Journal:
         """Delete a task that was appended but never acknowledged, before a task of the same id is written."""
         self._commits.queue.withdraw(seq)
         self._commits.schedule_write()
+
+    def record_change(self, record: TaskRecord) -> None:
+        """Write the current state of a task within milliseconds. Several changes of one task are merged."""
+        self._commits.update(record)
 
     def has_written(self, record: TaskRecord) -> bool:
         """Whether every recorded change of the task is committed."""
