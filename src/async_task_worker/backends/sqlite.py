@@ -44,14 +44,14 @@ class SqliteBackend:
     What waits when the worker stops, or when its process dies, runs after the next start.
 
     Args:
-        place: The file.
+        location: The file.
         connector: Makes the connection to it.
     """
 
     new_id: Callable[[], object] = staticmethod(uuid7)
 
-    def __init__(self, place: DatabaseLocation, connector: Connector = connect) -> None:
-        self._place = place
+    def __init__(self, location: DatabaseLocation, connector: Connector = connect) -> None:
+        self._location = location
         self._connector = connector
         self._uncommitted_ids: set[str] = set()  # of tasks added but not durable yet
         self._cancelling: set[object] = set()  # calls of cancel() that have not returned
@@ -64,8 +64,8 @@ class SqliteBackend:
         """Take what the worker provides."""
         self._consume = runtime.consume
         self._ledger = ledger = runtime.ledger
-        ledger.cursors = Cursors(os.fsencode(os.path.realpath(self._place.path)), lasting=True)
-        self._journal = Journal(self._place, *ledger.retention_settings, self._connector)
+        ledger.cursors = Cursors(os.fsencode(os.path.realpath(self._location.path)), lasting=True)
+        self._journal = Journal(self._location, *ledger.retention_settings, self._connector)
         ledger.results.may_drop = self._journal.has_written
         self._calls = DurableCalls(self._journal, ledger, runtime.progress)
         self._runner = runner = Runner(
@@ -73,7 +73,7 @@ class SqliteBackend:
         )
         self._capacity = runner.capacity
         self._coalescing = runner.coalescing
-        self._unregistered = Unregistered(self._place.path, ledger, self._enqueue_registered)
+        self._unregistered = Unregistered(self._location.path, ledger, self._enqueue_registered)
         self.watch = ledger.get
         runtime.events.subscribe_records(self._on_event)
 
