@@ -57,6 +57,7 @@ LAYERS: Final = Layering(
         ("async_task_worker.runtime.executor",),
         (
             "async_task_worker.runtime.eager_start",
+            "async_task_worker.runtime.failure_log",
             "async_task_worker.runtime.queue",
             "async_task_worker.runtime.slot",
         ),

@@ -12,14 +12,11 @@ import asyncio
 from collections.abc import Callable
 from contextvars import Context
 from time import perf_counter as _now
-from types import TracebackType
 from typing import Final
 
 from ..model.event_loop import is_waiting
-from ..model.failure import exc_info_of
 from ..model.outcome import CANCELLED_OUTCOME, REQUEUE, Ending, StopReason, failed
 from ..model.record import TaskRecord
-from ..model.safe_logger import SafeLogger
 from ..model.status import CANCELLED
 from ..state.ledger import Ledger
 from ..state.progress import ProgressCallbacks
@@ -27,12 +24,11 @@ from .abandoned_tasks import CANCEL_GRACE, STOP_GRACE, AbandonedTasks
 from .eager_start import EAGER_START, Job, start
 from .executor import TaskExecutor, current_record
 from .extra_slots import ExtraSlots
+from .failure_log import log_error, log_failure, logger
 from .queue import TaskQueue
 from .slot import OnStop, Slot, cancelled_on_stop
 from .task_factory import FactoryTask
 from .waits import Waits
-
-logger = SafeLogger("async_task_worker.pool")
 
 _FILL_BUDGET: Final = 0.001
 """Seconds of starting tasks after which other callbacks of the loop get their turn."""
@@ -255,7 +251,7 @@ class WorkerPool:
             if slot.task is task:
                 self._fail_to_start(slot, record, task, error)
             else:
-                _log(record, error, "The task factory failed after task %s (%s) had ended")
+                log_error(record, error, "The task factory failed after task %s (%s) had ended")
             return
         if slot.task is task and slot.stop_reason is not None:
             slot.cancel()
@@ -267,7 +263,7 @@ class WorkerPool:
         try:
             job.close()
         except BaseException as refusal:  # noqa: BLE001 - user code may raise when it is closed
-            _log(record, refusal, "The coroutine of task %s (%s) could not be closed")
+            log_error(record, refusal, "The coroutine of task %s (%s) could not be closed")
         self._filling = filling
         self.needs_tasks = self._open and not filling and self.free > 0
         self._watch_for_drains()
@@ -307,7 +303,7 @@ class WorkerPool:
         if not self._filling:
             self._start_next(outcome)
         if outcome is not REQUEUE and outcome[2] is not None:
-            _log_failure(record, outcome[2])
+            log_failure(record, outcome[2])
 
     def _remove_slot(self, slot: Slot, record: TaskRecord, outcome: Ending) -> None:
         """Remove the slot of a task that has ended, since there is one too many, and record how it ended."""
@@ -323,7 +319,7 @@ class WorkerPool:
             self.extra_slots.schedule()
         self.on_slot_removed()
         if outcome is not REQUEUE and outcome[2] is not None:
-            _log_failure(record, outcome[2])
+            log_failure(record, outcome[2])
 
     def _on_wait_begun(self) -> None:
         self._watch_for_drains()
@@ -363,7 +359,7 @@ class WorkerPool:
     def _abandon(self, slot: Slot, record: TaskRecord) -> None:
         """Abandon a task that did not stop within its grace period."""
         logger.warning(
-            "Task %s (%s) did not stop when told to; its slot goes on without it",
+            "Task %s (%s) did not stop within its grace period and is abandoned; its slot goes to the next task",
             *(record.id, record.function.name),
             extra=record.log_fields(),
         )
@@ -395,12 +391,3 @@ class WorkerPool:
             if running <= exclude and is_waiting(future):
                 future.set_result(None)
         self._idle_waiters = [waiter for waiter in self._idle_waiters if is_waiting(waiter[0])]
-
-
-def _log_failure(record: TaskRecord, error: BaseException) -> None:
-    _log(record, error, "Task %s (%s) failed", record.traceback)
-
-
-def _log(record: TaskRecord, error: BaseException, text: str, traceback: TracebackType | None = None) -> None:
-    exc_info = exc_info_of(error, traceback)
-    logger.error(text, record.id, record.function.name, exc_info=exc_info, extra=record.log_fields())

@@ -17,7 +17,7 @@ from ..model.failure import exc_info_of
 from ..model.record import TaskRecord
 from ..model.registry import is_coroutine_callable
 from ..model.safe_logger import SafeLogger
-from ..model.status import TaskInfo
+from ..model.status import TRANSITIONS, TaskInfo
 
 logger = SafeLogger("async_task_worker.events")
 
@@ -26,6 +26,9 @@ STARTED: Final = "task.started"
 PROGRESS: Final = "task.progress"
 RELEASED: Final = "task.released"
 REPRIORITIZED: Final = "task.reprioritized"
+
+TERMINAL_EVENTS: Final = {status: f"task.{status}" for status, following in TRANSITIONS.items() if not following}
+"""The event type of each terminal status."""
 
 _NOT_AWAITED: Final = (
     "a listener must be a plain function, but {!r} returns a coroutine: listeners are called in place and nothing "

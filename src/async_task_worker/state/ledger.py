@@ -22,15 +22,10 @@ from ..model.query import Cursors, TaskPage, TaskQuery
 from ..model.record import DROPPED, TaskRecord
 from ..model.status import CANCELLED, COMPLETED, FAILED, PENDING, RUNNING, TRANSITIONS, TaskInfo, TaskStatus
 from ..model.tracebacks import traceback_of_task
-from .events import CREATED, PROGRESS, RELEASED, REPRIORITIZED, STARTED, EventBus
+from .events import CREATED, PROGRESS, RELEASED, REPRIORITIZED, STARTED, TERMINAL_EVENTS, EventBus
 from .filtering import filter_page
 from .merge import merge_restored
 from .result_memory import UNCOUNTED, ResultMemory
-
-TERMINAL_STATUSES: Final = [status for status in TaskStatus if not TRANSITIONS[status]]
-
-TERMINAL_EVENTS: Final = {status: f"task.{status}" for status in TERMINAL_STATUSES}
-"""The event type of each terminal status."""
 
 _MAX_CLOCK_DRIFT: Final = 0.01
 """Seconds the wall clock may drift from the monotonic clock before the offset of new tasks is updated."""
