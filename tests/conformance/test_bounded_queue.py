@@ -90,7 +90,7 @@ async def test_without_a_limit_there_is_always_room(worker: AsyncTaskWorker) -> 
     await worker.drain()
 
 
-async def test_those_who_wait_are_let_in_in_the_order_they_came(make_worker: MakeWorker) -> None:
+async def test_waiting_calls_get_capacity_in_order(make_worker: MakeWorker) -> None:
     worker = await worker_with_full_queue(make_worker)
     calls = await started_calls(*(worker.add_task(note, n, priority=-n, task_id=f"{n}") for n in range(2, 8)))
     open_gate("gate")
@@ -152,9 +152,7 @@ async def test_a_call_cancelled_while_it_waits_for_room_leaves_no_record(make_wo
 
 
 @pytest.mark.parametrize("steps", range(12))
-async def test_a_call_cancelled_in_any_step_of_being_let_in_takes_no_room_with_it(
-    make_worker: MakeWorker, steps: int
-) -> None:
+async def test_a_call_cancelled_at_any_step_of_getting_capacity_loses_none(make_worker: MakeWorker, steps: int) -> None:
     """Its record is there exactly if it returned; and the queue keeps all its places."""
     worker = await worker_with_full_queue(make_worker)
     calls = await started_calls(*(worker.add_task(note, n, task_id=f"{n}") for n in range(2, 6)))

@@ -235,7 +235,7 @@ class Hostile:
 
 @pytest.mark.parametrize("error", [ValueError("no"), RecursionError("no"), MemoryError("no")], ids=repr)
 @pytest.mark.usefixtures("of_the_moment")
-async def test_values_that_break_whoever_looks_at_them_break_no_task(make_worker: MakeWorker, error: Exception) -> None:
+async def test_values_that_raise_when_read_fail_no_task(make_worker: MakeWorker, error: Exception) -> None:
     worker = await make_worker(cache_enabled=True)
     value = Hostile(error)
 
@@ -246,7 +246,7 @@ async def test_values_that_break_whoever_looks_at_them_break_no_task(make_worker
     assert (await done(worker, echo, value)).result is value
 
 
-async def test_an_outage_is_told_by_the_figures(make_worker: MakeWorker, storage: TroubledCache) -> None:
+async def test_an_outage_shows_in_the_statistics(make_worker: MakeWorker, storage: TroubledCache) -> None:
     worker = await make_worker(max_workers=1, cache_enabled=True, cache_adapter=storage)
     storage.trouble = hang
     for number in range(5):

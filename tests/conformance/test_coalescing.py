@@ -110,7 +110,7 @@ async def test_followers_take_no_slot_and_no_room(make_worker: MakeWorker) -> No
     await worker.wait_for_tasks(same)
 
 
-async def test_who_waited_for_room_follows_whoever_does_the_same_meanwhile(make_worker: MakeWorker) -> None:
+async def test_a_call_that_waited_for_capacity_follows_a_task_added_before_it(make_worker: MakeWorker) -> None:
     worker = await make_worker(max_workers=1, max_queue_size=1, cache_enabled=True)
     await running(worker, await worker.add_task(wait_at, "first"))
     await worker.add_task(wait_at, "second")
@@ -214,7 +214,7 @@ async def test_a_timeout_is_a_tasks_own_and_does_not_run_while_it_follows(make_w
     ids=lambda call: call[0].__name__,
 )
 @pytest.mark.parametrize("why", ["cancel", "timeout"])
-async def test_what_a_task_does_when_told_to_stop_is_its_own_affair(
+async def test_the_outcome_of_an_interrupted_leader_is_not_shared(
     make_worker: MakeWorker, why: str, call: tuple[Any, ...]
 ) -> None:
     worker = await make_worker(cache_enabled=True)
@@ -251,7 +251,7 @@ async def test_a_leader_that_is_late_and_takes_no_notice_fails_alone(make_worker
     assert (await ended(worker, patient)).result == "value"
 
 
-async def test_only_one_takes_the_lead_from_a_task_that_was_told_to_stop(make_worker: MakeWorker) -> None:
+async def test_only_one_follower_becomes_the_leader_after_an_interrupted_one(make_worker: MakeWorker) -> None:
     worker = await make_worker(max_workers=5, cache_enabled=True)
     ids = [await worker.add_task(swallow_cancel, 5, "half done") for _ in range(4)]
     await running(worker, ids[0])
@@ -267,7 +267,7 @@ async def numbers_in_two_goes() -> Iterator[int]:
     return iter(count for count in range(2))
 
 
-async def test_nobody_waits_for_a_result_that_cannot_be_shared(make_worker: MakeWorker) -> None:
+async def test_a_result_that_cannot_be_shared_has_no_followers(make_worker: MakeWorker) -> None:
     worker = await make_worker(max_workers=5, cache_enabled=True)
     ids = [await worker.add_task(numbers_in_two_goes) for _ in range(4)]
     await running(worker, ids[0])
@@ -342,7 +342,7 @@ async def test_a_leader_that_finds_the_result_shares_that(make_worker: MakeWorke
 # --- followers ----------------------------------------------------------------------------
 
 
-async def test_cancelling_a_follower_touches_nobody(make_worker: MakeWorker, adapter: Any) -> None:
+async def test_cancelling_a_follower_has_no_effect_on_others(make_worker: MakeWorker, adapter: Any) -> None:
     worker = await make_worker(cache_enabled=True, cache_adapter=adapter)
     ids = [await worker.add_task(note, "run", "gate") for _ in range(4)]
     await running(worker, ids[0])
@@ -367,7 +367,7 @@ async def test_a_stop_cancels_followers_unless_they_are_durable(
     assert worker.counts()[TaskStatus.COMPLETED] == completed
 
 
-async def test_a_stop_that_cuts_off_the_leader_starts_nobody_else(make_worker: MakeWorker, backend: Backend) -> None:
+async def test_a_stop_that_interrupts_the_leader_starts_no_follower(make_worker: MakeWorker, backend: Backend) -> None:
     worker = await make_worker(cache_enabled=True)
     ids = [await worker.add_task(note, "run", "gate") for _ in range(5)]
     await running(worker, ids[0])
@@ -382,7 +382,7 @@ async def test_a_stop_that_cuts_off_the_leader_starts_nobody_else(make_worker: M
     assert notes == ["run"] * (7 if backend.durable else 2)  # what was left runs each by itself
 
 
-async def test_nobody_pending_is_started_by_a_stop(make_worker: MakeWorker, backend: Backend) -> None:
+async def test_a_stop_starts_no_pending_task(make_worker: MakeWorker, backend: Backend) -> None:
     worker = await make_worker(max_workers=1, cache_enabled=True)
     await running(worker, await worker.add_task(wait_at, "slot", use_cache=False))
     ids = [await worker.add_task(echo, value) for value in (1, 1, 2, 2, 1)]
@@ -402,7 +402,7 @@ async def test_a_follower_of_better_priority_pulls_its_leader_ahead(make_worker:
     assert [info_of(worker, task_id).result for task_id in (slow, urgent)] == ["wanted"] * 2
 
 
-async def test_whoever_takes_the_lead_is_as_urgent_as_the_best_who_waits(make_worker: MakeWorker) -> None:
+async def test_a_new_leader_has_the_best_priority_of_its_followers(make_worker: MakeWorker) -> None:
     worker = await make_worker(max_workers=1, cache_enabled=True)
     await running(worker, await worker.add_task(wait_at, "slot", use_cache=False))
     first = await worker.add_task(note, "wanted", priority=10)
@@ -492,7 +492,7 @@ async def test_a_leader_that_runs_keeps_the_priority_it_was_started_with(make_wo
     await worker.drain()
 
 
-async def test_after_a_restart_each_goes_by_its_own_priority(make_worker: MakeWorker, backend: Backend) -> None:
+async def test_after_a_restart_each_has_its_own_priority(make_worker: MakeWorker, backend: Backend) -> None:
     worker = await make_worker(max_workers=1, cache_enabled=True)
     leader, urgent = await wanted_by(worker, 10, -1)
     await worker.stop(timeout=0)
@@ -589,7 +589,7 @@ async def test_its_own_error_is_logged_once(make_worker: MakeWorker, caplog: pyt
     assert len(caplog.records) == 1
 
 
-async def test_time_passes_for_nobody_while_it_follows(make_worker: MakeWorker) -> None:
+async def test_a_followers_timeout_does_not_run_while_it_follows(make_worker: MakeWorker) -> None:
     worker = await make_worker(cache_enabled=True)
     ids = [await worker.add_task(sleep_for, 3, 1, timeout=2 if count else 5) for count in range(2)]
     await time_passes(2.5)

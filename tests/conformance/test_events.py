@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     pass
 
 
-async def test_a_task_that_reports_and_returns_tells_of_each_step(worker: AsyncTaskWorker) -> None:
+async def test_each_report_of_progress_is_published(worker: AsyncTaskWorker) -> None:
     events = record_events(worker)
     await ended(worker, await worker.add_task(report_progress, [0.25, 0.5]))
     assert event_types(events) == ["created", "started", "progress", "progress", "completed"]
     assert [event.task.status for event in events] == ["pending", "running", "running", "running", "completed"]
 
 
-async def test_a_task_that_fails_tells_so(worker: AsyncTaskWorker) -> None:
+async def test_a_failed_task_publishes_its_failure(worker: AsyncTaskWorker) -> None:
     events = record_events(worker)
     await ended(worker, await worker.add_task(fail_with, "no"))
     assert event_types(events) == ["created", "started", "failed"]
@@ -33,7 +33,7 @@ async def test_a_task_that_fails_tells_so(worker: AsyncTaskWorker) -> None:
 
 
 @pytest.mark.parametrize("function", [sleep_for, cancel_itself])
-async def test_a_task_that_is_cancelled_tells_so(worker: AsyncTaskWorker, function: object) -> None:
+async def test_a_cancelled_task_publishes_its_cancellation(worker: AsyncTaskWorker, function: object) -> None:
     events = record_events(worker)
     task_id = await worker.submit(function, (3600,) if function is sleep_for else ())
     await settled()
@@ -41,7 +41,7 @@ async def test_a_task_that_is_cancelled_tells_so(worker: AsyncTaskWorker, functi
     assert event_types(events) == ["created", "started", "cancelled"]
 
 
-async def test_a_task_cancelled_while_it_waits_tells_no_start(make_worker: MakeWorker) -> None:
+async def test_a_task_cancelled_while_pending_publishes_no_start(make_worker: MakeWorker) -> None:
     worker = await make_worker(max_workers=1)
     await running(worker, await worker.add_task(wait_at, "gate"))
     events = record_events(worker)
@@ -57,7 +57,7 @@ async def test_an_event_shows_the_task_as_it_was_then(worker: AsyncTaskWorker) -
     assert events[-1].task == info
 
 
-async def test_an_event_tells_when_it_happened(worker: AsyncTaskWorker) -> None:
+async def test_an_event_has_its_time(worker: AsyncTaskWorker) -> None:
     events = record_events(worker)
     info = await ended(worker, await worker.add_task(sleep_for, 60))
     assert [event.at for event in events] == [info.created_at, info.started_at, info.completed_at]
@@ -80,7 +80,7 @@ async def test_an_event_cannot_be_changed(worker: AsyncTaskWorker) -> None:
         events[0].type = "task.failed"
 
 
-async def test_every_listener_hears_everything_until_it_stops(worker: AsyncTaskWorker) -> None:
+async def test_every_listener_gets_all_events_until_it_is_removed(worker: AsyncTaskWorker) -> None:
     first: list[TaskEvent] = []
     stop = worker.events.listen(first.append)
     second = record_events(worker)
@@ -119,7 +119,7 @@ async def test_a_listener_may_stop_itself(worker: AsyncTaskWorker) -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError, SystemExit, asyncio.CancelledError, StopIteration])
-async def test_a_listener_that_raises_disturbs_nobody(
+async def test_a_listener_that_raises_has_no_effect_on_others(
     worker: AsyncTaskWorker, error: type[BaseException], caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(_event: TaskEvent) -> None:

@@ -45,7 +45,7 @@ async def test_each_call_gives_a_new_future(worker: AsyncTaskWorker) -> None:
     assert len({id(future) for future in before + after}) == 6
 
 
-async def test_cancelling_one_future_disturbs_neither_the_task_nor_the_others(worker: AsyncTaskWorker) -> None:
+async def test_cancelling_one_future_affects_neither_the_task_nor_the_others(worker: AsyncTaskWorker) -> None:
     task_id = await worker.add_task(wait_at, "gate", "result")
     first, second, third = (worker.get_task_future(task_id) for _ in range(3))
     assert second.cancel()

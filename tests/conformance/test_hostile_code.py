@@ -224,7 +224,7 @@ async def test_metadata_too_deep_is_refused_before_anything_is_recorded(worker: 
     assert (worker.get_all_tasks(), events) == ([], [])
 
 
-async def test_a_listener_stopped_by_another_hears_no_more(worker: AsyncTaskWorker) -> None:
+async def test_a_listener_removed_by_another_gets_no_more_events(worker: AsyncTaskWorker) -> None:
     heard: list[str] = []
     stops: list[Any] = []
     worker.events.listen(lambda _event: [stop() for stop in stops])

@@ -26,7 +26,7 @@ async def test_a_worker_runs_from_start_to_stop(make_worker: MakeWorker) -> None
     assert not worker.is_running
 
 
-async def test_its_repr_tells_slots_and_counts(make_worker: MakeWorker, backend: Backend, folder: Path) -> None:
+async def test_its_repr_has_slots_and_counts(make_worker: MakeWorker, backend: Backend, folder: Path) -> None:
     worker = await make_worker(started=False, max_workers=1)
     name = f"AsyncTaskWorker {backend.url(folder)}"
     assert repr(worker) == f"<{name} stopped, 0 of 1 slots in use>"
@@ -109,7 +109,7 @@ async def test_a_start_after_a_stop_during_a_start_starts_again(make_worker: Mak
     assert (await ended(worker, await worker.add_task(echo, 1))).result == 1
 
 
-async def test_a_start_that_is_called_off_leaves_the_other_one(make_worker: MakeWorker) -> None:
+async def test_a_cancelled_start_leaves_the_other_one(make_worker: MakeWorker) -> None:
     worker = await make_worker(started=False)
     first, second = (asyncio.create_task(worker.start()) for _ in range(2))
     await asyncio.sleep(0)

@@ -174,7 +174,7 @@ async def test_a_log_handler_that_raises_costs_no_slot(
     assert "LogDownError" in capsys.readouterr().err
 
 
-async def test_a_record_factory_with_names_of_ours_costs_the_record_its_extra_only(
+async def test_a_record_factory_that_sets_our_fields_only_loses_the_extra(
     make_worker: MakeWorker, caplog: pytest.LogCaptureFixture
 ) -> None:
     before = logging.getLogRecordFactory()
@@ -193,4 +193,4 @@ async def test_a_record_factory_with_names_of_ours_costs_the_record_its_extra_on
         logging.setLogRecordFactory(before)
     [record] = records_of(caplog, logging.ERROR)
     assert extra_of(record) == {"task_id": "of the program", "task_type": None, "attempt": None}
-    assert record.funcName == "_log"
+    assert record.funcName == "log_error"

@@ -124,7 +124,7 @@ async def test_arguments_of_a_method_are_checked_without_its_self(worker: AsyncT
     assert worker.get_all_tasks() == []
 
 
-async def test_functions_made_one_after_another_are_told_apart(worker: AsyncTaskWorker) -> None:
+async def test_functions_created_one_after_another_are_distinguished(worker: AsyncTaskWorker) -> None:
     """A new one may take the address of one that is gone."""
 
     def make(count: int) -> Any:

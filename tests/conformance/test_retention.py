@@ -151,7 +151,7 @@ async def test_waiters_get_their_errors_even_if_nothing_is_kept(make_worker: Mak
     assert cancelled.cancelled()
 
 
-async def test_events_are_told_even_if_nothing_is_kept(make_worker: MakeWorker) -> None:
+async def test_events_are_published_even_if_nothing_is_kept(make_worker: MakeWorker) -> None:
     worker = await make_worker(max_history=0)
     events = record_events(worker)
     await worker.add_task(echo, "result")

@@ -85,7 +85,7 @@ async def test_all_times_are_aware_and_in_utc(worker: AsyncTaskWorker) -> None:
     assert all(time.tzinfo is UTC for time in (info.created_at, info.started_at, info.completed_at))
 
 
-async def test_waiting_and_running_times_are_told_in_seconds(make_worker: MakeWorker) -> None:
+async def test_wait_time_and_run_time_are_in_seconds(make_worker: MakeWorker) -> None:
     worker = await make_worker(max_workers=1)
     ids = [await worker.add_task(sleep_for, seconds) for seconds in (10, 5)]
     infos = await finished(worker, *ids)
@@ -154,7 +154,7 @@ async def test_an_error_that_cannot_be_shown_is_shown_by_its_class(worker: Async
     assert (await ended(worker, await worker.add_task(echo, "next"))).result == "next"
 
 
-async def test_type_and_traceback_of_an_error_are_told_apart_from_its_text(worker: AsyncTaskWorker) -> None:
+async def test_an_error_has_type_and_traceback_besides_its_text(worker: AsyncTaskWorker) -> None:
     detail = (await ended(worker, await worker.add_task(fail_with, "told", "LookupError"))).error_detail
     assert detail is not None
     assert (detail.type, detail.message) == ("LookupError", "told")
@@ -169,7 +169,7 @@ async def test_the_type_of_an_error_of_ones_own_names_its_module(worker: AsyncTa
     assert "fail_with" in detail.traceback
 
 
-async def test_the_phase_tells_that_a_task_is_being_cancelled(worker: AsyncTaskWorker) -> None:
+async def test_the_phase_of_a_task_being_cancelled(worker: AsyncTaskWorker) -> None:
     task_id = await worker.add_task(clean_up_for, 3600, 0.5)
     await running(worker, task_id)
     cancelling = asyncio.create_task(worker.cancel_task(task_id))
@@ -190,7 +190,7 @@ async def test_the_revision_grows_with_every_change(worker: AsyncTaskWorker) -> 
     assert info_of(worker, task_id).revision == revisions[-1]
 
 
-async def test_the_revision_grows_when_a_task_is_told_to_stop(worker: AsyncTaskWorker) -> None:
+async def test_the_revision_grows_when_a_task_is_interrupted(worker: AsyncTaskWorker) -> None:
     task_id = await worker.add_task(clean_up_for, 3600, 0.5)
     await running(worker, task_id)
     before = info_of(worker, task_id)

@@ -25,7 +25,7 @@ async def test_stop_lets_running_tasks_finish_and_returns_as_soon_as_they_have(w
     assert info_of(worker, task_id).result == "slept"
 
 
-async def test_stop_waits_five_seconds_unless_told_otherwise(worker: AsyncTaskWorker, backend: Backend) -> None:
+async def test_stop_waits_five_seconds_by_default(worker: AsyncTaskWorker, backend: Backend) -> None:
     in_time, too_late = [await worker.add_task(sleep_for, seconds) for seconds in (4, 6)]
     await running(worker, in_time, too_late)
     before = now()

@@ -57,7 +57,7 @@ async def _awaited(call: Callable[[str], asyncio.Future[object]], task_id: str) 
     return await call(task_id)
 
 
-async def test_blocking_code_in_a_thread_holds_up_nobody(make_worker: MakeWorker) -> None:
+async def test_blocking_code_in_a_thread_does_not_delay_others(make_worker: MakeWorker) -> None:
     worker = await make_worker(max_workers=1)
     assert await worker.wait_for_tasks([await worker.add_task(in_thread, number) for number in range(3)]) == [
         0,
@@ -67,7 +67,7 @@ async def test_blocking_code_in_a_thread_holds_up_nobody(make_worker: MakeWorker
 
 
 @pytest.mark.parametrize("method", FROM_ANOTHER_LOOP)
-async def test_a_call_from_the_loop_of_another_thread_is_told_the_way(
+async def test_a_call_from_the_loop_of_another_thread_gets_an_error_with_the_remedy(
     worker: AsyncTaskWorker, loop_errors: list[str], method: str
 ) -> None:
     """And disturbs nothing: what it would have touched is another thread's."""
@@ -123,7 +123,7 @@ def test_results_are_read_on_any_loop_once_the_worker_has_stopped(backend: Backe
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
-def test_a_forked_process_is_told_that_the_worker_is_not_its_own(backend: Backend, tmp_path: Path) -> None:
+def test_in_a_forked_process_the_worker_raises_an_error(backend: Backend, tmp_path: Path) -> None:
     """It has a copy of the worker, but nothing of what runs it."""
     ran = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", FORKING, backend.url(tmp_path)],

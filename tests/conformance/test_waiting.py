@@ -63,7 +63,7 @@ async def test_a_failure_is_raised_once_all_have_ended(worker: AsyncTaskWorker) 
     assert status_of(worker, slow) is TaskStatus.COMPLETED
 
 
-async def test_a_cancelled_task_is_told_from_a_cancelled_waiter(worker: AsyncTaskWorker) -> None:
+async def test_a_cancelled_task_is_distinguished_from_a_cancelled_waiter(worker: AsyncTaskWorker) -> None:
     """CancelledError would look as if the waiter itself had been cancelled."""
     task_id = await worker.add_task(sleep_for, 3600)
     waiter = asyncio.create_task(worker.wait_for_tasks([task_id]))
@@ -168,7 +168,7 @@ async def test_an_unknown_id_is_refused_without_waiting(worker: AsyncTaskWorker,
 
 
 @BOTH
-async def test_a_task_that_waits_for_itself_is_told_so(worker: AsyncTaskWorker, method: str) -> None:
+async def test_a_task_that_waits_for_itself_gets_an_error(worker: AsyncTaskWorker, method: str) -> None:
     use_worker(worker)
     await worker.add_task(wait_for_own_id, "own", method, task_id="own")
     info = await ended(worker, "own")

@@ -210,7 +210,7 @@ async def test_a_hundred_of_the_same_are_one_run_in_every_order() -> None:
 
 
 @pytest.mark.schedules(long_or_short(300, 20))
-async def test_whoever_leads_may_leave_at_any_moment() -> None:
+async def test_a_leader_may_leave_at_any_moment() -> None:
     """Ten of the same, nine of them cancelled while the first ones run: the tenth has its result."""
 
     async def work() -> str:

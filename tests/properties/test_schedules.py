@@ -355,7 +355,7 @@ def test_two_cancellations_of_one_task_agree(on_every_schedule: OnEverySchedule)
     assert all(answers == [True, True] and ended is CANCELLED for answers, ended in on_every_schedule(scenario))
 
 
-def test_a_cancellation_called_off_still_ends_the_task(on_every_schedule: OnEverySchedule) -> None:
+def test_a_cancelled_cancel_call_still_ends_the_task(on_every_schedule: OnEverySchedule) -> None:
     async def scenario(worker: AsyncTaskWorker) -> TaskStatus:
         task_id = await worker.add_task(tasks.stubborn, "never")
         await asyncio.sleep(0.5)
@@ -370,7 +370,7 @@ def test_a_cancellation_called_off_still_ends_the_task(on_every_schedule: OnEver
     assert set(on_every_schedule(scenario)) == {CANCELLED}
 
 
-def test_a_stop_while_a_stubborn_task_is_being_cancelled_delays_nobody(on_every_schedule: OnEverySchedule) -> None:
+def test_a_stop_while_a_stubborn_task_is_being_cancelled_delays_no_other(on_every_schedule: OnEverySchedule) -> None:
     async def scenario(worker: AsyncTaskWorker) -> tuple[bool, float, float]:
         loop = asyncio.get_running_loop()
         task_id = await worker.add_task(tasks.stubborn, "never")
@@ -449,7 +449,7 @@ def test_restarts_at_once_leave_a_worker_that_works(on_every_schedule: OnEverySc
     assert set(on_every_schedule(scenario)) == {"result"}
 
 
-def test_waiters_who_give_up_as_the_task_ends_disturb_nobody(on_every_schedule: OnEverySchedule) -> None:
+def test_waiters_cancelled_as_the_task_ends_affect_no_other(on_every_schedule: OnEverySchedule) -> None:
     async def scenario(worker: AsyncTaskWorker) -> object:
         task_id = await worker.add_task(tasks.sleep_for, 1, "result")
         impatient = [asyncio.create_task(worker.wait_for_tasks([task_id], timeout=1)) for _ in range(3)]

@@ -95,7 +95,7 @@ async def test_it_cancels_what_is_pending(make: Make) -> None:
         assert info.status == "cancelled"
 
 
-async def test_who_waits_for_a_task_is_told_when_the_client_stops(make: Make) -> None:
+async def test_waiting_for_a_task_fails_when_the_client_stops(make: Make) -> None:
     async with make() as client:
         future = client.get_task_future(await client.submit("add", (1, 2)))
         with pytest.raises(TimeoutError):
@@ -104,7 +104,7 @@ async def test_who_waits_for_a_task_is_told_when_the_client_stops(make: Make) ->
         await future
 
 
-async def test_drain_says_that_it_would_never_end(make: Make) -> None:
+async def test_drain_raises_if_it_would_never_end(make: Make) -> None:
     async with make() as client:
         await client.submit("add", (1, 2))
         with pytest.raises(WorkerNotRunningError, match="consume=False"):
@@ -128,7 +128,7 @@ async def test_a_cached_result_is_not_asked_for_by_a_name_without_code(make: Mak
         assert [info.phase for info in infos if info is not None] == [None, None]
 
 
-async def test_a_second_process_is_told_where_else_to_go(make: Make) -> None:
+async def test_a_second_process_gets_an_error_with_the_alternatives(make: Make) -> None:
     async with make(consume=True):
         with pytest.raises(StorageInUseError, match="HTTP"):
             await make().start()

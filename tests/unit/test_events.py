@@ -274,7 +274,7 @@ class TestStreams:
         assert [len(await read_all(stream)) for stream in streams] == [1, 1, 1]
         assert not bus.has_subscribers
 
-    async def test_a_second_reader_is_refused_and_the_first_not_disturbed(self, bus: EventBus, send: Publisher) -> None:
+    async def test_a_second_reader_is_refused_without_affecting_the_first(self, bus: EventBus, send: Publisher) -> None:
         stream = bus.stream()
         reader = asyncio.ensure_future(anext(stream))
         await settled()

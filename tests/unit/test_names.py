@@ -70,7 +70,7 @@ class TestOptions:
         registry.register("b", function)
         assert known_as(registry, function) == ("a", True)
 
-    def test_a_name_lost_to_another_function_is_none_of_its_names(self, registry: TaskRegistry) -> None:
+    def test_a_name_taken_by_another_function_is_not_used_any_more(self, registry: TaskRegistry) -> None:
         registry.register("a", charge, idempotent=False)
         registry.register("b", charge)
         registry.register("a", refund)

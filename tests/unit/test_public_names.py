@@ -190,7 +190,7 @@ def test_only_the_first_two_options_of_the_worker_go_by_position() -> None:
         AsyncTaskWorker(5, None, 1.0)  # type: ignore[misc]
 
 
-def test_the_function_of_add_task_goes_by_position_only_and_options_by_keyword_only() -> None:
+def test_the_function_of_add_task_is_positional_only_and_options_are_keyword_only() -> None:
     parameters = inspect.signature(AsyncTaskWorker.add_task).parameters
     assert parameters["task_func"].kind is inspect.Parameter.POSITIONAL_ONLY
     assert {parameters[name].kind for name in OPTIONS} == {inspect.Parameter.KEYWORD_ONLY}
