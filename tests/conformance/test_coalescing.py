@@ -267,7 +267,7 @@ async def numbers_in_two_goes() -> Iterator[int]:
     return iter(count for count in range(2))
 
 
-async def test_a_result_that_cannot_be_shared_has_no_followers(make_worker: MakeWorker) -> None:
+async def test_followers_run_together_if_the_result_cannot_be_shared(make_worker: MakeWorker) -> None:
     worker = await make_worker(max_workers=5, cache_enabled=True)
     ids = [await worker.add_task(numbers_in_two_goes) for _ in range(4)]
     await running(worker, ids[0])
