@@ -143,8 +143,12 @@ async def test_task_types_keep_keywords_beside_references_and_stay_small() -> No
     assert len(response.content) < 20_000
 
 
-def test_a_document_with_many_models_stays_small(document: dict[str, Any]) -> None:
-    assert len(json.dumps(document)) < 400_000
+def test_a_document_with_many_models_stays_small() -> None:
+    """Inlined, the models of the type "broad" alone would be a million."""
+    names = ["grow", "broad"]  # other tests register types, too
+    first = create_task_worker_router(AsyncTaskWorker(), expose=names)
+    second = create_task_worker_router(AsyncTaskWorker(), prefix="/api/v1", expose=names)
+    assert len(json.dumps(documented(first, second))) < 400_000
 
 
 def test_errors_are_one_component(document: dict[str, Any]) -> None:
