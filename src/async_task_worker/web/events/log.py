@@ -13,14 +13,14 @@ from typing import Any, Final, NamedTuple
 from sse_starlette import ServerSentEvent
 
 from ...model.rendering import rfc3339
-from ...model.status import TRANSITIONS, TaskInfo
-from ...state.events import PROGRESS, TaskEvent
+from ...model.status import TaskInfo
+from ...state.events import PROGRESS, TERMINAL_EVENTS, TaskEvent
 from ..limits import Limits
 from ..rendering.json_text import encode_json
 from ..worker_protocol import WebWorker
 
 VERSION: Final = 1
-TERMINAL_EVENTS: Final = frozenset(f"task.{status}" for status in TRANSITIONS if not TRANSITIONS[status])
+_LAST_EVENTS: Final = frozenset(TERMINAL_EVENTS.values())
 _GRACE_PERIOD: Final = 60.0
 """Seconds that events are kept after the last reader has left, for a client that reconnects."""
 
@@ -212,7 +212,7 @@ class EventLog:
 
     def _append(self, kind: str, task_id: str | None, at: datetime, members: dict[str, Any]) -> None:
         self._seq += 1
-        frame = Frame(self._seq, task_id, self._encode(self._seq, kind, at, members), kind in TERMINAL_EVENTS)
+        frame = Frame(self._seq, task_id, self._encode(self._seq, kind, at, members), kind in _LAST_EVENTS)
         self._frames.append(frame)
         self._bytes += len(frame.data)
         while len(self._frames) > 1 and (
