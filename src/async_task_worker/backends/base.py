@@ -20,9 +20,8 @@ class Backend(Protocol):
     What only some backends can do is in :class:`Capabilities`.
     """
 
-    @property
-    def new_id(self) -> Callable[[], object]:
-        """Return a new task id, for tasks added without one."""
+    def new_id(self) -> object:
+        """Return a new task id, for a task added without one: anything whose ``str()`` is unique."""
         ...
 
     @property

@@ -20,7 +20,6 @@ logger = SafeLogger(__name__)
 class MemoryBackend:
     """Runs tasks on the worker's own event loop and keeps them in memory."""
 
-    new_id: Callable[[], object] = staticmethod(uuid4)
     is_draining = False
 
     def attach(self, runtime: Runtime) -> None:
@@ -40,6 +39,7 @@ class MemoryBackend:
         self._coalescing = runner.coalescing
         self._queue = runner.queue
         self._pool = runner.pool
+        self.new_id: Callable[[], object] = uuid4
         self.watch = runtime.ledger.get
 
     @property

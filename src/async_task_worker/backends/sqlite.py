@@ -48,8 +48,6 @@ class SqliteBackend:
         connector: Makes the connection to it.
     """
 
-    new_id: Callable[[], object] = staticmethod(uuid7)
-
     def __init__(self, location: DatabaseLocation, connector: Connector = connect) -> None:
         self._location = location
         self._connector = connector
@@ -74,6 +72,7 @@ class SqliteBackend:
         self._capacity = runner.capacity
         self._coalescing = runner.coalescing
         self._unregistered = Unregistered(self._location.path, ledger, self._enqueue_registered)
+        self.new_id: Callable[[], object] = uuid7
         self.watch = ledger.get
         runtime.events.subscribe_records(self._on_event)
 
