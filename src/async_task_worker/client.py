@@ -23,8 +23,8 @@ from .model.validation import (
 )
 from .reader import TaskReader
 from .runtime.executor import TaskExecutor
+from .runtime.nested_waits import Waits
 from .runtime.task_waiter import TaskWaiter
-from .runtime.waits import Waits
 from .state.events import EventBus
 from .state.futures import TaskFuture, TaskFutures
 from .state.ledger import Ledger

@@ -24,7 +24,7 @@ from .model.safe_logger import SafeLogger
 from .model.status import PENDING, RUNNING
 from .model.validation import checked_optional_seconds
 from .runtime.executor import current_record
-from .state.drain import DrainWaiters
+from .state.drain_waiters import DrainWaiters
 
 logger = SafeLogger("async_task_worker.worker")
 

@@ -52,7 +52,7 @@ LAYERS: Final = Layering(
         (
             "async_task_worker.runtime.abandoned_tasks",
             "async_task_worker.runtime.task_factory",
-            "async_task_worker.runtime.waits",
+            "async_task_worker.runtime.nested_waits",
         ),
         ("async_task_worker.runtime.executor",),
         (
@@ -64,7 +64,7 @@ LAYERS: Final = Layering(
         # one task's use of the result cache
         ("async_task_worker.caching.lookup",),
         # state
-        ("async_task_worker.state.drain", "async_task_worker.state.progress"),
+        ("async_task_worker.state.drain_waiters", "async_task_worker.state.progress"),
         ("async_task_worker.state.futures", "async_task_worker.state.ledger"),
         # the result cache takes part in the journal's commits, but the journal must not import it
         ("async_task_worker.journal.result_cache.adapter",),
@@ -93,7 +93,7 @@ LAYERS: Final = Layering(
             "async_task_worker.journal.connection",
             "async_task_worker.journal.recovery",
             "async_task_worker.journal.statements",
-            "async_task_worker.journal.switch_interval",
+            "async_task_worker.journal.gil_switch_interval",
         ),
         (
             "async_task_worker.journal.commit_participant",
@@ -112,7 +112,7 @@ LAYERS: Final = Layering(
             "async_task_worker.model.record_factory",
             "async_task_worker.state.result_memory",
             "async_task_worker.state.filtering",
-            "async_task_worker.state.merge",
+            "async_task_worker.state.merge_restored",
         ),
         ("async_task_worker.model.record",),
         ("async_task_worker.model.options",),

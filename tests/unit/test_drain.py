@@ -9,7 +9,7 @@ import pytest
 from async_task_worker.model.outcome import CANCELLED_OUTCOME
 from async_task_worker.model.record import TaskRecord
 from async_task_worker.model.status import TaskStatus
-from async_task_worker.state.drain import DrainWaiters
+from async_task_worker.state.drain_waiters import DrainWaiters
 from async_task_worker.state.events import EventBus
 from async_task_worker.state.ledger import Ledger
 from tests.support.waiting import settled

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from async_task_worker import AsyncTaskWorker
-from async_task_worker.journal import switch_interval
-from async_task_worker.journal.switch_interval import SHORT, ShortSwitchInterval
+from async_task_worker.journal import gil_switch_interval as switch_interval
+from async_task_worker.journal.gil_switch_interval import SHORT, ShortSwitchInterval
 
 USUAL = 0.005
 

@@ -31,7 +31,7 @@ from ..runtime.capacity import Capacity
 from ..runtime.runner import Runner, Runtime
 from ..state.events import CREATED
 from .durable_calls import DurableCalls
-from .unregistered import Unregistered
+from .unregistered_tasks import Unregistered
 
 logger = SafeLogger(__name__)
 

@@ -10,7 +10,7 @@ from contextvars import Context
 from typing import Any
 
 from ..exceptions import ForkedWorkerError, StorageError
-from .switch_interval import ShortSwitchInterval
+from .gil_switch_interval import ShortSwitchInterval
 
 _forks = 0
 """How many forks lie between this process and the one that imported this module."""

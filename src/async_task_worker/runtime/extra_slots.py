@@ -14,8 +14,8 @@ from typing import Final, Protocol
 from ..model.record import TaskRecord
 from ..model.status import PENDING
 from ..state.ledger import Ledger
+from .nested_waits import ALL, Waits
 from .queue import TaskQueue
-from .waits import ALL, Waits
 
 _ITERATIONS_TO_RESUME: Final = 3
 """Loop iterations within which a task resumes after the one that it waited for has ended, also with ``wait_for``."""

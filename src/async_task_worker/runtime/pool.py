@@ -25,10 +25,10 @@ from .eager_start import EAGER_START, Job, start
 from .executor import TaskExecutor, current_record
 from .extra_slots import ExtraSlots
 from .failure_log import log_error, log_failure, logger
+from .nested_waits import Waits
 from .queue import TaskQueue
 from .slot import OnStop, Slot, cancelled_on_stop
 from .task_factory import FactoryTask
-from .waits import Waits
 
 _FILL_BUDGET: Final = 0.001
 """Seconds of starting tasks after which other callbacks of the loop get their turn."""

@@ -15,10 +15,10 @@ from ..state.progress import ProgressCallbacks
 from .capacity import Capacity
 from .coalescing import Coalescing
 from .executor import TaskExecutor
+from .nested_waits import Waits
 from .pool import WorkerPool
 from .queue import TaskQueue
 from .slot import OnStop, cancelled_on_stop
-from .waits import Waits
 
 
 @dataclass(frozen=True, slots=True)

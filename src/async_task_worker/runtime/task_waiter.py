@@ -12,7 +12,7 @@ from ..model.status import COMPLETED, FAILED
 from ..state.futures import TaskFuture, TaskFutures, as_task_failed_error, error_to_raise, result_of
 from ..state.ledger import Ledger
 from .executor import current_record, in_task
-from .waits import Waits
+from .nested_waits import Waits
 
 _TaskEnd = tuple[TaskRecord, TaskFuture]
 """What is known of a task after a wait, and its future, cancelled if the task had not ended."""

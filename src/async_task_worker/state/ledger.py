@@ -24,7 +24,7 @@ from ..model.status import CANCELLED, COMPLETED, FAILED, PENDING, RUNNING, TRANS
 from ..model.tracebacks import traceback_of_task
 from .events import CREATED, PROGRESS, RELEASED, REPRIORITIZED, STARTED, TERMINAL_EVENTS, EventBus
 from .filtering import filter_page
-from .merge import merge_restored
+from .merge_restored import merge_restored
 from .result_memory import UNCOUNTED, ResultMemory
 
 _MAX_CLOCK_DRIFT: Final = 0.01

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from ...model.rendering import text
 from ...model.status import COMPLETED, FAILED, TaskInfo
-from ..events.log import EventLog
+from ..events.event_log import EventLog
 from ..events.stream import EventStreams
 from ..limits import Limits
 from ..models.requests import TaskAction, TaskBatch, TaskSubmission, read_body

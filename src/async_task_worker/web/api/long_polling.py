@@ -10,7 +10,7 @@ from typing import Final
 from ...exceptions import TaskNotFoundError
 from ...model.event_loop import spawn
 from ...model.status import TaskInfo
-from ..events.log import EventLog
+from ..events.event_log import EventLog
 from ..server_shutdown import ServerShutdown
 from ..worker_protocol import WebWorker
 from .etags import has_etag

@@ -17,7 +17,7 @@ from ..limits import Limits
 from ..problems import Problem
 from ..server_shutdown import ServerShutdown
 from .disconnect import ClientConnection
-from .log import EventLog, Reader
+from .event_log import EventLog, Reader
 
 Fetch = Callable[[str], Awaitable[TaskInfo | None]]
 

@@ -14,7 +14,7 @@ from ..model.safe_logger import SafeLogger
 from ..model.status import PENDING
 from ..state.ledger import Ledger
 
-logger = SafeLogger(__name__)
+logger = SafeLogger("async_task_worker.backends.unregistered")
 
 UNREGISTERED: Final = "unregistered"
 """The phase of a task that waits for its function to be registered."""
