@@ -66,6 +66,54 @@ async def test_callers_that_are_cancelled_during_acknowledgements_and_a_stop_wit
     assert in_file(path, "SELECT count(*) FROM task") == [(told,)]
 
 
+async def test_a_stop_withdraws_the_task_of_a_caller_that_is_not_resumed(open_worker: OpenWorker, path: Path) -> None:
+    worker = await open_worker()
+    never_resumed = worker.add_task(echo, 1)
+    never_resumed.send(None)
+    resumed = worker.add_task(echo, 1, task_id="resumed")
+    committed = resumed.send(None)
+    await worker.add_task(echo, 1, task_id="acknowledged")
+    async with asyncio.timeout(30):
+        await worker.stop(0)
+    assert in_file(path, "SELECT id FROM task") == [("acknowledged",)]
+    assert committed.done()
+    await worker.start()
+    with pytest.raises(WorkerNotRunningError):
+        resumed.send(None)
+    assert worker.get_task_info("resumed") is None
+    assert await worker.wait_for_tasks(["acknowledged"]) == [1]
+    never_resumed.close()
+
+
+async def test_a_late_caller_leaves_the_next_task_of_its_id_alone(open_worker: OpenWorker) -> None:
+    worker = await open_worker()
+    late = worker.add_task(echo, "late", task_id="same")
+    late.send(None)
+    await worker.stop(0)
+    await worker.start()
+    adding = asyncio.create_task(worker.add_task(echo, "next", task_id="same"))
+    await asyncio.sleep(0)
+    with pytest.raises(asyncio.CancelledError):
+        late.throw(asyncio.CancelledError())
+    assert await adding == "same"
+    assert await worker.wait_for_tasks(["same"]) == ["next"]
+
+
+async def test_a_stop_ends_although_a_call_that_cancels_a_task_is_not_resumed(
+    open_worker: OpenWorker,
+) -> None:
+    worker = await open_worker(max_workers=1)
+    await worker.add_task(wait_at, "gate")
+    await worker.add_task(echo, 1, task_id="waiting")
+    cancelling = worker.cancel_task("waiting")
+    cancelling.send(None)
+    async with asyncio.timeout(30):
+        await worker.stop(0)
+    cancelling.close()
+    later = await open_worker()
+    assert (await info_of(later, "waiting")).status is TaskStatus.CANCELLED
+
+
 @pytest.mark.parametrize("turns", range(1, 16))
 @pytest.mark.parametrize("task_id", ["running", "waiting"])
 async def test_a_cancellation_during_a_stop_is_stored_or_raises(

@@ -16,7 +16,7 @@ from uuid_utils import uuid7
 from ..caching.lookup import lookup_of
 from ..exceptions import DuplicateTaskError, ForkedWorkerError, NotRegisteredError, StorageError, WorkerNotRunningError
 from ..journal.connection import Connector, connect
-from ..journal.journal import Journal
+from ..journal.journal import Appended, Journal
 from ..journal.location import DatabaseLocation, parse_url
 from ..journal.restore import RestoredRecords, gc_paused
 from ..model.event_loop import spawn
@@ -37,6 +37,12 @@ logger = SafeLogger(__name__)
 
 _UNFINISHED: Final = frozenset({PENDING, RUNNING})
 
+_CALLER_TURNS: Final = 50
+"""Turns of the event loop that a stop gives calls whose tasks are committed; those that are resumed need one."""
+
+_CALLER_TURN: Final = 0.005
+"""Seconds of one such turn, at least."""
+
 
 class SqliteBackend:
     """Runs tasks on the worker's own event loop and stores each in a file before it is acknowledged.
@@ -51,7 +57,7 @@ class SqliteBackend:
     def __init__(self, location: DatabaseLocation, connector: Connector = connect) -> None:
         self._location = location
         self._connector = connector
-        self._uncommitted_ids: set[str] = set()  # of tasks added but not durable yet
+        self._uncommitted: dict[str, Appended] = {}  # by id: tasks added but not acknowledged yet
         self._cancelling: set[object] = set()  # calls of cancel() that have not returned
         self._stopping = 0  # calls of stop() that wait for running tasks
         self._open_close_lock = asyncio.Lock()
@@ -66,9 +72,7 @@ class SqliteBackend:
         self._journal = Journal(self._location, *ledger.retention_settings, self._connector)
         ledger.results.may_drop = self._journal.has_written
         self._calls = DurableCalls(self._journal, ledger, runtime.progress)
-        self._runner = runner = Runner(
-            runtime, ledger.admit_prepared, self._calls.requeue_or_fail, self._uncommitted_ids
-        )
+        self._runner = runner = Runner(runtime, ledger.admit_prepared, self._calls.requeue_or_fail, self._uncommitted)
         self._capacity = runner.capacity
         self._coalescing = runner.coalescing
         self._unregistered = Unregistered(self._location.path, ledger, self._enqueue_registered)
@@ -237,25 +241,40 @@ class SqliteBackend:
         """Store a new task; when that is durable, queue it, or end it as it is *known* to end.
 
         If its caller is cancelled, the task is withdrawn.
+
+        Raises:
+            WorkerNotRunningError: The worker stopped, and this was not resumed in time; see :meth:`_await_callers`.
         """
         self._ledger.set_created(record)
         at_most_once = not record.function.idempotent
         if at_most_once:
             self._ledger.rebind(record, self._calls.at_most_once(record.func))
-        seq, durable = self._journal.append(record, at_most_once=at_most_once)
-        self._uncommitted_ids.add(record.id)
+        appended = self._journal.append(record, at_most_once=at_most_once)
+        self._uncommitted[record.id] = appended
+        seq, durable = appended
         try:
             await durable
         except asyncio.CancelledError:
-            self._journal.withdraw(seq)
+            if self._acknowledge(record, appended):
+                self._journal.withdraw(seq)
             raise
-        finally:
-            self._uncommitted_ids.discard(record.id)
+        except BaseException:
+            self._acknowledge(record, appended)
+            raise
+        if not self._acknowledge(record, appended):
+            raise WorkerNotRunningError
         if known is not None:
             self._end_as_known(record, known)
         elif record.cache_lookup is None or not self._try_follow(record):
             self._ledger.admit_prepared(record)
             self._runner.enqueue(record)
+
+    def _acknowledge(self, record: TaskRecord, appended: Appended) -> bool:
+        """Forget that a task is not acknowledged yet; return False if a stop has withdrawn it."""
+        if self._uncommitted.get(record.id) is not appended:  # numbers of withdrawn tasks are given again
+            return False
+        del self._uncommitted[record.id]
+        return True
 
     def _end_as_known(self, record: TaskRecord, outcome: Outcome) -> None:
         self._ledger.admit_prepared(record)
@@ -272,7 +291,7 @@ class SqliteBackend:
         return False
 
     def _check_unique(self, record: TaskRecord) -> None:
-        if record.id in self._uncommitted_ids:
+        if record.id in self._uncommitted:
             raise DuplicateTaskError(repr(record.id), task_id=record.id)
         self._ledger.check_unique(record.id)
 
@@ -288,7 +307,7 @@ class SqliteBackend:
         """Open the file and make records of the unfinished tasks in it."""
         self._runner.queue.clear()  # before priorities are changed back: there is no file to write that into
         self._coalescing.dissolve()  # of what a closed loop left behind
-        for leftover in (self._runner.queue, self._uncommitted_ids, self._cancelling, self._closing):
+        for leftover in (self._runner.queue, self._uncommitted, self._cancelling, self._closing):
             leftover.clear()
         self._unregistered.forget()
         found = await self._journal.open()
@@ -343,10 +362,22 @@ class SqliteBackend:
                 await self._journal.close()
 
     async def _await_callers(self) -> None:
-        """Wait until every call that adds or cancels a task has returned: a cancelled one withdraws its task."""
-        while self._uncommitted_ids or self._cancelling:
+        """Wait until every call that adds or cancels a task has returned: a cancelled one withdraws its task.
+
+        A coroutine that its caller does not resume never returns. When no call has returned for
+        :data:`_CALLER_TURNS` turns, the tasks of those that are left are withdrawn.
+        """
+        turns = 0
+        while turns < _CALLER_TURNS and (calls := self._open_calls()):
             await self._journal.flush_quietly()
-            await asyncio.sleep(0)
+            await asyncio.sleep(_CALLER_TURN if turns else 0)
+            turns = turns + 1 if self._open_calls() == calls else 0
+        for seq, _ in self._uncommitted.values():
+            self._journal.withdraw(seq)
+        self._uncommitted.clear()
+
+    def _open_calls(self) -> int:
+        return len(self._uncommitted) + len(self._cancelling)
 
 
 _priority: Final = attrgetter("priority")

@@ -36,6 +36,9 @@ logger = SafeLogger(__name__)
 _CLOSE_GRACE: Final = 0.25
 """Seconds that closing the file waits for rows of participants that are not written yet."""
 
+Appended = tuple[int, asyncio.Future[None]]
+"""The sequence number of a new task, and the future that is resolved when it is committed."""
+
 
 class Journal:
     """Writes tasks to one file, and reads them back. While it is open it is the only owner of the file.
@@ -144,7 +147,7 @@ class Journal:
 
     # Write
 
-    def append(self, record: TaskRecord, *, at_most_once: bool) -> tuple[int, asyncio.Future[None]]:
+    def append(self, record: TaskRecord, *, at_most_once: bool) -> Appended:
         """Queue a new task to be written.
 
         Args:
