@@ -24,6 +24,7 @@ from tests.support.waiting import finished, running
 from tests.unit.durable import (
     OpenWorker,
     count_once,
+    in_file,
     info_of,
     mark_as_crashed,
     only_once,
@@ -183,6 +184,30 @@ async def test_a_task_that_kills_its_process_at_once_runs_at_most_once_more_than
     assert deaths in (2, 3)
     info = await info_of(await open_worker(), "poison")
     assert (info.status, info.error) == (TaskStatus.FAILED, "worker died 2 times while running this task")
+
+
+async def test_a_client_between_two_crashes_does_not_hide_the_task_that_causes_them(
+    open_worker: OpenWorker, path: Path
+) -> None:
+    """A service that is restarted after each crash, and a program that adds tasks while the service is down."""
+    deaths = 0
+    while subprocess.run([sys.executable, "-c", POISON, path], check=False).returncode == 9:  # noqa: ASYNC221
+        deaths += 1
+        assert deaths <= 3
+        await (await open_worker("&max_recoveries=2", consume=False)).stop()
+    assert (await info_of(await open_worker(), "poison")).status is TaskStatus.FAILED
+
+
+async def test_a_start_that_fails_after_a_crash_leaves_the_next_one_as_careful(
+    open_worker: OpenWorker, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await (await open_worker()).stop()
+    mark_as_crashed(path, "of another process")
+    with monkeypatch.context() as patched:
+        patched.setattr("async_task_worker.backends.sqlite.RestoredRecords", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            await open_worker()
+    assert in_file(path, "SELECT name FROM fact") == [("in use",)]
 
 
 async def test_a_non_idempotent_task_can_be_cached(open_worker: OpenWorker) -> None:

@@ -317,7 +317,7 @@ class SqliteBackend:
             with gc_paused():
                 self._enqueue_restored(await self._read_unfinished())
         except BaseException:
-            await self._journal.close()
+            await self._journal.close(clean=not found.unclean_shutdown)  # no task has run since
             raise
 
     def _requeue_interrupted(self) -> None:
@@ -359,7 +359,7 @@ class SqliteBackend:
             if self._journal.is_open and not (self._runner.is_open or self._runner.pool.running):
                 self._unregistered.forget()
                 await self._await_callers()
-                await self._journal.close()
+                await self._journal.close(clean=self._consume or not self._calls.after_crash)
 
     async def _await_callers(self) -> None:
         """Wait until every call that adds or cancels a task has returned: a cancelled one withdraws its task.

@@ -89,7 +89,7 @@ class Database:
         return None if ownership is None else ownership.loss()
 
     def close(self, *, clean: bool) -> None:
-        """Close the file. *clean* also records that no task was running."""
+        """Close the file. *clean* also records that no owner died since a worker last ran its tasks."""
         connection, self._connection = self._connection, None
         ownership, self._ownership = self._ownership, None
         _open_databases.discard(self)

@@ -111,10 +111,14 @@ class Journal:
             await participant.open(self.read)
         return opened
 
-    async def close(self) -> None:
+    async def close(self, *, clean: bool = True) -> None:
         """Write what is left and close the file.
 
         Updates that cannot be written are logged: those tasks run again after the next start.
+
+        Args:
+            clean: Whether no task in the file can be what killed an earlier process; else the next
+                owner also finds an unclean shutdown.
         """
         if not self._thread.is_started:
             return
@@ -131,7 +135,7 @@ class Journal:
         self._commits.acknowledge_all()
         try:
             self._thread.check()
-            await self._thread.run(partial(self._database.close, clean=True))
+            await self._thread.run(partial(self._database.close, clean=clean))
         finally:
             self._reset()
 
