@@ -77,7 +77,7 @@ class TaskClient(TaskReader):
 
     @property
     def cache(self) -> AsyncCacheAdapter:
-        """The result cache. Without ``cache_enabled`` it is made when it is first looked at."""
+        """The result cache. Without ``cache_enabled`` it is made when it is first accessed."""
         self._cache_active = True
         return self._caching.cache
 
@@ -103,23 +103,23 @@ class TaskClient(TaskReader):
         """Run ``task_func(*args, **kwargs)`` in the background and return the task's id.
 
         With ``max_queue_size`` it waits for room in a full queue. The names of the options are
-        ours: call :meth:`submit` for a function with a parameter of such a name. The task runs
+        reserved: call :meth:`submit` for a function that has a parameter of such a name. The task runs
         in a copy of the caller's context variables.
 
         Args:
-            task_func: A coroutine function. If it has a parameter ``progress_callback`` it
-                gets a function there, to be called with a number from 0.0 to 1.0.
+            task_func: A coroutine function. If it has a parameter ``progress_callback``, the worker
+                passes it a function to call with a number from 0.0 to 1.0.
             args: Its positional arguments.
-            priority: Lower numbers run first; tasks of equal priority in the order they came.
-            task_id: An id of your own; left out, one is made.
+            priority: Lower numbers run first; tasks of equal priority in the order they were added.
+            task_id: An id of your own; None for a new UUID.
             metadata: Kept with the task, as a copy.
-            timeout: Seconds the task may run, not counting its wait; None means the worker's
+            timeout: Seconds the task may run, not counting its time in the queue; None for the worker's
                 ``task_timeout``.
-            use_cache: Whether a cached result is used, and this one's stored: True wherever caching
-                is not on, False wherever it is; None follows the worker.
-            cache_ttl: Seconds its result stays cached, fractions too; None means the default,
-                infinity without limit, zero and less not at all.
-            cache_key_fn: Makes its cache key from a dict with ``func_name``, ``args``, ``kwargs``,
+            use_cache: True to use a cached result and store this one, even if the worker does not
+                cache by default; False to do neither; None for the worker's ``cache_enabled``.
+            cache_ttl: Seconds its result stays cached; None for the worker's default, infinity for no
+                limit, zero or less to not cache it.
+            cache_key_fn: A function that makes its cache key from a dict with ``func_name``, ``args``, ``kwargs``,
                 ``entry_id`` and ``metadata``; None for a key of the function and all arguments.
             kwargs: Its keyword arguments.
 
@@ -127,16 +127,16 @@ class TaskClient(TaskReader):
             TypeError: The function is not a coroutine function or does not take these arguments,
                 or an option is of the wrong type.
             ValueError: An option is out of range.
-            DuplicateTaskError: A task of this id is known.
+            DuplicateTaskError: A task with this id is known.
             InvalidCacheKeyError: Cache keys are validated, and this one cannot be used.
             WorkerNotRunningError: The worker was not started, or stops.
             WrongEventLoopError: It runs on another event loop.
-            ForkedWorkerError: It runs in the process that this one is a fork of.
+            ForkedWorkerError: This process is a fork of the one the worker runs in.
             QueueFullError: The queue is full, and ``on_full`` is ``"error"`` or waiting would
                 never end.
             NotRegisteredError: Tasks are durable, and the function is not registered.
-            NotStorableError: Tasks are durable, and an argument or the metadata cannot be written down.
-            StorageError: Tasks are durable, and this one could not be written. It is not known then.
+            NotStorableError: Tasks are durable, and an argument or the metadata cannot be stored.
+            StorageError: Tasks are durable, and this one could not be stored. It was not added.
         """
         accepting = self._binding.accepting
         if accepting is None or asyncio._get_running_loop() is not accepting:
@@ -175,29 +175,29 @@ class TaskClient(TaskReader):
         cache_key_fn: CacheKeyFunction | None = None,
         queue_timeout: float | None = None,
     ) -> str:
-        """Like :meth:`add_task`, with the function's arguments apart from the options.
+        """Add a task like :meth:`add_task`, with the function's arguments separate from the options.
 
-        No name of a parameter is reserved here: *kwargs* may hold ``priority`` or ``self``.
+        No parameter name is reserved: *kwargs* may contain ``priority`` or ``self``.
 
         Args:
-            func: A coroutine function, or the name one is registered under: the task goes by that
-                name and its options.
+            func: A coroutine function, or a registered name. With a name, the task has that name and
+                the options that it was registered with.
             args: Its positional arguments.
             kwargs: Its keyword arguments.
-            priority: See :meth:`add_task`, like all that follow.
+            priority: See :meth:`add_task` for this and the options that follow.
             task_id: An id of your own.
             metadata: Kept with the task.
             timeout: Seconds the task may run.
             use_cache: Whether this call goes through the result cache.
             cache_ttl: Seconds its result stays cached.
             cache_key_fn: Makes its cache key.
-            queue_timeout: Seconds to wait for room in a full queue, 0 to be refused at once; None
-                waits as long as it takes. It does not limit how long a durable task takes to be
-                written down. With ``on_full="error"`` nothing waits.
+            queue_timeout: Seconds to wait for room in a full queue; 0 to raise at once, None for no
+                limit. It does not limit how long it takes to store a durable task. With
+                ``on_full="error"`` it never waits.
 
         Raises:
             NotRegisteredError: No function is registered under the name *func*.
-            TypeError: *args* is a string or no iterable, or *kwargs* no mapping of strings.
+            TypeError: *args* is a string or not an iterable, or *kwargs* is not a mapping with strings as keys.
             QueueFullError: There was no room within *queue_timeout*.
 
         It also raises all of :meth:`add_task`.
@@ -226,8 +226,8 @@ class TaskClient(TaskReader):
     async def cancel_task(self, task_id: str) -> bool:
         """Cancel a pending or running task.
 
-        A running one is given a second to end. If it does not stop by then it is left
-        behind: recorded as cancelled, its slot passed on.
+        A running task has one second to end. If it has not stopped by then, it is abandoned: it is
+        recorded as cancelled, and its slot goes to the next task.
 
         Returns:
             True if the task ended cancelled. False if it is unknown, had finished before, or
@@ -235,7 +235,7 @@ class TaskClient(TaskReader):
 
         Raises:
             WrongEventLoopError: The worker runs on another event loop.
-            ForkedWorkerError: It runs in the process that this one is a fork of.
+            ForkedWorkerError: This process is a fork of the one the worker runs in.
             WorkerNotRunningError: The task is durable and has not finished, and the worker is stopped.
             StorageError: The task is durable, and its end could not be written. It may run after
                 the next start.
@@ -280,7 +280,7 @@ class TaskClient(TaskReader):
 
         Raises:
             CacheUnavailableError: The storage did not answer; some results may be left.
-            PrefixRequiredError: It is Redis without a prefix, where other people's keys would go too.
+            PrefixRequiredError: It is Redis without a prefix, where the keys of other programs would be deleted too.
         """
         await self._caching.clear()
 
@@ -291,7 +291,7 @@ class TaskClient(TaskReader):
 
         Raises:
             WrongEventLoopError: It runs, or ran last, on another event loop.
-            ForkedWorkerError: It runs in the process that this one is a fork of.
+            ForkedWorkerError: This process is a fork of the one the worker runs in.
         """
         self._binding.require_bound()
 
@@ -308,7 +308,7 @@ class TaskClient(TaskReader):
         Raises:
             TaskNotFoundError: The task is unknown to this worker.
             WrongEventLoopError: The task has not finished and runs on another event loop.
-            ForkedWorkerError: It runs in the process that this one is a fork of.
+            ForkedWorkerError: This process is a fork of the one the worker runs in.
         """
         return self._waiter.future_for(self._watch(task_id))
 
@@ -319,7 +319,7 @@ class TaskClient(TaskReader):
             TaskNotFoundError: One of them is unknown to this worker.
             TypeError: *task_ids* is a single id.
             WrongEventLoopError: One has not finished and runs on another event loop.
-            ForkedWorkerError: It runs in the process that this one is a fork of.
+            ForkedWorkerError: This process is a fork of the one the worker runs in.
         """
         return [self._waiter.future_for(record) for record in self._watch_all(task_ids)]
 
@@ -340,7 +340,7 @@ class TaskClient(TaskReader):
             WorkerNotRunningError: The worker stopped during this wait; a durable task goes on after
                 its next start. Called after a stop, this waits for that.
             WrongEventLoopError: A task has not finished and runs on another event loop.
-            ForkedWorkerError: It runs in the process that this one is a fork of.
+            ForkedWorkerError: This process is a fork of the one the worker runs in.
             ResultDroppedError: Its result was dropped, see ``max_result_bytes``.
             Exception: The first task that has no result failed; this is its own error, or a
                 ``TaskFailedError`` because of one such as ``SystemExit``.
@@ -362,7 +362,7 @@ class TaskClient(TaskReader):
             WorkerNotRunningError: The worker stopped during this wait; a durable task goes on after
                 its next start. Called after a stop, this waits for that.
             WrongEventLoopError: A task has not finished and runs on another event loop.
-            ForkedWorkerError: It runs in the process that this one is a fork of.
+            ForkedWorkerError: This process is a fork of the one the worker runs in.
             TaskNotFoundError: An id is unknown to this worker. Nothing is awaited.
             TaskFailedError: That task failed; its own error is the cause, its id the ``task_id``.
             TaskCancelledError: That task was cancelled; ``task_id`` says which.

@@ -97,7 +97,7 @@ class TaskReader:
                 upper or lower case.
             limit: At most this many, at least 1.
             cursor: The ``next_cursor`` of the page before, which was asked for with the same filters
-                (*limit* may differ). It stays good while tasks come and go, and across a stop and a start.
+                (*limit* may differ). It stays valid while tasks come and go, and across a stop and a start.
 
         Raises:
             TypeError: An argument is of the wrong type.

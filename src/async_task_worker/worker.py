@@ -37,40 +37,43 @@ class AsyncTaskWorker(TaskClient):
 
     Args:
         max_workers: How many tasks may run at once.
-        task_timeout: Seconds each task may run unless it says otherwise; None for any time.
-        worker_poll_interval: Accepted and checked, but nothing here polls: a free slot takes
-            the next task at once.
-        cache_enabled: Whether results are cached, and cached ones used, for tasks that do not
-            say themselves with ``use_cache``.
-        cache_ttl: Seconds a cached result is kept; None without limit. A *cache_adapter* with a
-            ``default_ttl`` of its own goes by that.
+        task_timeout: Seconds a task may run if it has no ``timeout`` of its own; None for no limit.
+        worker_poll_interval: Checked, but without effect: nothing polls, and a free slot takes the next
+            task at once.
+        cache_enabled: Whether results are cached, and cached results used, for tasks without
+            ``use_cache``.
+        cache_ttl: Seconds a cached result is kept; None for no limit. If *cache_adapter* has a
+            ``default_ttl``, that one counts.
         cache_max_size: How many results to keep in memory, or with *cache_adapter* ``"sqlite"``;
             the least recently used one goes first. None for any number.
-        cache_adapter: Where results are kept in place of memory: ``"sqlite"`` for the file of a
+        cache_adapter: Where results are kept, if not in memory: ``"sqlite"`` for the file of a
             durable *backend*, where they survive a restart; an ``AsyncCacheAdapter``, which
             several workers may share; or any ``CacheAdapter``.
-        cache_timeout: Seconds a cache may take of one task, in all. What takes longer is a miss.
-        cache_cleanup_interval: Seconds between sweeps of stale cache mappings; 0 for none, None
-            for 900. An ``AsyncCacheAdapter`` goes by its own, unless this is 0.
-        cleanup_interval: The same; *cache_cleanup_interval* wins.
-        cache_key_fn: Makes the cache keys of all tasks, those added over HTTP included, for which
-            neither the call nor ``@task`` has one. None for the default key.
+        cache_timeout: Seconds that all calls to the cache for one task may take together. A slower
+            call counts as a miss.
+        cache_cleanup_interval: Seconds between clean-ups, which remove the ids of tasks whose cached
+            result is gone; 0 for none, None for 900. An ``AsyncCacheAdapter`` uses its own
+            ``cleanup_interval``, unless this is 0.
+        cleanup_interval: The same; *cache_cleanup_interval* wins if both are given.
+        cache_key_fn: A function that makes the cache keys of all tasks, including those added over
+            HTTP, for which neither the call nor ``@task`` has one. None for the default key.
         coalesce: Whether tasks that are cached under one key are run once if they are pending or running
             at the same time: the others wait for the first one's result.
-        max_queue_size: How many tasks may wait for a slot; None for any number.
-        on_full: What ``add_task`` does at that number: ``"wait"`` for room, or raise an ``"error"``.
+        max_queue_size: How many tasks may wait for a slot; None for no limit.
+        on_full: What ``add_task`` does when the queue is full: ``"wait"`` for room, or ``"error"`` to raise
+            ``QueueFullError``.
         retention: How long a finished task stays known, in seconds or as a timedelta; None without limit.
         max_history: How many finished tasks stay known; None for all.
         stop_timeout: Seconds running tasks may still take when ``async with``, ``lifespan`` or a
-            ``stop()`` without a timeout of its own ends the worker; None for any time.
-        max_result_bytes: Bytes that the results of known tasks may take in memory, about; above that
-            the oldest results are dropped, not their records. None for any number. Results in a
-            durable backend's file stay there.
+            ``stop()`` without a timeout stops the worker; None for no limit.
+        max_result_bytes: Approximate bytes that the results of known tasks may take in memory. Above
+            that the oldest results are dropped, not their records. None for no limit. Results in
+            the file of a durable backend stay there.
         backend: Where tasks wait and run: ``"memory://"``, ``"sqlite:///tasks.db"`` for tasks that
             survive a crash, or an object with a Backend's methods.
-        consume: False to submit and watch tasks without running any, with a durable *backend*: by the
-            names of functions that this process need not have (``submit("resize", ...)``). They wait
-            in the file for a worker that runs them.
+        consume: False to add, list and cancel tasks without running any. It needs a durable *backend*.
+            ``submit("resize", ...)`` then accepts names of functions that this process does not have.
+            The tasks wait in the file for a later worker that runs them.
         clock: The source of time for what is recorded, for tests. Timeouts follow the event loop's.
 
     Attributes:
@@ -78,7 +81,7 @@ class AsyncTaskWorker(TaskClient):
 
     Raises:
         TypeError: An argument is of the wrong type.
-        ValueError: An argument is out of range, or of no meaning with this backend.
+        ValueError: An argument is out of range, or not supported by this backend.
     """
 
     def __init__(  # noqa: PLR0913 - the documented options, all but two by keyword
@@ -174,7 +177,7 @@ class AsyncTaskWorker(TaskClient):
             StorageDamagedError: It is not a file of tasks that can be read.
             StorageError: It cannot be used for another reason.
             WrongEventLoopError: The worker runs on another event loop.
-            ForkedWorkerError: It runs in the process that this one is a fork of.
+            ForkedWorkerError: This process is a fork of the one the worker runs in.
         """
         if await self._lifecycle.start():
             does = f"{self.max_workers} slots" if self._options.consume else "adds tasks and runs none"
@@ -196,14 +199,14 @@ class AsyncTaskWorker(TaskClient):
         for that first.
 
         Args:
-            timeout: Seconds running tasks may still take; None for any time. Left out, it is the
+            timeout: Seconds running tasks may still take; None for no limit. Left out, it is the
                 worker's ``stop_timeout``, which is 5 seconds unless it was made with another one.
 
         Raises:
             TypeError: *timeout* is not a number.
             ValueError: *timeout* is negative or NaN.
             WrongEventLoopError: The worker runs on another event loop.
-            ForkedWorkerError: It runs in the process that this one is a fork of.
+            ForkedWorkerError: This process is a fork of the one the worker runs in.
         """
         if timeout is _WORKERS_STOP_TIMEOUT:
             timeout = self._options.stop_timeout
@@ -231,7 +234,7 @@ class AsyncTaskWorker(TaskClient):
         """Run the worker for as long as a web application does: ``FastAPI(lifespan=worker.lifespan)``.
 
         Args:
-            app: The application, which is not looked at.
+            app: The application, which is not used.
 
         Raises:
             StorageError: The worker could not be started, like all of :meth:`start`.
@@ -246,14 +249,14 @@ class AsyncTaskWorker(TaskClient):
         A durable task whose function is not registered is pending until that is.
 
         Args:
-            timeout: Seconds to wait; None for any time.
+            timeout: Seconds to wait; None for no limit.
 
         Raises:
             TimeoutError: *timeout* expired first; the tasks go on.
             TypeError: *timeout* is not a number.
             ValueError: *timeout* is negative or NaN.
             WrongEventLoopError: The worker runs on another event loop.
-            ForkedWorkerError: It runs in the process that this one is a fork of.
+            ForkedWorkerError: This process is a fork of the one the worker runs in.
         """
         self._binding.require_bound()
         if self._binding.accepting is None and not self._lifecycle.is_stopping and not self._ledger.counts()[RUNNING]:
@@ -268,7 +271,7 @@ class AsyncTaskWorker(TaskClient):
             raise TimeoutError(f"{left} tasks had not finished after {timeout:g} seconds; they go on")
 
     async def backup(self, path: str | PathLike[str]) -> None:
-        """Write a copy of all tasks, as they are at this moment, into a new file, while they go on.
+        """Write a copy of all tasks, as they are at this moment, into a new file while they continue.
 
         Args:
             path: The file to be made. It is one that a worker can be started on. In the copy, what
@@ -279,7 +282,7 @@ class AsyncTaskWorker(TaskClient):
             StorageError: It exists or cannot be written, or the backend keeps tasks in memory only.
             WorkerNotRunningError: The worker was not started, or stops.
             WrongEventLoopError: It runs on another event loop.
-            ForkedWorkerError: It runs in the process that this one is a fork of.
+            ForkedWorkerError: This process is a fork of the one the worker runs in.
             TypeError: *path* is not a path.
         """
         self._binding.require_accepting()

@@ -206,10 +206,9 @@ class SqliteBackend:
             return
         if record.func is unregistered and not self._consume:
             return  # by its name, for a worker that has it
-        what = "is not registered" if registered is None else "is the name of another function"
-        raise NotRegisteredError(
-            f"A durable task is stored by the name of its function, and {record.function.name!r} {what}"
-        )
+        name = record.function.name
+        what = f"{name!r}" if registered is None else f"and {name!r} is the name of another function"
+        raise NotRegisteredError(f"A durable task is stored by the name of its function, {what}")
 
     async def _search_file(self, query: TaskQuery) -> TaskPage:
         """Return a page of what is written, with the snapshots of this moment of tasks that are known."""

@@ -46,12 +46,12 @@ class TaskFilters(BaseModel):
 
     status: list[TaskStatus] = Field(default=[], description="One of these values; may be repeated.")
     task_status: list[TaskStatus] = Field(default=[], description="Older name of `status`.")
-    task_type: str | None = Field(default=None, max_length=200)
+    task_type: str | None = Field(default=None, max_length=200, description="Only tasks of this type.")
     q: str | None = Field(
         default=None, max_length=200, description="A text in the id, the type, the error or a value of the metadata."
     )
-    created_after: Moment | None = None
-    created_before: Moment | None = None
+    created_after: Moment | None = Field(default=None, description="Only tasks added at this time or later.")
+    created_before: Moment | None = Field(default=None, description="Only tasks added before this time.")
     older_than_minutes: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] | None = None
     limit: int = Field(default=50, ge=1, le=500)
     cursor: str | None = Field(
