@@ -473,6 +473,20 @@ async def test_hundreds_of_concurrent_operations_share_a_few_connections(redis_s
     await cache.aclose()
 
 
+@pytest.mark.parametrize("how", ["client", "pool"])
+async def test_hundreds_of_concurrent_operations_share_a_few_connections_of_a_given_pool(
+    redis_server: Any, how: str
+) -> None:
+    """A pool of redis-py refuses requests beyond its limit, or opens a connection for each of them."""
+    async with redis.asyncio.Redis.from_url(redis_server.url) as client:
+        options = {"connection_pool": client.connection_pool} if how == "pool" else {}
+        cache = RedisCacheAdapter("of the pool" if how == "pool" else client, timeout=30, key_prefix="x", **options)
+        found = await asyncio.gather(*(cache.get(str(number)) for number in range(300)))
+        assert found == [(False, None)] * 300
+        assert not cache.counters.faults
+        assert (await client.info("stats"))["total_connections_received"] <= 17
+
+
 @pytest.mark.parametrize("how", ["option", "url"])
 async def test_the_number_of_connections_can_be_chosen(redis_server: Any, how: str) -> None:
     """With too few of them, operations wait for a free one; none of them fails."""

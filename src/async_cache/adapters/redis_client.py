@@ -13,6 +13,7 @@ import inspect
 import math
 import re
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -31,7 +32,7 @@ SCAN_PAGE_SIZE: Final = 1000
 """Keys that one SCAN asks for."""
 
 MAX_CONNECTIONS: Final = 16
-"""Connections of an own client. Opening one for each request would take longer than waiting for a free one."""
+"""Connections in use at once. Opening one for each request would take longer than waiting for a free one."""
 
 GLOB_CHARACTERS: Final = re.compile(rb"([\\*?\[\]^-])")
 
@@ -53,7 +54,8 @@ class RedisEntry(NamedTuple):
 class RedisClient:
     """Sends commands to one Redis, through a given client or one created for an address.
 
-    Takes the arguments of the adapter. A given client's own pool decides how many connections it opens.
+    Takes the arguments of the adapter. Requests wait for a free connection: in the pool of a client
+    created here, and in front of a given client or pool, which may refuse a request instead.
     """
 
     def __init__(self, address: Any, port: int | None, db: int | None, options: dict[str, Any]) -> None:
@@ -62,6 +64,8 @@ class RedisClient:
         if not self._owned and (options or port or db):
             raise TypeError("a client has its own address: port, db and client options go with a host name")
         self._client = _connect(*self._address) if self._owned else _checked_client(address)
+        self._pool_is_given = not self._owned or "connection_pool" in options
+        self._turns: AbstractAsyncContextManager[None] = nullcontext()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def get(self, key: bytes, *additional: RedisEntry) -> object:
@@ -125,7 +129,10 @@ class RedisClient:
             if self._owned and self._loop is not None:
                 self._client = _connect(*self._address)
             self._loop = loop
-        return await request(self._client)
+            if self._pool_is_given:
+                self._turns = asyncio.Semaphore(MAX_CONNECTIONS)
+        async with self._turns:
+            return await request(self._client)
 
     async def _pipelined(self, read: bytes | None, entries: Sequence[RedisEntry]) -> list[Any]:
         def request(client: Client) -> Awaitable[list[Any]]:
