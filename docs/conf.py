@@ -23,6 +23,7 @@ myst_heading_anchors = 4  # headings get the anchors that a forge gives them
 autodoc_preserve_defaults = True  # as written in the source
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
+autodoc_default_options = {"exclude-members": "__new__"}  # its signature says nothing that __init__ does not
 autodoc_class_signature = "separated"
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False

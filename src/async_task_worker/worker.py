@@ -51,7 +51,7 @@ class AsyncTaskWorker(TaskClient):
             several workers may share; or any ``CacheAdapter``.
         cache_timeout: Seconds that all calls to the cache for one task may take together. A slower
             call counts as a miss.
-        cache_cleanup_interval: Seconds between clean-ups, which remove the ids of tasks whose cached
+        cache_cleanup_interval: Seconds between sweeps, which remove the ids of tasks whose cached
             result is gone; 0 for none, None for 900. An ``AsyncCacheAdapter`` uses its own
             ``cleanup_interval``, unless this is 0.
         cleanup_interval: The same; *cache_cleanup_interval* wins if both are given.

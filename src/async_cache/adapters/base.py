@@ -34,7 +34,7 @@ METHODS: Final = ("get", "set", "delete", "clear")
 
 
 class CacheAdapter(ABC):
-    """Base class for storages of a user's own.
+    """Base class for a storage of your own.
 
     The cache passes plain values and copies the values it gets back, so an adapter may keep
     objects as they are or encode them. An error or a delay in one of its methods counts as a

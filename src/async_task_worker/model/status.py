@@ -140,7 +140,7 @@ def _raised_at(detail: ErrorDetail) -> TracebackType | None:
 
 @dataclass(frozen=True, slots=True)
 class MissingResult:
-    """In place of a result that could not be stored, after the process that computed it has ended.
+    """Placeholder for a result that could not be stored, after the process that computed it has ended.
 
     Attributes:
         type: The class of the result, with its module.
