@@ -73,7 +73,8 @@ class AsyncTaskWorker(TaskClient):
             survive a crash, or an object with a Backend's methods.
         consume: False to add, list and cancel tasks without running any. It needs a durable *backend*.
             ``submit("resize", ...)`` then accepts names of functions that this process does not have.
-            The tasks wait in the file for a later worker that runs them.
+            The tasks wait in the file for a later worker that runs them. A full queue raises
+            ``QueueFullError`` at once, since no task would start and make room.
         clock: The source of time for what is recorded, for tests. Timeouts follow the event loop's.
 
     Attributes:

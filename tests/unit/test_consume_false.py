@@ -119,6 +119,14 @@ async def test_a_bounded_queue_is_bounded_here_too(make: Make) -> None:
             await client.submit("add", (5, 6))
 
 
+async def test_a_full_queue_raises_if_waiting_would_never_end(make: Make) -> None:
+    async with make(max_queue_size=1, on_full="wait") as client:
+        await client.submit("add", (1, 2))
+    async with make(max_queue_size=1, on_full="wait") as client:
+        with pytest.raises(QueueFullError, match="max_queue_size is 1"):
+            await client.submit("add", (3, 4))
+
+
 async def test_a_cached_result_is_not_asked_for_by_a_name_without_code(make: Make) -> None:
     """Two names without code share no function, so a key made of that would be one for both."""
     async with make(cache_enabled=True) as client:

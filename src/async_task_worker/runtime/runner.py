@@ -101,7 +101,7 @@ class Runner:
         if runtime.max_queue_size is not None:
             self.capacity = Capacity(
                 runtime.max_queue_size,
-                runtime.on_full,
+                runtime.on_full if runtime.consume else "error",  # no task would start and make room
                 _QueueLength(self.queue, uncommitted),
                 self.pool,
                 runtime.events,
