@@ -1,7 +1,7 @@
 """Cache keys: the default key of a call, the context of key functions, and the validation of keys.
 
 A default key consists of the function's identity and a digest of the canonical form of the
-arguments, bound to parameters (:mod:`async_cache.binding`). So equivalent calls have the
+arguments, bound to parameters (:mod:`async_cache.argument_binding`). So equivalent calls have the
 same key, and calls that differ in a value or a type have different ones. It starts with a
 prefix that no composed key has.
 """
@@ -16,7 +16,7 @@ from types import FunctionType, MethodType
 from typing import Any, Final
 from weakref import finalize
 
-from .binding import Binder, Defaults, Layout, defaults_of
+from .argument_binding import Binder, Defaults, Layout, defaults_of
 from .codec.canonical import canonical_call, canonical_form
 from .codec.qualified_names import identity_of, name_of
 from .exceptions import InvalidCacheKeyError, UncacheableError, UnencodableError

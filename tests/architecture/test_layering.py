@@ -51,7 +51,7 @@ LAYERS: Final = Layering(
         ("async_task_worker.runtime.extra_slots", "async_task_worker.runtime.task_waiter"),
         (
             "async_task_worker.runtime.abandoned_tasks",
-            "async_task_worker.runtime.task_factory",
+            "async_task_worker.runtime.asyncio_task_factory",
             "async_task_worker.runtime.nested_waits",
         ),
         ("async_task_worker.runtime.executor",),
@@ -85,7 +85,7 @@ LAYERS: Final = Layering(
             "async_task_worker.journal.batch_writer",
             "async_task_worker.journal.database_thread",
             "async_task_worker.journal.history",
-            "async_task_worker.journal.unfinished",
+            "async_task_worker.journal.unfinished_rows",
         ),
         (
             "async_task_worker.journal.batch",
@@ -105,7 +105,7 @@ LAYERS: Final = Layering(
             "async_task_worker.journal.serialization",
             "async_task_worker.journal.location",
         ),
-        ("async_task_worker.journal.file_systems",),
+        ("async_task_worker.journal.file_system_check",),
         # model
         (
             "async_task_worker.state.events",
@@ -155,7 +155,7 @@ LAYERS: Final = Layering(
         # its keys
         ("async_cache.key_functions",),
         ("async_cache.copying", "async_cache.keys", "async_cache.snapshot"),
-        ("async_cache.binding",),
+        ("async_cache.argument_binding",),
         # its nouns
         ("async_cache.entry_ids", "async_cache.single_flight", "async_cache.statistics", "async_cache.periodic"),
         ("async_cache.background", "async_cache.exceptions", "async_cache.validation"),

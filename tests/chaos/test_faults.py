@@ -13,7 +13,7 @@ pytest.importorskip("apsw")
 
 from async_task_worker import AsyncTaskWorker, StorageError, TaskStatus, task
 from async_task_worker.backends.sqlite import SqliteBackend
-from async_task_worker.journal import unfinished
+from async_task_worker.journal import unfinished_rows as unfinished
 from async_task_worker.journal.location import DatabaseLocation
 from tests.chaos import crash_report
 from tests.chaos.crash_report import FINAL

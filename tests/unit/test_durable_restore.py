@@ -17,7 +17,7 @@ from async_task_worker import (
     task,
 )
 from async_task_worker.journal.restore import RestoredRecords
-from async_task_worker.journal.unfinished import UnfinishedRows
+from async_task_worker.journal.unfinished_rows import UnfinishedRows
 from async_task_worker.model.registry import _REGISTRY
 from tests.support import tasks
 from tests.support.tasks import (

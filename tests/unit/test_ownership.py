@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from async_task_worker import AsyncTaskWorker, StorageError, StorageInUseError
-from async_task_worker.journal.file_systems import foreign_file_system
+from async_task_worker.journal.file_system_check import foreign_file_system
 from async_task_worker.journal.ownership import Ownership
 from tests.support.tasks import echo, open_gate, wait_at
 from tests.support.waiting import running

@@ -8,7 +8,7 @@ from functools import partial
 from ..model.record import TaskRecord
 from .commit_participant import Read
 from .serialization import Call, decode_call
-from .unfinished import read_arguments
+from .unfinished_rows import read_arguments
 
 
 class ArgumentPrefetch:

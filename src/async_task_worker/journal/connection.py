@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..exceptions import StorageDamagedError, StorageError, StorageInUseError
-from .file_systems import foreign_file_system
+from .file_system_check import foreign_file_system
 from .location import DatabaseLocation
 from .ownership import Ownership
 from .schema import check_version, migrate

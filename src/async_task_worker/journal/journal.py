@@ -29,7 +29,7 @@ from .location import DatabaseLocation
 from .paging import PageSearch
 from .recovery import OpenResult
 from .rows import insert_row, update_rows
-from .unfinished import UnfinishedRows, read_unfinished
+from .unfinished_rows import UnfinishedRows, read_unfinished
 
 logger = SafeLogger(__name__)
 

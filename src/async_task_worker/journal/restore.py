@@ -17,7 +17,7 @@ from ..model.registry import find_registration
 from ..model.status import PENDING
 from .rows import Row
 from .serialization import decode_metadata
-from .unfinished import UnfinishedRows
+from .unfinished_rows import UnfinishedRows
 
 _PLACEHOLDER: Final = TaskFunction(unregistered, "")
 

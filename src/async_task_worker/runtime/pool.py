@@ -21,6 +21,7 @@ from ..model.status import CANCELLED
 from ..state.ledger import Ledger
 from ..state.progress import ProgressCallbacks
 from .abandoned_tasks import CANCEL_GRACE, STOP_GRACE, AbandonedTasks
+from .asyncio_task_factory import FactoryTask
 from .eager_start import EAGER_START, Job, start
 from .executor import TaskExecutor, current_record
 from .extra_slots import ExtraSlots
@@ -28,7 +29,6 @@ from .failure_log import log_error, log_failure, logger
 from .nested_waits import Waits
 from .queue import TaskQueue
 from .slot import OnStop, Slot, cancelled_on_stop
-from .task_factory import FactoryTask
 
 _FILL_BUDGET: Final = 0.001
 """Seconds of starting tasks after which other callbacks of the loop get their turn."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from ...exceptions import DuplicateTaskError
 from ..rendering.json_text import NO_LONGER_KEPT
-from .added_params import AddedParams
+from .python_params import AddedParams
 
 Secrets = frozenset[str] | None
 """Texts that are never shown; None if they are not known."""
