@@ -56,7 +56,7 @@ class RecordEvents(Protocol):
         ...
 
 
-class AddedParams:
+class PythonParams:
     """Arguments by task id, as plain data.
 
     Args:

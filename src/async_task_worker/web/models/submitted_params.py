@@ -10,7 +10,7 @@ from typing import Any
 
 from ...exceptions import DuplicateTaskError
 from ..rendering.json_text import NO_LONGER_KEPT
-from .python_params import AddedParams
+from .python_params import PythonParams
 
 Secrets = frozenset[str] | None
 """Texts that are never shown; None if they are not known."""
@@ -34,7 +34,7 @@ class SubmittedParams:
         self._task_count = task_count
         self._kept: dict[str, tuple[dict[str, Any], int, Secrets]] = {}
         self._pending: dict[str, tuple[dict[str, Any], Secrets]] = {}
-        self.added = AddedParams(max_bytes, self._pending.__contains__, _forget_by(self))
+        self.added = PythonParams(max_bytes, self._pending.__contains__, _forget_by(self))
         self._evictable: OrderedDict[str, None] = OrderedDict()  # ids whose params take space, the oldest first
         self._prune_queue: deque[str] = deque()
 
