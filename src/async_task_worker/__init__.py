@@ -99,6 +99,11 @@ _LAZY: Final = {
 }
 """Names whose modules are imported when they are first asked for: many programs need neither cache nor HTTP."""
 
+for _value_class in (Clock, ErrorDetail, MissingResult, TaskEvent, TaskInfo, TaskPage, TaskStatus):
+    # Stored results and pickles name a class by its module: that must not change when a file of ours moves.
+    _value_class.__module__ = __name__
+del _value_class
+
 
 def __getattr__(name: str) -> Any:
     """Import the module behind a name of ``_LAZY``."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import inspect
+import pickle
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -250,3 +251,18 @@ def test_the_package_is_typed() -> None:
     path = inspect.getfile(async_task_worker).replace("__init__.py", "py.typed")
     with open(path) as marker:  # noqa: PTH123 - a str is what inspect gives
         assert marker.read().strip() == ""
+
+
+VALUES = ["Clock", "ErrorDetail", "MissingResult", "TaskEvent", "TaskInfo", "TaskPage", "TaskStatus"]
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_a_value_names_the_package_and_no_module_that_may_move(name: str) -> None:
+    """Stored results and pickles keep that name."""
+    assert getattr(async_task_worker, name).__module__ == "async_task_worker"
+
+
+def test_pickled_values_name_the_package() -> None:
+    pickled = pickle.dumps(async_task_worker.TaskStatus.PENDING, protocol=0)
+    assert b"casync_task_worker\nTaskStatus\n" in pickled
+    assert pickle.loads(pickled) is async_task_worker.TaskStatus.PENDING  # noqa: S301 - pickled above
