@@ -1,4 +1,4 @@
-"""Only the ledger changes a task's record: whoever else wants it changed calls one of its methods."""
+"""Only the ledger changes a task's record: all other modules call one of its methods."""
 
 from __future__ import annotations
 

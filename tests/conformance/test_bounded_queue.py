@@ -1,4 +1,4 @@
-"""A queue of limited size: whoever comes when it is full waits for room in turn, or is refused."""
+"""A queue of limited size: when it is full, callers wait for capacity in turn, or get an error."""
 
 from __future__ import annotations
 

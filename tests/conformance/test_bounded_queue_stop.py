@@ -1,4 +1,4 @@
-"""Whoever waits for room when the worker stops is turned away, and leaves nothing behind."""
+"""Callers that wait for capacity when the worker stops get an error, and leave nothing behind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every change of every task is told once, in order, to whoever listens, and no listener disturbs anybody."""
+"""Every change of every task is published once, in order, and no listener disturbs another or a task."""
 
 from __future__ import annotations
 

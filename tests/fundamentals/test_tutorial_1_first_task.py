@@ -82,7 +82,7 @@ async def test_a_worker_that_was_not_started_says_so() -> None:
         await worker.add_task(greet, "Ada")
 
 
-async def test_mistakes_in_the_call_are_told_at_once() -> None:
+async def test_mistakes_in_the_call_raise_at_once() -> None:
     async with AsyncTaskWorker() as worker:
         with pytest.raises(TypeError, match="missing a required argument: 'name'"):
             await worker.add_task(greet)

@@ -45,7 +45,7 @@ async def test_progress_can_be_asked_for_at_any_time() -> None:
         assert 0.5 in readings
 
 
-async def test_a_completed_task_is_at_the_end_whether_it_told_or_not() -> None:
+async def test_a_completed_task_has_a_progress_of_one_even_without_reports() -> None:
     async with AsyncTaskWorker() as worker:
         ids = [await worker.add_task(function, 2) for function in (copy_pages, copy_in_silence)]
         await worker.wait_for_tasks(ids)
@@ -65,7 +65,7 @@ async def test_a_task_that_fails_stays_where_it_was() -> None:
         assert (info.status, info.progress) == ("failed", 0.5)
 
 
-async def test_progress_may_be_told_from_a_thread() -> None:
+async def test_progress_may_be_reported_from_a_thread() -> None:
     def copy(progress_callback: ProgressCallback) -> None:
         progress_callback(0.5)
 

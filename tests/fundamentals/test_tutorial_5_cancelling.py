@@ -69,7 +69,7 @@ async def test_the_answer_is_the_truth() -> None:
         assert await worker.cancel_task("no such task") is False
 
 
-async def test_who_waits_for_a_cancelled_task_is_told() -> None:
+async def test_waiting_for_a_cancelled_task_raises() -> None:
     async with AsyncTaskWorker() as worker:
         task_id = await worker.add_task(hike, 8)
         await asyncio.sleep(3600)

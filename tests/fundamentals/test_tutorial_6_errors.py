@@ -33,7 +33,7 @@ async def test_the_error_is_kept_with_the_task() -> None:
         assert "in square_root" in info.error_detail.traceback
 
 
-async def test_whoever_waits_gets_the_error_itself() -> None:
+async def test_waiting_raises_the_error_of_the_task() -> None:
     async with AsyncTaskWorker() as worker:
         task_id = await worker.add_task(square_root, -1)
         with pytest.raises(ValueError, match="Value cannot be negative"):
@@ -42,7 +42,7 @@ async def test_whoever_waits_gets_the_error_itself() -> None:
             await worker.wait_for_tasks([task_id])
 
 
-async def test_whoever_waits_for_the_first_also_learns_which_it_was() -> None:
+async def test_waiting_for_the_first_also_returns_its_id() -> None:
     async with AsyncTaskWorker() as worker:
         slow = await worker.add_task(compute_slowly)
         failing = await worker.add_task(square_root, -1)

@@ -53,7 +53,7 @@ async def test_listen_for_what_went_wrong() -> None:
     assert failures == ["burn: burnt"]
 
 
-async def test_a_listener_that_fails_hurts_nobody() -> None:
+async def test_a_listener_that_raises_disturbs_no_other() -> None:
     async with AsyncTaskWorker() as worker:
         worker.events.listen(lambda event: 1 / 0)
         task_id = await worker.add_task(bake)

@@ -47,7 +47,7 @@ def test_register_without_the_decorator() -> None:
     assert {"tutorial.add", "tutorial.multiply"} <= set(get_all_task_types())
 
 
-def test_a_name_nobody_registered() -> None:
+def test_an_unregistered_name() -> None:
     assert get_task_function("tutorial.unheard_of") is None
 
 

@@ -125,7 +125,7 @@ LOOKALIKES: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("what", LOOKALIKES)
-async def test_what_somebody_else_wrote_is_a_miss_and_never_code(client: Any, prefix: str, what: str) -> None:
+async def test_foreign_values_are_a_miss_and_never_code(client: Any, prefix: str, what: str) -> None:
     adapter = RedisCacheAdapter(client, key_prefix=prefix)
     async with AsyncTaskWorker(cache_adapter=adapter, cache_timeout=5) as worker:
         await client.set(f"{prefix}key", LOOKALIKES[what])

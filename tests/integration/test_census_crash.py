@@ -155,7 +155,7 @@ def test_ctrl_c_takes_the_process_along(folder: Path, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_process_that_nobody_holds_any_more_ends_itself(tmp_path: Path) -> None:
+def test_a_process_ends_itself_after_its_parent_has_ended(tmp_path: Path) -> None:
     """Counting this file would take it seconds, and end with status 0."""
     large, listed = tmp_path / "large.py", tmp_path / "sources.json"
     large.write_text("rows.append(('one', 'of', 'many'))\n" * 200_000)

@@ -1,4 +1,4 @@
-"""Capacity in a bounded queue: the account of who may come in stays right whoever is called off, and when."""
+"""Capacity in a bounded queue: the count of granted callers stays right whichever of them is cancelled, and when."""
 
 from __future__ import annotations
 
