@@ -20,9 +20,9 @@ from async_task_worker import (
     TaskStatus,
     create_task_worker_router,
     register_task,
+    task,
 )
 from async_task_worker.model.registry import TaskRegistry
-from tests.support import tasks
 
 
 @pytest.fixture
@@ -98,10 +98,15 @@ class TestOptions:
         assert (before.name, before.idempotent) == ("charge", True)
 
 
+@task("first name")
+@task("second name")
+async def total(left: int, right: int) -> int:
+    return left + right
+
+
 class TestSubmittingByName:
-    @pytest.mark.parametrize("name", ["add", "plus"])
+    @pytest.mark.parametrize("name", ["first name", "second name"])
     async def test_a_task_submitted_by_name_has_that_name(self, worker: AsyncTaskWorker, name: str) -> None:
-        tasks.task("plus")(tasks.add)
         task_id = await worker.submit(name, [2], {"right": 3}, priority=1)
         assert await worker.get_task_future(task_id) == 5
         info = worker.get_task_info(task_id)
