@@ -98,14 +98,14 @@ class TestOptions:
         assert (before.name, before.idempotent) == ("charge", True)
 
 
-@task("first name")
-@task("second name")
+@task("total_of_two")
+@task("sum_of_two")
 async def total(left: int, right: int) -> int:
     return left + right
 
 
 class TestSubmittingByName:
-    @pytest.mark.parametrize("name", ["first name", "second name"])
+    @pytest.mark.parametrize("name", ["total_of_two", "sum_of_two"])
     async def test_a_task_submitted_by_name_has_that_name(self, worker: AsyncTaskWorker, name: str) -> None:
         task_id = await worker.submit(name, [2], {"right": 3}, priority=1)
         assert await worker.get_task_future(task_id) == 5
