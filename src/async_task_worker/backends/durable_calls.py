@@ -1,4 +1,4 @@
-"""How the function of a durable task is called: with arguments read from the file, and at most once if need be."""
+"""DurableCalls: calls the functions of durable tasks, with arguments read from the file and at most once if need be."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one transaction writes, and its result."""
+"""The contents of one transaction, and its result."""
 
 from __future__ import annotations
 

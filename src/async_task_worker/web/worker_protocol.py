@@ -1,4 +1,4 @@
-"""What the HTTP API needs of a worker."""
+"""WebWorker: the protocol through which the HTTP API uses a worker."""
 
 from __future__ import annotations
 
